@@ -1,0 +1,33 @@
+# Every target installs what it lacks first; see .ci/setup.
+PYTHON := .venv/bin/python
+
+.PHONY: help demo test lint clean
+
+help: ## what can be made (this)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.for-use ## sync a small sample into a MariaDB of its own, twice, and look at the result
+	@bash .ci/setup mariadb
+	@$(PYTHON) data/demo.py
+
+test: .venv/.for-work ## the tests, against a real MariaDB; or against the server that DFSYNC_TEST_URL names
+	@bash .ci/setup mariadb
+	$(PYTHON) -m pytest -n auto --maxprocesses 4
+
+lint: .venv/.for-work ## style, format and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+clean: ## remove .venv and caches; data and dfsync-out stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: the packages are in, and neither list has changed since.
+.venv/.for-use: requirements.txt pyproject.toml
+	@bash .ci/setup venv
+	@touch $@
+
+.venv/.for-work: requirements.txt pyproject.toml
+	@bash .ci/setup venv dev
+	@touch .venv/.for-use $@

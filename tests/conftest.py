@@ -1,0 +1,58 @@
+"""The MariaDB that the tests run against: one of their own per worker, or the one that DFSYNC_TEST_URL names."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from dfsync.server import EmbeddedServer
+
+# Tests kill processes, not machines, so the log need not reach the disk at every commit.
+TEST_OPTIONS = (
+    "--innodb-buffer-pool-size=64M",
+    "--innodb-log-file-size=32M",
+    "--innodb-flush-log-at-trx-commit=2",
+)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The URL of a real server, to add one's own database to."""
+    given = os.environ.get("DFSYNC_TEST_URL")
+    if given:
+        yield given
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="dfsync-tests-") as folder,
+        EmbeddedServer(Path(folder) / "mariadb", options=TEST_OPTIONS) as server,
+    ):
+        yield server.url
+
+
+@pytest.fixture
+def target(server_url: str) -> Iterator[Engine]:
+    """An engine on a new, empty database of this test alone."""
+    name = f"dfsync_test_{uuid.uuid4().hex}"
+    server = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+    engine = create_engine(make_url(server_url).set(database=name))
+    yield engine
+    engine.dispose()
+    with server.connect() as connection:
+        # A connection that a test forgot may hold a table; fail then, not hang.
+        connection.execute(text("SET lock_wait_timeout = 20"))
+        connection.execute(text(f"DROP DATABASE {name}"))
+    server.dispose()
+
+
+@pytest.fixture
+def target_url(target: Engine) -> str:
+    """The URL of `target`."""
+    return target.url.render_as_string(hide_password=False)
