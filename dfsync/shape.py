@@ -1,0 +1,92 @@
+"""One planned table, held against source and target: which columns travel, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dfsync.errors import DfsyncError
+from dfsync.plan import Plan, TablePlan
+from dfsync.schema import Column, Schema, Table
+
+
+@dataclass(frozen=True)
+class Shape:
+    plan: TablePlan
+    source: Table
+    target: Table
+    id: str | None
+    """The target's name of the surrogate id; None where the table has none."""
+    columns: tuple[Column, ...]
+    """The target's columns that get the source's values, under the source's names."""
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def key(self) -> tuple[Column, ...]:
+        wanted = [name.lower() for name in self.plan.key]
+        by_name = {column.name.lower(): column for column in self.columns}
+        return tuple(by_name[name] for name in wanted)
+
+    def as_read(self, columns: Sequence[Column]) -> list[Column]:
+        """The columns for `conform`: a foreign key still holds the source's ids, whose size does not matter."""
+        parents = {column.lower() for column in self.plan.parents}
+        return [_as_id(column) if column.name.lower() in parents else column for column in columns]
+
+
+def shapes(plan: Plan, names: list[str], source: Schema, target: Schema) -> dict[str, Shape]:
+    """The shape of each named table that the source has. Raises `DfsyncError` for what keeps rows from travelling."""
+    return {name: shape(plan[name], source, target) for name in names if source.find(plan[name].table) is not None}
+
+
+def shape(plan: TablePlan, source: Schema, target: Schema) -> Shape:
+    have, there = source.find(plan.table), target.find(plan.table)
+    if have is None or there is None:
+        raise DfsyncError(f"{plan.table} is missing. `dfsync create-tables` makes the target's missing tables.")
+    ignored = {column.lower() for column in plan.ignore_columns}
+    travelling = [c for c in have.columns if c.name != plan.id and c.name.lower() not in ignored]
+    # The target computes its own generated columns; one that only the source computes is a plain value there.
+    travelling = [c for c in travelling if not (c.name in there and there[c.name].generated)]
+    travelling = [c for c in travelling if not (c.generated and c.name not in there)]
+    lacking = [c.name for c in travelling if c.name not in there]
+    if lacking:
+        raise DfsyncError(
+            f"The target's {plan.table} lacks the source's column {', '.join(lacking)}. Add it there, or list it in "
+            f"ignore_columns of [tables.{plan.name}] in a plan file."
+        )
+    columns = tuple(replace(there[c.name], name=c.name) for c in travelling)
+    own_id = _own_id(plan, there)
+    filled = {c.name.lower() for c in columns} | {(own_id or "").lower()}
+    unfilled = [c.name for c in there.columns if c.required and c.name.lower() not in filled]
+    if unfilled:
+        raise DfsyncError(
+            f"The target's {plan.table} needs a value for {', '.join(unfilled)}, which is NOT NULL and has no default, "
+            "and the source has none. Give it a default, or allow NULL."
+        )
+    missing = [name for name in plan.key if name.lower() not in filled]
+    if missing:
+        raise DfsyncError(
+            f"The natural key of {plan.name} names {', '.join(missing)}, which does not travel. "
+            f"Give [tables.{plan.name}] another natural_key in a plan file."
+        )
+    return Shape(plan, have, there, own_id, columns)
+
+
+def _own_id(plan: TablePlan, there: Table) -> str | None:
+    if plan.id is None:
+        return None
+    if plan.id not in there:
+        raise DfsyncError(f"The target's {plan.table} has no column {plan.id}, the id of [tables.{plan.name}].")
+    column = there[plan.id]
+    if not column.auto_increment:
+        raise DfsyncError(
+            f"{plan.table}.{plan.id} of the target is not AUTO_INCREMENT, so the target cannot give new ids. "
+            f"Make it so, as in: ALTER TABLE {plan.table} MODIFY {plan.id} {column.type} NOT NULL AUTO_INCREMENT"
+        )
+    return column.name
+
+
+def _as_id(column: Column) -> Column:
+    return replace(column, kind="integer", type="bigint", unsigned=False)
