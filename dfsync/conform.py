@@ -1,0 +1,100 @@
+"""Values as the target's columns hold them, and the rows of which a value does not fit.
+
+What SQLite's loose typing stores but means the same is converted (`'12'` for an integer); what would lose something is
+a reject. Digits beyond a column's precision are rounded as the server rounds them, and said once per column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dfsync import frames
+from dfsync.conversions import VALUES, Conversion, Converted
+from dfsync.schema import Column
+from dfsync.temporal import TEMPORAL
+from dfsync.types import arrow_type
+
+_SHOWN = 200
+CONVERSIONS: dict[tuple[str, str], Conversion] = {**VALUES, **TEMPORAL}
+"""By the kind of the target's column and the storage class of the source's values."""
+NOT_NULL = "is NULL, which the column does not allow"
+
+
+@dataclass(frozen=True)
+class Conformed:
+    frame: pd.DataFrame
+    """The rows that fit, in the Arrow dtypes of `types.arrow_type`."""
+    rejects: pd.DataFrame
+    """The others: index `old_id`; `column`, `value`, `reason` of the first column that does not fit."""
+    notes: dict[str, str]
+    """By column, what of its values' precision the target cannot hold."""
+
+
+def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Conformed:
+    """The frame (index `old_id`) with its values as the target's `columns`, of the same names, hold them."""
+    made: dict[str, pd.Series[Any]] = {}
+    notes: dict[str, str] = {}
+    rejected = [frames.no_rejects()]
+    for column in columns:
+        values = frames.arrow(frame[column.name])
+        converted = _convert(values, column)
+        if converted.note is not None:
+            notes[column.name] = converted.note
+        faults = converted.faults
+        if not column.nullable and not column.auto_increment and values.null_count:
+            faults = [(values.is_null(), NOT_NULL), *faults]
+        rejected += [_rejects(frame.index, column, values, mask, reason) for mask, reason in faults]
+        made[column.name] = frames.series(converted.values).set_axis(frame.index)
+    rejects = pd.concat(rejected)
+    rejects = rejects[~rejects.index.duplicated()]
+    whole = pd.DataFrame(made, index=frame.index, copy=False)
+    return Conformed(whole.drop(index=rejects.index) if len(rejects) else whole, rejects, notes)
+
+
+def _convert(values: Any, column: Column) -> Converted:
+    """By the storage class of the values; a column of several classes is converted class by class."""
+    if values.null_count == len(values):
+        return Converted(pa.nulls(len(values), arrow_type(column)))
+    if not pa.types.is_struct(values.type):
+        return CONVERSIONS[column.kind, _storage_class(values.type)](values, column)
+    parts = [
+        CONVERSIONS[column.kind, field.name](part, column)
+        for field, part in zip(values.type, values.flatten(), strict=True)
+        if part.null_count < len(part)
+    ]
+    note = next((part.note for part in parts if part.note), None)
+    return Converted(
+        pc.coalesce(*(part.values for part in parts)), [fault for part in parts for fault in part.faults], note
+    )
+
+
+def _storage_class(type_: Any) -> str:
+    if pa.types.is_integer(type_):
+        return "integer"
+    if pa.types.is_floating(type_):
+        return "real"
+    return "text" if pa.types.is_string(type_) else "blob"
+
+
+def _rejects(index: pd.Index[Any], column: Column, values: Any, mask: Any, reason: str) -> pd.DataFrame:
+    chosen = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
+    return frames.rejects(index[chosen], column.name, shown(values.take(pa.array(chosen))), reason)
+
+
+def shown(values: Any) -> list[str | None]:
+    """Values as text for a reject, row by row since rejects are few; long ones end in an ellipsis."""
+    return [None if value is None else _shown(value) for value in values.to_pylist()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return next((_shown(part) for part in value.values() if part is not None), "")
+    text = f"x'{value[:_SHOWN].hex()}'" if isinstance(value, bytes) else str(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

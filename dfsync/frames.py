@@ -1,0 +1,62 @@
+"""Between pandas frames of Arrow dtypes and Arrow itself, both ways without a copy.
+
+Every frame of source rows is indexed by `old_id` (int64, unique), so its columns are the table's alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+OLD_ID, NEW_ID, ACTION = "old_id", "new_id", "action"
+REJECT_COLUMNS = ("column", "value", "reason")
+
+
+def to_frame(table: Any, index: Any = None) -> pd.DataFrame:
+    """The Arrow table as a frame of Arrow dtypes; `index` (int64) becomes the index named `old_id`."""
+    frame = pd.DataFrame(
+        {i: series(column) for i, column in enumerate(table.columns)}, index=range(table.num_rows), copy=False
+    )
+    frame.columns = pd.Index(table.column_names, dtype=object)
+    if index is not None:
+        frame.index = pd.Index(np.asarray(index), dtype="int64", name=OLD_ID)
+    return frame
+
+
+def series(array: Any) -> pd.Series[Any]:
+    return pd.Series(pd.arrays.ArrowExtensionArray(array), copy=False)
+
+
+def nulls_like(column: pd.Series[Any]) -> pd.Series[Any]:
+    """As many NULLs, of the same dtype and index."""
+    return series(pa.nulls(len(column), arrow(column).type)).set_axis(column.index)
+
+
+def arrow(column: pd.Series[Any]) -> Any:
+    """The Arrow array behind a series of an Arrow dtype, in one chunk."""
+    array = pa.array(column)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def to_arrow(frame: pd.DataFrame) -> Any:
+    """The frame's columns as an Arrow table, without the index."""
+    return pa.Table.from_arrays([arrow(frame[name]) for name in frame.columns], names=list(frame.columns))
+
+
+def rejects(ids: Any, column: str, values: Any, reason: Any) -> pd.DataFrame:
+    """A reject frame: index `old_id`, `column`, `value` and `reason` as Arrow strings, a row per id."""
+    frame = pd.DataFrame(index=pd.Index(np.asarray(ids), dtype="int64", name=OLD_ID))
+    for name, content in zip(REJECT_COLUMNS, (column, values, reason), strict=True):
+        frame[name] = pd.array(content, dtype=STRING) if not isinstance(content, str) else content
+    return frame.astype(STRING)
+
+
+def no_rejects() -> pd.DataFrame:
+    return rejects([], "", [], "")
+
+
+STRING = pd.ArrowDtype(pa.string())
+INT64 = pd.ArrowDtype(pa.int64())

@@ -1,0 +1,100 @@
+"""The files of a run: mappings, rejects, `id_mappings.json`, `summary.json`; each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dfsync import frames
+from dfsync.errors import DfsyncError
+from dfsync.result import SyncResult
+
+MAPPINGS, REJECTS = "mappings", "rejects"
+_AT_ONCE = 100_000
+
+
+def open_folder(out: Path) -> None:
+    """Makes the output folder, private to the user. Raises `DfsyncError` where it cannot be written."""
+    try:
+        for folder in (out, out / MAPPINGS, out / REJECTS):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DfsyncError(f"The output folder {out} cannot be made: {error.strerror}. Choose another --out.") from error
+
+
+def write_mapping(out: Path, name: str, mapping: pd.DataFrame) -> None:
+    """`mappings/NAME.parquet`: columns as in `SyncResult.mappings`."""
+    _write(out / MAPPINGS / f"{name}.parquet", lambda file: pq.write_table(_table(mapping), file))
+
+
+def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
+    """`rejects/NAME.parquet` where there are any, else no file."""
+    path = out / REJECTS / f"{name}.parquet"
+    if rejects.empty:
+        path.unlink(missing_ok=True)
+    else:
+        _write(path, lambda file: pq.write_table(_table(rejects.reset_index()), file))
+
+
+def write_summary(out: Path, result: SyncResult) -> None:
+    text = json.dumps(result.as_dict(), indent=2, ensure_ascii=False)
+    _write(out / "summary.json", lambda file: file.write(f"{text}\n".encode()))
+
+
+def write_id_mappings(out: Path, names: Iterable[str]) -> None:
+    """`id_mappings.json` from the mapping files of `names`: old id to new id by table, by ascending old id.
+
+    The same maps give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
+    """
+    _write(out / "id_mappings.json", lambda file: file.writelines(_json(out, list(names))))
+
+
+def _json(out: Path, names: list[str]) -> Iterator[bytes]:
+    paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").exists()]
+    yield b"{"
+    for place, path in enumerate(paths):
+        yield (",\n  " if place else "\n  ").encode() + json.dumps(path.stem, ensure_ascii=False).encode() + b": {"
+        started = False
+        for batch in pq.ParquetFile(path).iter_batches(_AT_ONCE, columns=[frames.OLD_ID, frames.NEW_ID]):
+            old, new = (pc.cast(column, pa.string()) for column in batch.columns)
+            entries = pc.binary_join_element_wise('    "', old, '": ', new, "")
+            yield (",\n" if started else "\n").encode() + pc.binary_join(_listed(entries), ",\n")[
+                0
+            ].as_buffer().to_pybytes()
+            started = True
+        yield b"\n  }" if started else b"}"
+    yield b"\n}\n" if paths else b"}\n"
+
+
+def _listed(entries: Any) -> Any:
+    return pa.ListArray.from_arrays(pa.array([0, len(entries)], pa.int32()), entries)
+
+
+def _table(frame: pd.DataFrame) -> Any:
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    """Through a file beside it that takes its name when it is complete and on the disk."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise DfsyncError(
+            f"{path} cannot be written: {error.strerror or error}. What was synced is in the target; make room or "
+            "choose another --out and run again, and the files are made anew."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)

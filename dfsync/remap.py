@@ -1,0 +1,48 @@
+"""Foreign keys from the source's ids to the target's, by merging with the parents' mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dfsync import frames
+from dfsync.plan import ForeignKey
+
+MISSING_PARENT = "missing parent"
+
+
+def remap(
+    frame: pd.DataFrame, foreign_keys: Sequence[ForeignKey], mappings: Mapping[str, pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every foreign key of the frame with its new value, and the rows whose parent has no target row.
+
+    `frame` is indexed by `old_id`; the columns of foreign keys that it holds are of an Arrow integer dtype.
+    `mappings` holds, by parent, `old_id` and `new_id`, one row per source row of the parent that has a target row.
+    Gives the frame without the rejected rows, and their reject frame. NULL stays NULL.
+    """
+    remapped = frame.copy(deep=False)
+    rejected = [frames.no_rejects()]
+    for foreign_key in foreign_keys:
+        if foreign_key.column not in frame.columns:
+            continue
+        old = frame[foreign_key.column]
+        new = new_ids(old, mappings[foreign_key.parent])
+        orphans = (old.notna() & new.isna()).to_numpy(dtype=bool)
+        if orphans.any():
+            reason = f"{MISSING_PARENT}: {foreign_key.parent} has no row with this id in the target"
+            values = old[orphans].astype(frames.STRING).to_numpy()
+            rejected.append(frames.rejects(frame.index[orphans], foreign_key.column, values, reason))
+        remapped[foreign_key.column] = new
+    bad = pd.concat(rejected)
+    bad = bad[~bad.index.duplicated()]
+    return remapped.drop(index=bad.index), bad
+
+
+def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:
+    """The new id for each old one, NULL where there is none; the index of `old` stays."""
+    ids = mapping[[frames.OLD_ID, frames.NEW_ID]].astype({frames.OLD_ID: frames.INT64})
+    wanted = pd.DataFrame({frames.OLD_ID: old.array}).astype(frames.INT64)
+    merged = wanted.merge(ids, on=frames.OLD_ID, how="left")
+    return merged[frames.NEW_ID].set_axis(old.index)

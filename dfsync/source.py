@@ -1,0 +1,296 @@
+"""The source: a SQLite file, opened read-only and read from one snapshot for the whole run.
+
+Reading goes through ADBC, straight into Arrow. ADBC gives each column of a result one type, so a column whose rows
+hold values of several storage classes would be bent into one; such a column is found and read again in four, one for
+each class, as a struct (`MIXED`), and nothing is lost. See https://www.sqlite.org/datatype3.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import adbc_driver_manager
+import adbc_driver_sqlite.dbapi
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from dfsync import frames
+from dfsync.errors import DfsyncError
+from dfsync.schema import Column, Index, Reference, Schema, Table
+
+CLASSES = {"integer": "INTEGER", "real": "REAL", "text": "TEXT", "blob": "BLOB"}
+MIXED = pa.struct([("integer", pa.int64()), ("real", pa.float64()), ("text", pa.string()), ("blob", pa.binary())])
+"""A column of several storage classes: at most one field of a row is set, none where it is NULL."""
+
+_DIALECT = sqlite.dialect(paramstyle="qmark")
+_EXACT_INTEGER = 2**53
+_ROW = "dfsync row"
+_FAULTS = {
+    "not a database": "it is not a SQLite database, or it is encrypted",
+    "malformed": "it is damaged; sqlite3's .recover may save what is left",
+    "locked": "another program holds it locked; try again when that is done",
+    "readonly": "it was left in the middle of a write; open it once with sqlite3 so that SQLite can roll that back",
+    "unable to open": "it cannot be opened; check the permissions of the file and its folder",
+}
+
+
+class Source:
+    """Owns the connection to the SQLite file and the read transaction that makes the snapshot.
+
+    In rollback-journal mode a writer that wants to commit waits until the run is over; in WAL mode it does not.
+    Raises `DfsyncError` where the file is missing, locked, damaged or no SQLite database.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DfsyncError(f"There is no source {self.path}. Name a SQLite file with --source.")
+        self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
+        try:
+            self.schema = _reflect(self)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def count(self, table: Table) -> int:
+        return int(self.query(sa.select(sa.func.count()).select_from(_table(table)))[0][0].as_py())
+
+    def batches(
+        self, table: Table, row_id: str | None, columns: Sequence[str], size: int, ids: Any = None
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of a table by ascending id, `size` at a time: index `old_id`, the columns in Arrow dtypes.
+
+        `row_id` is the integer column that names a row; None takes SQLite's rowid, or where there is none the place in
+        the order of the primary key. `ids` (int64, ascending) narrows it to those rows.
+        """
+        key, rows = _row_key(table, row_id)
+        chunks = _whole(size) if ids is None else _slices(ids, size)
+        last: int | None = None
+        for chunk, limit in chunks:
+            where = _where(key, last, chunk)
+            select = sa.select(key.label(_ROW), *(sa.column(c) for c in columns))
+            read = self.query(select.select_from(rows).where(*where).order_by(key).limit(limit), limit)
+            if not read.num_rows:
+                return
+            row_ids = _ids(table, read.column(0))
+            within = [key >= row_ids[0].as_py(), key <= row_ids[-1].as_py(), *where]
+            read = self._unbend(table, columns, read, rows, (within, key))
+            last = row_ids[-1].as_py()
+            yield frames.to_frame(pa.table(read.columns[1:], names=list(columns)), row_ids)
+
+    def _unbend(self, table: Table, columns: Sequence[str], read: Any, rows: Any, range_: tuple[Any, Any]) -> Any:
+        """The result with every column of several storage classes read again as `MIXED`."""
+        where, key = range_
+        for place, name in enumerate(columns, start=1):
+            if not _suspicious(table[name], read.column(place)):
+                continue
+            column: Any = sa.column(name)
+            classes = sa.select(sa.func.typeof(column)).select_from(rows).where(*where, column.is_not(None)).distinct()
+            if self.query(classes).num_rows < 2 and _valid(read.column(place)):
+                continue
+            by_class = [sa.case((sa.func.typeof(column) == c, _exact(column, c))).label(c) for c in CLASSES]
+            again = self.query(sa.select(*by_class).select_from(rows).where(*where).order_by(key), read.num_rows)
+            read = read.set_column(place, name, _mixed(again))
+        return read
+
+    def query(self, statement: Any, batch_rows: int = 1024) -> Any:
+        """The result as an Arrow table. ADBC takes a column's type from the first `batch_rows` rows."""
+        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        parameters = [compiled.params[name] for name in compiled.positiontup or ()]
+        with self._connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows + 1)})
+            try:
+                cursor.execute(str(compiled), parameters or None)
+                return cursor.fetch_arrow_table().combine_chunks()
+            except adbc_driver_manager.Error as error:
+                raise DfsyncError(f"The source {self.path} cannot be read: {_fault(str(error))}.") from error
+
+
+def _uri(path: Path) -> str:
+    return f"file:{quote(str(path.resolve()))}?mode=ro"
+
+
+def _fault(message: str) -> str:
+    return next((text for sign, text in _FAULTS.items() if sign in message), message)
+
+
+def _table(table: Table) -> Any:
+    return sa.table(table.name)
+
+
+def _row_key(table: Table, row_id: str | None) -> tuple[Any, Any]:
+    """The expression that names a row, and what to select from."""
+    if row_id or table.rowid:
+        return sa.column(row_id or table.rowid or "", is_literal=not row_id), _table(table)
+    order: list[Any] = [sa.column(name) for name in table.primary_key]
+    numbered = sa.select(sa.func.row_number().over(order_by=order).label(_ROW), sa.text("*")).select_from(_table(table))
+    return sa.column(_ROW), numbered.subquery()
+
+
+def _whole(size: int) -> Iterator[tuple[Any, int]]:
+    while True:
+        yield None, size
+
+
+def _slices(ids: Any, size: int) -> Iterator[tuple[Any, int]]:
+    for start in range(0, len(ids), size):
+        chunk = ids[start : start + size]
+        yield chunk, len(chunk)
+
+
+def _where(key: Any, last: int | None, chunk: Any) -> list[Any]:
+    if chunk is None:
+        return [] if last is None else [key > last]
+    low, high = int(chunk[0]), int(chunk[-1])
+    where = [key >= low, key <= high]
+    if high - low + 1 > len(chunk):
+        listed = sa.func.json_each(str(np.asarray(chunk).tolist())).table_valued("value")
+        where.append(key.in_(sa.select(listed.c.value)))
+    return where
+
+
+def _ids(table: Table, column: Any) -> Any:
+    if not pa.types.is_int64(column.type) or column.null_count:
+        raise DfsyncError(f"The id of {table.name} holds values that are no integers, so it cannot be a surrogate id.")
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _suspicious(column: Column, values: Any) -> bool:
+    """Whether ADBC may have bent a value: not for integers, nor for text where SQLite keeps nothing but text."""
+    if pa.types.is_floating(values.type):
+        largest = pc.max(pc.abs(values)).as_py()
+        return largest is not None and largest >= _EXACT_INTEGER
+    if pa.types.is_string(values.type):
+        return column.kind != "text" or not _valid(values)
+    return not pa.types.is_integer(values.type)
+
+
+def _valid(values: Any) -> bool:
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _exact(column: Any, storage_class: str) -> Any:
+    # Text may hold bytes that are no UTF-8, which an Arrow string must not: it comes as bytes and is sorted out after.
+    return sa.cast(column, sa.BLOB) if storage_class == "text" else column
+
+
+def _mixed(read: Any) -> Any:
+    """Four columns by storage class as one of `MIXED`. Text that is not UTF-8 goes to the blobs, as what it is."""
+    parts = {f.name: _typed(read.column(f.name), pa.binary() if f.name == "text" else f.type) for f in MIXED}
+    text = parts["text"]
+    try:
+        parts["text"] = text.cast(pa.string())
+    except pa.ArrowInvalid:
+        # Row by row: the rare path of a batch with broken text.
+        decoded = pd.Series(text.to_pylist(), dtype=object)
+        good = decoded.map(_is_utf8, na_action="ignore").fillna(False).to_numpy(dtype=bool)
+        parts["blob"] = pc.if_else(pa.array(good), parts["blob"], pc.coalesce(text, parts["blob"]))
+        parts["text"] = pc.if_else(pa.array(good), text, pa.scalar(None, pa.binary())).cast(pa.string())
+    arrays = [parts[f.name] for f in MIXED]
+    absent = pc.and_(pc.and_(*map(pc.is_null, arrays[:2])), pc.and_(*map(pc.is_null, arrays[2:])))
+    return pa.StructArray.from_arrays(arrays, fields=list(MIXED), mask=absent)
+
+
+def _typed(column: Any, type_: Any) -> Any:
+    # ADBC calls a column of nothing but NULL an integer.
+    return pa.nulls(len(column), type_) if column.null_count == len(column) else column.combine_chunks().cast(type_)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _reflect(source: Source) -> Schema:
+    names = source.query(
+        sa.text("SELECT name, type, wr AS without_rowid FROM pragma_table_list WHERE schema = 'main' ORDER BY name")
+    ).to_pylist()
+    tables = [row for row in names if row["type"] == "table" and not row["name"].startswith("sqlite_")]
+    return Schema({row["name"]: _reflect_table(source, row["name"], bool(row["without_rowid"])) for row in tables})
+
+
+def _pragma(source: Source, pragma: str, argument: str) -> list[dict[str, Any]]:
+    function = getattr(sa.func, pragma)(argument).table_valued()
+    return list(source.query(sa.select(sa.text("*")).select_from(function)).to_pylist())
+
+
+def _reflect_table(source: Source, name: str, without_rowid: bool) -> Table:
+    info = _pragma(source, "pragma_table_xinfo", name)
+    columns = tuple(
+        Column(
+            name=row["name"],
+            kind=affinity(row["type"] or ""),
+            type=row["type"] or "",
+            nullable=not row["notnull"],
+            default=None if row["dflt_value"] is None else str(row["dflt_value"]),
+            generated=row["hidden"] in (2, 3),
+        )
+        for row in info
+        if row["hidden"] != 1
+    )
+    taken = {column.name.lower() for column in columns}
+    rowid = next((alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken), None)
+    return Table(
+        name=name,
+        columns=columns,
+        primary_key=tuple(row["name"] for row in sorted(info, key=lambda r: int(r["pk"])) if row["pk"]),
+        indexes=_indexes(source, name),
+        references=_references(source, name),
+        rowid=None if without_rowid else rowid,
+    )
+
+
+def _indexes(source: Source, name: str) -> tuple[Index, ...]:
+    found = []
+    for row in _pragma(source, "pragma_index_list", name):
+        columns = [part["name"] for part in _pragma(source, "pragma_index_info", row["name"])]
+        # A partial index or one over an expression says nothing about whole columns.
+        if row["origin"] != "pk" and not row["partial"] and None not in columns:
+            found.append(Index(row["name"], tuple(columns), bool(row["unique"])))
+    return tuple(reversed(found))
+
+
+def _references(source: Source, name: str) -> tuple[Reference, ...]:
+    rows = pd.DataFrame(_pragma(source, "pragma_foreign_key_list", name))
+    if rows.empty:
+        return ()
+    found = []
+    for _, part in rows.sort_values(["id", "seq"]).groupby("id"):
+        parent_columns = () if part["to"].isna().any() else tuple(part["to"])
+        found.append(Reference(tuple(part["from"]), str(part["table"].iloc[0]), parent_columns))
+    return tuple(found)
+
+
+def affinity(declared: str) -> str:
+    """The affinity of a column by its declared type, as in https://www.sqlite.org/datatype3.html section 3.1."""
+    word = declared.upper()
+    if "INT" in word:
+        return "integer"
+    if any(sign in word for sign in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    if not word or "BLOB" in word:
+        return "blob"
+    return "real" if any(sign in word for sign in ("REAL", "FLOA", "DOUB")) else "numeric"

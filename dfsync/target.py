@@ -1,0 +1,269 @@
+"""The target: connections to MariaDB or MySQL, what its tables look like, and the keys of the rows it has."""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pymysql
+import sqlalchemy as sa
+from pymysql.constants import CLIENT
+from sqlalchemy import event
+
+from dfsync import frames
+from dfsync.errors import DfsyncError
+from dfsync.schema import Column, Index, Reference, Schema, Table
+from dfsync.types import KINDS, arrow_type
+
+log = logging.getLogger(__name__)
+
+_KEYS_AT_ONCE = 500
+_ROWS_AT_ONCE = 50_000
+# Ours alone, for the session: bad values are errors and not bent ones, and 0 is a value of an id column like any other.
+_SESSION = (
+    "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')",
+)
+_COLUMNS = sa.text("""
+    SELECT TABLE_NAME AS `table`, COLUMN_NAME AS name, DATA_TYPE AS data_type, COLUMN_TYPE AS type,
+        IS_NULLABLE AS nullable, COLUMN_DEFAULT AS `default`, EXTRA AS extra, CHARACTER_MAXIMUM_LENGTH AS length,
+        CHARACTER_OCTET_LENGTH AS octets, NUMERIC_PRECISION AS digits, NUMERIC_SCALE AS scale,
+        DATETIME_PRECISION AS fraction, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation
+    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION""")
+_INDEXES = sa.text("""
+    SELECT TABLE_NAME AS `table`, INDEX_NAME AS name, COLUMN_NAME AS `column`, NON_UNIQUE AS non_unique,
+        SUB_PART AS sub_part
+    FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX""")
+_REFERENCES = sa.text("""
+    SELECT TABLE_NAME AS `table`, CONSTRAINT_NAME AS name, COLUMN_NAME AS `column`, REFERENCED_TABLE_NAME AS parent,
+        REFERENCED_COLUMN_NAME AS parent_column
+    FROM information_schema.KEY_COLUMN_USAGE
+    WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL
+    ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION""")
+_TABLES = sa.text("""
+    SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'""")
+_TLS_FAILED = 2026
+_REFUSALS = {
+    1044: "the user has no rights on that database",
+    1045: "user or password is wrong",
+    1049: "there is no such database; create it first",
+    1130: "the server does not admit this host",
+    1698: "user or password is wrong",
+    2003: "no server answers there; check that it runs, and host and port",
+    _TLS_FAILED: "the TLS connection failed, and plain text is not tried in its place",
+}
+
+
+def make_engine(url: str | sa.URL) -> sa.Engine:
+    """An engine whose sessions are strict and may send a stream of ours (never a file) to `LOAD DATA LOCAL`."""
+    url = sa.make_url(url)
+    arguments: dict[str, Any] = {"client_flag": CLIENT.LOCAL_FILES}
+    if isinstance(url.password, str):
+        # PyMySQL would send text as latin-1, and fail where that cannot.
+        arguments["password"] = url.password.encode()
+    engine = sa.create_engine(url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=2)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for statement in _SESSION:
+                cursor.execute(statement)
+
+    return engine
+
+
+def connect(engine: sa.Engine) -> sa.Connection:
+    """A connection. Raises `DfsyncError` that says in plain words why there is none, without the password."""
+    try:
+        return engine.connect()
+    except (sa.exc.SQLAlchemyError, pymysql.MySQLError, OSError, RuntimeError) as error:
+        log.debug("no connection", exc_info=True)
+        raise DfsyncError(f"The target {place(engine.url)} cannot be reached: {refusal(error)}.") from error
+
+
+def place(url: sa.URL) -> str:
+    """Database and server, without user or password."""
+    socket = url.query.get("unix_socket")
+    server = f"socket {socket}" if socket else f"{url.host or 'localhost'}:{url.port or 3306}"
+    return f"{url.database} on {server}"
+
+
+def refusal(error: BaseException) -> str:
+    """What the server said, in its own number and words, with ours where they help."""
+    original = getattr(error, "orig", None) or error
+    code = error_code(error)
+    said = str(original.args[1]) if len(original.args) > 1 else str(original)
+    return f"{_REFUSALS[code]} ({code}: {said})" if code in _REFUSALS else (f"{said} ({code})" if code else said)
+
+
+def error_code(error: BaseException) -> int:
+    """The server's number of the error, 0 where it has none."""
+    original = getattr(error, "orig", None) or error
+    if isinstance(getattr(original, "original_exception", None), ssl.SSLError):
+        return _TLS_FAILED
+    return original.args[0] if original.args and isinstance(original.args[0], int) else 0
+
+
+def reflect(connection: sa.Connection) -> Schema:
+    """The tables of the connection's database, from `information_schema`."""
+    names = [str(row[0]) for row in connection.execute(_TABLES)]
+    columns = _grouped(connection, _COLUMNS)
+    indexes = _grouped(connection, _INDEXES)
+    references = _grouped(connection, _REFERENCES)
+    schema = Schema()
+    for name in names:
+        made = [Index(*parts) for parts in _indexes(indexes.get(name, []))]
+        schema[name] = Table(
+            name=name,
+            columns=tuple(_column(row) for row in columns.get(name, [])),
+            primary_key=next((index.columns for index in made if index.name == "PRIMARY"), ()),
+            indexes=tuple(index for index in made if index.name != "PRIMARY"),
+            references=tuple(_references(references.get(name, []))),
+        )
+    return schema
+
+
+def highest_id(connection: sa.Connection, table: Table, id_column: str) -> int:
+    """The highest id, 0 where there is none; at the cost of one look into the index."""
+    return int(connection.scalar(sa.select(sa.func.max(sa.column(id_column))).select_from(sa.table(table.name))) or 0)
+
+
+def read_keys(connection: sa.Connection, table: Table, id_column: str | None, key: Sequence[str]) -> pd.DataFrame:
+    """Id and natural key of every row: `new_id` (0 where the table has no surrogate id) and the key's columns, in the
+    Arrow types of `types.arrow_type`."""
+    return _fetch(connection, _select(table, id_column, key), table, id_column, key)
+
+
+def find_keys(
+    connection: sa.Connection, table: Table, id_column: str, key: Sequence[str], wanted: pd.DataFrame
+) -> pd.DataFrame:
+    """As `read_keys`, of the rows alone whose key the server finds equal to one of `wanted` (the key's columns)."""
+    select = _select(table, id_column, key)
+    parts = [_fetch(connection, select.where(sa.false()), table, id_column, key)]
+    names = sa.tuple_(*(sa.column(c) for c in key)) if len(key) > 1 else sa.column(key[0])
+    for start in range(0, len(wanted), _KEYS_AT_ONCE):
+        part = frames.to_arrow(wanted.iloc[start : start + _KEYS_AT_ONCE]).to_pylist()
+        values = [tuple(row.values()) if len(key) > 1 else row[key[0]] for row in part]
+        parts.append(_fetch(connection, select.where(names.in_(values)), table, id_column, key))
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_rows(
+    connection: sa.Connection, table: Table, id_column: str | None, columns: Sequence[Column], unkeyed: Sequence[str]
+) -> Iterator[pd.DataFrame]:
+    """Whole rows, `new_id` and the columns, in batches by ascending id: all, or those with a NULL in `unkeyed`."""
+    names = [column.name for column in columns]
+    select = _select(table, id_column, names)
+    if unkeyed:
+        select = select.where(sa.or_(*(sa.column(name).is_(None) for name in unkeyed)))
+    if id_column is None:
+        yield _fetch(connection, select, table, id_column, names)
+        return
+    last: int | None = None
+    ordered = select.order_by(sa.column(id_column)).limit(_ROWS_AT_ONCE)
+    while True:
+        after = ordered if last is None else ordered.where(sa.column(id_column) > last)
+        frame = _fetch(connection, after, table, id_column, names)
+        if frame.empty:
+            return
+        yield frame
+        last = int(frame[frames.NEW_ID].iloc[-1])
+
+
+def _select(table: Table, id_column: str | None, names: Sequence[str]) -> Any:
+    own_id = sa.column(id_column) if id_column else sa.literal(0)
+    return sa.select(own_id, *(_readable(table[name]) for name in names)).select_from(sa.table(table.name))
+
+
+def _fetch(
+    connection: sa.Connection, select: Any, table: Table, id_column: str | None, names: Sequence[str]
+) -> pd.DataFrame:
+    rows = connection.execute(select).fetchall()
+    columns = zip(*rows, strict=True) if rows else ([] for _ in range(len(names) + 1))
+    id_type = arrow_type(table[id_column]) if id_column else pa.int64()
+    types = [id_type, *(arrow_type(table[name]) for name in names)]
+    arrays = [pa.array(values, type=type_) for values, type_ in zip(columns, types, strict=True)]
+    frame = frames.to_frame(pa.table(arrays, names=[str(i) for i in range(len(arrays))]))
+    frame.columns = pd.Index([frames.NEW_ID, *names], dtype=object)
+    return frame
+
+
+def _readable(column: Column) -> Any:
+    """The column as the driver should hand it over: kinds that travel as text come as text."""
+    plain: Any = sa.column(column.name)
+    if column.kind in ("time", "json", "other"):
+        return sa.cast(plain, sa.CHAR).label(column.name)
+    if column.kind in ("bit", "float"):
+        # A sum shows the bits as a number, and all digits of a FLOAT, which is shown short of some otherwise.
+        return (plain + sa.literal_column("0e0" if column.kind == "float" else "0")).label(column.name)
+    return plain
+
+
+def _grouped(connection: sa.Connection, statement: Any) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in connection.execute(statement).mappings():
+        found.setdefault(str(row["table"]), []).append(dict(row))
+    return found
+
+
+def _column(row: dict[str, Any]) -> Column:
+    extra = str(row["extra"] or "").lower()
+    kind = KINDS.get(str(row["data_type"]).lower(), "other")
+    default = None if row["default"] in (None, "NULL") else _text(row["default"])
+    return Column(
+        name=str(row["name"]),
+        kind=kind,
+        type=_text(row["type"]),
+        nullable=row["nullable"] == "YES",
+        default=default,
+        generated="generated" in extra and "default_generated" not in extra,
+        auto_increment="auto_increment" in extra,
+        unsigned="unsigned" in _text(row["type"]),
+        length=row["length"],
+        octets=row["octets"],
+        precision=row["fraction"] if row["fraction"] is not None else row["digits"],
+        scale=row["scale"],
+        charset=row["charset"],
+        collation=row["collation"],
+        values=_members(_text(row["type"])) if kind in ("enum", "set") else (),
+    )
+
+
+def _members(type_: str) -> tuple[str, ...]:
+    return tuple(member.replace("''", "'") for member in re.findall(r"'((?:[^']|'')*)'", type_))
+
+
+def _indexes(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[str, tuple[str, ...], bool]]:
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        parts.setdefault(str(row["name"]), []).append(row)
+    for name, columns in parts.items():
+        if all(part["column"] for part in columns):
+            # An index over the beginnings of values forbids more than equal values do, but is one no less.
+            unique = not any(int(part["non_unique"]) or part["sub_part"] for part in columns)
+            yield name, tuple(str(part["column"]) for part in columns), unique
+
+
+def _references(rows: Iterable[dict[str, Any]]) -> Iterable[Reference]:
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        parts.setdefault(str(row["name"]), []).append(row)
+    for columns in parts.values():
+        own = tuple(str(part["column"]) for part in columns)
+        yield Reference(own, str(columns[0]["parent"]), tuple(str(part["parent_column"]) for part in columns))
+
+
+def _text(value: Any) -> str:
+    # MySQL hands some columns of information_schema over as bytes.
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def fail_if_missing(schema: Schema, names: Iterable[str]) -> None:
+    """Raises `DfsyncError` that names the tables which the target lacks."""
+    missing = [name for name in names if schema.find(name) is None]
+    if missing:
+        raise DfsyncError(f"The target lacks {', '.join(missing)}. `dfsync create-tables` makes missing tables.")
