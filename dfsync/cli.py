@@ -1,0 +1,257 @@
+"""The command line. A command gathers its options and calls the function that does the work.
+
+Whatever is slow to import is imported by the command that needs it, so that `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dfsync import masking
+from dfsync.cli_options import (
+    DEFAULT_DATA,
+    DEFAULT_OUT,
+    DEFAULT_SOURCE,
+    BatchSize,
+    DataDir,
+    Debug,
+    DryRun,
+    Json,
+    NoLocalInfile,
+    OnMatch,
+    Out,
+    PlanFile,
+    PrintOnly,
+    Quiet,
+    Source,
+    Tables,
+    Target,
+    Verbose,
+    Version,
+    table_names,
+)
+from dfsync.errors import DfsyncError
+from dfsync.logs import log_to_stderr, safe
+from dfsync.options import Options
+
+if TYPE_CHECKING:
+    from dfsync.settings import TargetChoice
+
+DEFAULT_COMMAND = "sync"
+
+ALL_WELL, SOME_FAILED, NOT_STARTED = 0, 1, 2
+
+
+INTRODUCTION = """\
+dfsync brings the rows of a SQLite file into a MariaDB or MySQL database that already has rows of its own:
+rows that are there are recognised, the others get new ids, foreign keys follow, and the map from old to new is kept.
+
+There is no {source} in this folder. Name your file, and the database that it is to go to:
+
+  export MARIADB_URL=mysql://user:password@host/database
+  {program} check --source my.db
+  {program} --source my.db
+
+Without MARIADB_URL a private MariaDB on this machine takes the rows. More: {program} --help"""
+
+
+class DefaultToSync(TyperGroup):
+    """A command line that begins with an option of no command is one of `sync`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        if not args and not ctx.resilient_parsing and not DEFAULT_SOURCE.exists():
+            typer.echo(INTRODUCTION.format(source=DEFAULT_SOURCE, program=ctx.command_path), err=True)
+            raise typer.Exit(NOT_STARTED)
+        # While the shell completes an empty command line, it is for the commands' names.
+        if args[0].startswith("-") and args[0] not in own if args else not ctx.resilient_parsing:
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=DefaultToSync,
+    # Plain help comes up in half the time of Rich's; Typer's tracebacks would show local variables, passwords too.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Stopped(DfsyncError):
+    """Ctrl-C or a signal ended the run."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@contextmanager
+def _target(target: str | None) -> Iterator[TargetChoice]:
+    if target and "@" in target:
+        masking.hide_from_process_list(target)
+    from dfsync.settings import open_target
+
+    with open_target(target) as choice:
+        yield choice
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(safe(line))
+
+
+@app.callback()
+def dfsync(version: Version = False) -> None:
+    """Bring the rows of a SQLite file into a MariaDB or MySQL database that already has rows of its own.
+
+    Rows that are there already are recognised, the others get new ids, foreign keys follow them, and the map from old
+    to new ids is kept. Without a command it is `sync`.
+
+    \b
+    Examples:
+      python -m dfsync check --source my.db
+      python -m dfsync --source my.db
+      python -m dfsync sync --help
+    """
+
+
+@app.command()
+def sync(
+    source: Source = DEFAULT_SOURCE,
+    target: Target = None,
+    out: Out = DEFAULT_OUT,
+    plan: PlanFile = None,
+    tables: Tables = None,
+    batch_size: BatchSize = Options.batch_size,
+    on_match: OnMatch = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    no_local_infile: NoLocalInfile = False,
+) -> int:
+    """Sync the source into the target: new rows go in, rows that exist are left, the map is written to --out.
+
+    Exit status: 0 every row has a target row; 1 some rows or tables failed; 2 it could not start.
+
+    \b
+    Examples:
+      python -m dfsync --source my.db --dry-run
+      python -m dfsync --source my.db --target mysql://app@db.example.com/app
+      python -m dfsync --tables repositories,commits --on-match update
+      python -m dfsync --json > summary.json
+    """
+    log_to_stderr(debug)
+    options = Options(plan, table_names(tables), batch_size, on_match, dry_run, local_infile=not no_local_infile)
+    from rich.console import Console as RichConsole
+
+    from dfsync.console import Console, Errors
+
+    kind, stream = (Errors, RichConsole(stderr=True)) if as_json else (Console, RichConsole())
+    with kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console:
+        try:
+            with _target(target) as choice:
+                from dfsync.sync import sync as run
+
+                console.say(choice.description)
+                result = run(source, choice.url, out=out, options=options, observer=console)
+        except KeyboardInterrupt as stop:
+            raise Stopped(console.where_it_stood(), getattr(stop, "status", 130)) from None
+    if as_json:
+        typer.echo(json.dumps(result.as_dict()))
+    return ALL_WELL if result.ok else SOME_FAILED
+
+
+@app.command()
+def check(
+    source: Source = DEFAULT_SOURCE,
+    target: Target = None,
+    plan: PlanFile = None,
+    tables: Tables = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """See whether a sync would work: both ends within reach, tables and columns there, nothing that would not fit.
+
+    Exit status: 0 nothing in the way; 1 something is; 2 it could not look.
+
+    \b
+    Examples:
+      python -m dfsync check --source my.db
+      python -m dfsync check --source my.db --tables commits --json
+    """
+    log_to_stderr(debug)
+    options = Options(plan=plan, tables=table_names(tables))
+    with _target(target) as choice:
+        from dfsync.check import check as run
+
+        problems = run(source, choice.url, options)
+    if as_json:
+        typer.echo(json.dumps({"ok": not problems, "target": choice.description, "problems": problems}))
+    else:
+        _print_lines([choice.description, *(problems or ["Nothing is in the way of a sync."])])
+    return SOME_FAILED if problems else ALL_WELL
+
+
+@app.command()
+def create_tables(
+    source: Source = DEFAULT_SOURCE,
+    target: Target = None,
+    plan: PlanFile = None,
+    tables: Tables = None,
+    print_only: PrintOnly = False,
+    debug: Debug = False,
+) -> int:
+    """Make the tables that the target lacks: AUTO_INCREMENT ids, unique natural keys, foreign keys.
+
+    Tables that are there are left as they are.
+
+    \b
+    Examples:
+      python -m dfsync create-tables --source my.db --print
+      python -m dfsync create-tables --source my.db
+    """
+    log_to_stderr(debug)
+    options = Options(plan=plan, tables=table_names(tables))
+    with _target(target) as choice:
+        from dfsync.create_tables import create_tables as run
+
+        statements = run(source, choice.url, options, execute=not print_only)
+    if print_only:
+        _print_lines(statements)
+    else:
+        _print_lines([choice.description, *statements])
+    return ALL_WELL
+
+
+@app.command()
+def server(data_dir: DataDir = DEFAULT_DATA, debug: Debug = False) -> int:
+    """Run the embedded MariaDB in the foreground and print its URL, for other programs to use; Ctrl-C stops it.
+
+    \b
+    Example:
+      python -m dfsync server
+    """
+    log_to_stderr(debug)
+    from dfsync.server import EmbeddedServer
+
+    try:
+        with EmbeddedServer(data_dir) as embedded:
+            typer.echo(embedded.url)
+            typer.echo("The embedded MariaDB is running; Ctrl-C stops it.", err=True)
+            while os.waitpid(embedded.pid, os.WNOHANG) == (0, 0):
+                time.sleep(0.2)
+    except KeyboardInterrupt:
+        typer.echo("The embedded MariaDB has stopped.", err=True)
+        return ALL_WELL
+    raise DfsyncError(f"The embedded MariaDB has ended by itself; its log is {data_dir / 'server.log'}.")

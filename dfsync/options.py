@@ -1,0 +1,24 @@
+"""What a caller may choose about a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one run, the same for the command line, the notebook and Python."""
+
+    plan: Path | None = None
+    """A plan file; None takes the built-in plan, or a discovered one where the source is not of its kind."""
+    tables: tuple[str, ...] | None = None
+    """The names of the tables to sync; None takes all."""
+    batch_size: int = 50_000
+    """Rows read, converted and sent at a time."""
+    on_match: str | None = None
+    """`skip` or `update` for every table; None leaves it to the plan."""
+    dry_run: bool = False
+    """Do all but write: nothing in the target changes, no file is written."""
+    local_infile: bool = True
+    """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, plain inserts do the job."""

@@ -1,0 +1,230 @@
+"""One table's way through the stages: extract, conform, remap, match, load.
+
+First the keys alone are read and matched, so that a row that is there already costs no more than its key; then the rows
+that are new travel whole, batch by batch. What comes out is kept in one frame, the outcome, a row per source row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from dfsync import content, frames, target
+from dfsync.conform import conform
+from dfsync.equality import comparable
+from dfsync.match import FIRST_ID, match
+from dfsync.prefetch import prefetch
+from dfsync.remap import remap
+from dfsync.result import INSERTED, MATCHED
+from dfsync.schema import Column
+from dfsync.shape import Shape
+from dfsync.source import Source
+from dfsync.times import Times
+from dfsync.types import arrow_type
+
+_KEY_ROWS = 1_000_000
+_LOOK_UP = 5
+
+
+class Inserter(Protocol):
+    """Takes rows and gives their new ids and rejects: `load.Loader`, or `Rehearsal` in a dry run."""
+
+    def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]: ...
+
+
+class Rehearsal:
+    """Takes every row and gives it an id that no target has, so that the children of new rows are new as well."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]:
+        ids = np.arange(self._last - 1, self._last - 1 - len(frame), -1)
+        self._last -= len(frame)
+        return frames.series(pa.array(ids)).set_axis(frame.index), frames.no_rejects()
+
+
+@dataclass
+class TablePass:
+    """What one table needs on its way, and what has come of it so far."""
+
+    shape: Shape
+    source: Source
+    connection: sa.Connection
+    maps: Mapping[str, pd.DataFrame]
+    """By parent: `old_id`, `new_id`, as `remap` takes them."""
+    batch_size: int
+    times: Times = field(default_factory=Times)
+    notes: dict[str, str] = field(default_factory=dict)
+    rejects: list[pd.DataFrame] = field(default_factory=list)
+
+    def read(self, columns: Sequence[Column], size: int, ids: Any = None) -> Iterator[pd.DataFrame]:
+        """The rows by ascending id, extracted, conformed and remapped; those that do not fit go to the rejects."""
+        plan = self.shape.plan
+        names = [column.name for column in columns]
+        foreign_keys = [fk for fk in plan.foreign_keys or () if fk.column not in plan.deferred]
+        extracted = self.source.batches(self.shape.source, plan.id, names, size, ids)
+        for frame in self.times.pulls("extract", extracted):
+            with self.times("conform"):
+                conformed = conform(frame, self.shape.as_read(columns))
+            with self.times("remap"):
+                remapped, orphans = remap(conformed.frame, foreign_keys, self.maps)
+            self.notes |= conformed.notes
+            self.rejects += [bad for bad in (conformed.rejects, orphans) if len(bad)]
+            yield remapped
+
+    def rejected(self, outcome: pd.DataFrame) -> pd.DataFrame:
+        """The rejects that stand: who shares the natural key of a row that went in has its target row after all."""
+        bad = pd.concat([frames.no_rejects(), *self.rejects])
+        bad = bad[~bad.index.duplicated() & ~bad.index.isin(outcome.index[outcome[frames.NEW_ID].notna()])]
+        return bad.sort_index()
+
+
+def match_table(table: TablePass) -> pd.DataFrame:
+    """The outcome before any row is loaded, by ascending `old_id`, its index: `new_id` (NULL where the target has no
+    such row), `first_id`, `action`, and the natural key's columns, with the target's values where it has the row.
+
+    Rows whose key does not fit or whose parent is missing are not in it: they are in `table.rejects`.
+    """
+    shape = table.shape
+    if not shape.key:
+        return _match_content(table, None)
+    keys = pd.concat([_no_keys(shape), *table.read(shape.key, _KEY_ROWS)])
+    unkeyed = keys.isna().any(axis=1).to_numpy()
+    keyed = keys if not unkeyed.any() else keys[~unkeyed]
+    with table.times("match"):
+        there = _target_keys(table, keyed)
+        sides = [comparable(table.connection, c, keyed[c.name], there[c.name]) for c in shape.key]
+        source = pd.DataFrame({c.name: side[0] for c, side in zip(shape.key, sides, strict=True)}, index=keyed.index)
+        target_ = pd.DataFrame({c.name: side[1] for c, side in zip(shape.key, sides, strict=True)})
+        outcome = _with_keys(match(source, target_.assign(**{frames.NEW_ID: there[frames.NEW_ID]})), keyed, there)
+    if unkeyed.any():
+        outcome = pd.concat([outcome, _match_content(table, keys[unkeyed])]).sort_index()
+    return outcome
+
+
+def load_table(
+    table: TablePass, outcome: pd.DataFrame, inserter: Inserter, done: Callable[[int], None]
+) -> pd.DataFrame:
+    """Inserts what is new and gives the outcome with every new id; `done` is told how many rows went in.
+
+    Of the rows of one natural key that with the lowest id goes in. Where it does not fit the next one does: hence the
+    loop, whose second turn is rare.
+    """
+    tried: pd.Index[int] = pd.Index([], dtype="int64")
+    while True:
+        waiting = outcome.loc[outcome[frames.NEW_ID].isna().to_numpy(), FIRST_ID]
+        waiting = waiting[~waiting.index.isin(tried)] if len(tried) else waiting
+        pending = waiting[~waiting.duplicated()].index
+        if pending.empty:
+            return outcome
+        tried = tried.union(pending)
+        inserted = []
+        for frame in prefetch(table.read(table.shape.columns, table.batch_size, pending.to_numpy())):
+            with table.times("load"):
+                empty = {column: frames.nulls_like(frame[column]) for column in table.shape.plan.deferred}
+                new_ids, refused = inserter.insert(frame.assign(**empty))
+            table.rejects += [refused] if len(refused) else []
+            inserted.append(new_ids)
+            done(len(new_ids))
+        outcome = _settle(outcome, pd.concat(inserted)) if inserted else outcome
+
+
+def _settle(outcome: pd.DataFrame, inserted: pd.Series[Any]) -> pd.DataFrame:
+    """The outcome with the ids of the inserted rows, also for the rows of the same natural key."""
+    if inserted.empty:
+        return outcome
+    by_group = pd.DataFrame(
+        {
+            frames.NEW_ID: inserted.to_numpy(),
+            FIRST_ID: outcome.loc[inserted.index, FIRST_ID].to_numpy(),
+            "of": inserted.index,
+        }
+    ).astype({frames.NEW_ID: inserted.dtype})
+    found = outcome[[FIRST_ID]].merge(by_group, on=FIRST_ID, how="left").set_axis(outcome.index)
+    new_id = outcome[frames.NEW_ID].astype(inserted.dtype)
+    settled = outcome.assign(**{frames.NEW_ID: new_id.where(new_id.notna(), found[frames.NEW_ID])})
+    own = (found["of"] == outcome.index).to_numpy(dtype=bool)
+    settled[frames.ACTION] = settled[frames.ACTION].where(~own, INSERTED)
+    followers = found["of"].notna().to_numpy() & ~own & new_id.isna().to_numpy()
+    if followers.any():
+        leaders = found.loc[followers, "of"].astype("int64")
+        for name in outcome.columns.difference([frames.NEW_ID, FIRST_ID, frames.ACTION]):
+            settled.loc[followers, name] = outcome.loc[leaders, name].array
+    return settled
+
+
+def _target_keys(table: TablePass, keyed: pd.DataFrame) -> pd.DataFrame:
+    """The target's keys: all of them, or those at hand alone where it has many more rows than the source."""
+    shape = table.shape
+    names = [column.name for column in shape.key]
+    if (
+        shape.id
+        and _indexed(shape)
+        and target.highest_id(table.connection, shape.target, shape.id) > _LOOK_UP * len(keyed)
+    ):
+        return target.find_keys(table.connection, shape.target, shape.id, names, keyed)
+    return target.read_keys(table.connection, shape.target, shape.id, names)
+
+
+def _indexed(shape: Shape) -> bool:
+    key = {column.name.lower() for column in shape.key}
+    return any({c.lower() for c in index[: len(key)]} == key for index in shape.target.all_indexes())
+
+
+def _with_keys(outcome: pd.DataFrame, keyed: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
+    new_id = outcome[frames.NEW_ID]
+    place = pd.Index(there[frames.NEW_ID]).get_indexer(new_id.dropna()) if len(there) else np.array([], dtype=np.int64)
+    places = pa.array(_spread(place, new_id.notna().to_numpy()), mask=new_id.isna().to_numpy())
+    made = {
+        name: frames.series(pc.coalesce(frames.arrow(there[name]).take(places), frames.arrow(keyed[name])))
+        for name in keyed.columns
+    }
+    return outcome.assign(**{frames.ACTION: MATCHED}, **{name: s.set_axis(outcome.index) for name, s in made.items()})
+
+
+def _spread(values: Any, mask: Any) -> Any:
+    spread = np.zeros(len(mask), dtype=np.int64)
+    spread[mask] = values
+    return spread
+
+
+def _no_keys(shape: Shape) -> pd.DataFrame:
+    """No rows, with the columns and dtypes of the natural key, whatever the source holds."""
+    return frames.to_frame(pa.table({c.name: pa.array([], arrow_type(c)) for c in shape.as_read(shape.key)}), [])
+
+
+def no_outcome(shape: Shape) -> pd.DataFrame:
+    """The outcome of no row."""
+    none = frames.series(pa.array([], pa.int64()))
+    return _no_keys(shape).assign(**{frames.NEW_ID: none, FIRST_ID: none}).assign(**{frames.ACTION: ""})
+
+
+def _match_content(table: TablePass, keys: pd.DataFrame | None) -> pd.DataFrame:
+    """The outcome of rows that are recognised by their whole content: all, or those of `keys`, which hold a NULL."""
+    shape = table.shape
+    compared = [column for column in shape.columns if column.name not in shape.plan.deferred]
+    names = [column.name for column in compared]
+    ids = None if keys is None else keys.index.to_numpy()
+    source = _digests([frame[names] for frame in table.read(shape.columns, table.batch_size, ids)])
+    with table.times("match"):
+        rows = target.read_rows(table.connection, shape.target, shape.id, compared, [c.name for c in shape.key])
+        there = [(rows_[frames.NEW_ID], content.digests(rows_[names])) for rows_ in rows]
+        digested = content.numbered(pd.concat([_digests([]), *(d for _, d in there)], ignore_index=True))
+        new_id = pd.concat([pd.Series([], dtype=frames.INT64), *(i for i, _ in there)], ignore_index=True)
+        outcome = match(content.numbered(source), digested.assign(**{frames.NEW_ID: new_id}))
+    own = keys.loc[outcome.index] if keys is not None else pd.DataFrame(index=outcome.index)
+    return outcome.assign(**{frames.ACTION: MATCHED}, **{name: own[name] for name in own.columns})
+
+
+def _digests(batches: list[pd.DataFrame]) -> pd.DataFrame:
+    none = pd.DataFrame({name: np.array([], dtype=np.uint64) for name in content.KEY[:2]})
+    none.index = pd.Index([], dtype="int64", name=frames.OLD_ID)
+    return pd.concat([none, *(content.digests(batch) for batch in batches)])

@@ -1,0 +1,61 @@
+"""Words for people: names of tables as titles, values of any kind as harmless text."""
+
+from __future__ import annotations
+
+LONG_NAME = 80
+LONG_VALUE = 60
+
+ACRONYMS = {"api", "csv", "db", "html", "http", "id", "ip", "json", "pr", "sql", "uri", "url", "xml"}
+# Ending of the plural, letters to take off, letters to put on; the first that fits.
+SINGULARS = (
+    ("series", 0, ""),
+    ("species", 0, ""),
+    ("movies", 1, ""),
+    ("ies", 3, "y"),
+    ("caches", 1, ""),
+    ("ches", 2, ""),
+    ("shes", 2, ""),
+    ("sses", 2, ""),
+    ("xes", 2, ""),
+    ("aliases", 2, ""),
+    ("statuses", 2, ""),
+    ("ss", 0, ""),
+    ("us", 0, ""),
+    ("is", 0, ""),
+    ("s", 1, ""),
+)
+
+
+def label(name: str) -> str:
+    """The name of a planned table as a title: `pr_approvals` is `PR Approvals`."""
+    words = visible(name, LONG_NAME).replace("_", " ").replace("-", " ").split()
+    return " ".join(word.upper() if word in ACRONYMS else word[0].upper() + word[1:] for word in words) or "?"
+
+
+def singular(words: str) -> str:
+    """One of what the label names: `PR Approvals` gives `PR Approval`."""
+    for ending, off, on in SINGULARS:
+        if words.lower().endswith(ending):
+            return words[: len(words) - off] + (on.upper() if words.isupper() else on)
+    return words
+
+
+def visible(value: object, longest: int = LONG_VALUE) -> str:
+    """Any value as one line that a terminal shows and does not obey, cut with `…` where it is too long."""
+    if isinstance(value, bytes):
+        value = "0x" + value[:longest].hex().upper()
+    text = str(value)
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def lower(title: str) -> str:
+    """A label inside a sentence: `PR Approvals` is `PR approvals`."""
+    return " ".join(word if word.isupper() else word.lower() for word in title.split())
+
+
+def counted(number: int, plural: str) -> str:
+    """`1 table`, `2 tables`."""
+    return f"{number} {singular(plural) if number == 1 else plural}"

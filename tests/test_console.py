@@ -1,0 +1,375 @@
+"""What a person sees of a run, and what a terminal does not get to obey."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console as RichConsole
+
+from dfsync.console import Console, Errors
+from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, read_plan
+from dfsync.result import Counts, SyncResult
+
+REPOSITORIES = TablePlan("repositories", "repositories", "id", ("slug",), ())
+COMMITS = TablePlan(
+    "commits", "commits", "id", ("hash", "repository_id"), (ForeignKey("repository_id", "repositories"),)
+)
+LINE = "=" * 80
+
+
+def mapping(*rows: tuple[Any, ...], key: tuple[str, ...] = ("slug",)) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=["old_id", "new_id", "action", *key])
+    return frame.convert_dtypes(dtype_backend="pyarrow")
+
+
+def rejects(*rows: tuple[Any, ...]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=["old_id", "column", "value", "reason"]).astype(
+        {"old_id": "int64[pyarrow]", "column": "string", "value": "string", "reason": "string"}
+    )
+
+
+NONE, NO_REJECTS = mapping(), rejects()
+
+
+def result(*counts: Counts, dry_run: bool = False) -> SyncResult:
+    return SyncResult(counts, {}, {}, 1.5, dry_run)
+
+
+class Screen:
+    """A console and what it has written."""
+
+    def __init__(self, terminal: bool = False, kind: type[Console] = Console, **options: Any) -> None:
+        self._file = io.StringIO()
+        self.out = RichConsole(file=self._file, force_terminal=terminal, width=80, _environ={"TERM": "xterm"})
+        self.console = kind(self.out, **options)
+
+    @property
+    def text(self) -> str:
+        return self._file.getvalue()
+
+
+def three_repositories(console: Console) -> None:
+    console.table_started(REPOSITORIES, 3)
+    frame = mapping((1, 101, "inserted", "my-repo"), (2, 102, "inserted", "other"), (3, 103, "matched", "existing"))
+    console.rows_done(REPOSITORIES, frame, NO_REJECTS)
+    console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 3, 2, 1))
+
+
+class TestTables:
+    def test_of_few_rows(self) -> None:
+        screen = Screen()
+        three_repositories(screen.console)
+        assert (
+            screen.text
+            == f"""\
+{LINE}
+SYNCING REPOSITORIES
+{LINE}
+
+Found 3 repositories to sync
+  [SYNC] Repository 'my-repo' (ID: 1 -> 101)
+  [SYNC] Repository 'other' (ID: 2 -> 102)
+  [SKIP] Repository 'existing' already exists (ID: 3 -> 103)
+
+Repositories: 2 synced, 1 skipped, 0 failed
+
+"""
+        )
+
+    def test_rows_come_in_the_order_of_the_source(self) -> None:
+        screen = Screen()
+        screen.console.table_started(REPOSITORIES, 3)
+        frame = mapping((3, 103, "matched", "c"), (1, 101, "inserted", "a"))
+        screen.console.rows_done(REPOSITORIES, frame, rejects((2, "slug", "x" * 300, "longer than 100 characters")))
+        marks = [line[:8] for line in screen.text.splitlines() if line.startswith("  [")]
+        assert marks == ["  [SYNC]", "  [FAIL]", "  [SKIP]"]
+        failed = f"  [FAIL] Repository (ID: 2): column slug: value '{'x' * 59}…': longer than 100 characters"
+        assert failed in screen.text
+
+    def test_a_reject_may_have_no_id_column_or_value(self) -> None:
+        screen = Screen()
+        screen.console.table_started(REPOSITORIES, 3)
+        frame = rejects((7, "slug", None, "may not be NULL"), (None, None, None, "no room"), (9, None, None, "why"))
+        screen.console.rows_done(REPOSITORIES, NONE, frame)
+        assert screen.text.splitlines()[-3:] == [
+            "  [FAIL] Repository (ID: 7): column slug: value NULL: may not be NULL",
+            "  [FAIL] Repository (ID: 9): why",
+            "  [FAIL] Repository: no room",
+        ]
+
+    def test_updated_rows(self) -> None:
+        screen = Screen()
+        screen.console.table_started(REPOSITORIES, 1)
+        screen.console.rows_done(REPOSITORIES, mapping((1, 101, "updated", "a")), NO_REJECTS)
+        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 1, updated=1))
+        assert "  [UPDATE] Repository 'a' (ID: 1 -> 101)\n" in screen.text
+        assert "Repositories: 0 synced, 0 skipped, 1 updated, 0 failed\n" in screen.text
+
+    def test_the_name_is_the_natural_key_without_foreign_keys(self) -> None:
+        screen = Screen()
+        screen.console.table_started(COMMITS, 2)
+        frame = mapping((1, 101, "inserted", "abc", 5), (2, 102, "inserted", None, 5), key=COMMITS.key)
+        screen.console.rows_done(COMMITS, frame, NO_REJECTS)
+        assert "Commit 'abc' (ID: 1 -> 101)" in screen.text
+        assert "Commit 'NULL' (ID: 2 -> 102)" in screen.text
+
+    def test_several_columns_or_none(self) -> None:
+        screen = Screen()
+        two = TablePlan("visits", "visits", "id", ("place", "day"), ())
+        screen.console.table_started(two, 1)
+        frame = mapping((1, 9, "inserted", "here", pd.Timestamp("2024-02-03")), key=two.key)
+        screen.console.rows_done(two, frame, NO_REJECTS)
+        assert "Visit 'here / 2024-02-03 00:00:00' (ID: 1 -> 9)" in screen.text
+        none = TablePlan("visits", "visits", "id", (), ())
+        screen.console.rows_done(none, mapping((2, 10, "matched"), key=()), NO_REJECTS)
+        assert "[SKIP] Visit already exists (ID: 2 -> 10)" in screen.text
+
+    def test_long_tables_show_the_first_failures_only(self) -> None:
+        screen = Screen(folder=Path("out"))
+        screen.console.table_started(COMMITS, 1000)
+        for start in (0, 8):
+            bad = rejects(*((start + n, "hash", "y", "bad") for n in range(8)))
+            good = mapping(*((100 + start + n, 7, "inserted", "h", 1) for n in range(50)), key=COMMITS.key)
+            screen.console.rows_done(COMMITS, good, bad)
+        screen.console.table_finished(COMMITS, Counts("commits", "commits", 116, 100, 0, 0, 16))
+        assert screen.text.count("[FAIL]") == 10
+        assert "[SYNC]" not in screen.text
+        assert "  ... and 6 more, all in out/rejects/commits.parquet\n" in screen.text
+
+    def test_long_tables_with_verbose(self) -> None:
+        screen = Screen(verbose=True)
+        screen.console.table_started(COMMITS, 60)
+        good = mapping(*((n, 100 + n, "inserted", "h", 1) for n in range(40)), key=COMMITS.key)
+        screen.console.rows_done(COMMITS, good, rejects(*((n, "hash", "y", "bad") for n in range(40, 60))))
+        screen.console.table_finished(COMMITS, Counts("commits", "commits", 60, 40, 0, 0, 20))
+        assert screen.text.count("[SYNC]") == 40
+        assert screen.text.count("[FAIL]") == 20
+        assert "more" not in screen.text
+
+    def test_one_that_fails_as_a_whole(self) -> None:
+        screen = Screen()
+        screen.console.table_started(COMMITS, 60)
+        failed = Counts("commits", "commits", 60, failed=60, error="Lock wait\ntimeout")
+        screen.console.table_finished(COMMITS, failed)
+        assert "Commits: FAILED, rolled back: Lock wait\\ntimeout\n" in screen.text
+        assert "synced" not in screen.text
+
+    def test_one_that_the_source_lacks(self) -> None:
+        screen = Screen()
+        screen.console.table_missing(REPOSITORIES, "the source has no table repositories")
+        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", note="lacking"))
+        assert "SYNCING REPOSITORIES" in screen.text
+        assert "  [SKIP] Repositories: the source has no table repositories\n" in screen.text
+        assert "synced" not in screen.text
+
+    def test_two_at_a_time_as_in_a_circle(self) -> None:
+        screen = Screen()
+        screen.console.table_started(REPOSITORIES, 1)
+        screen.console.table_started(COMMITS, 50)
+        screen.console.rows_done(REPOSITORIES, mapping((1, 101, "inserted", "a")), NO_REJECTS)
+        screen.console.rows_done(COMMITS, mapping((7, 8, "inserted", "h", 1), key=COMMITS.key), NO_REJECTS)
+        assert screen.text.count("[SYNC]") == 1
+        assert "in Repositories after 1 of 1 rows, Commits after 1 of 50 rows, rolled back" in (
+            screen.console.where_it_stood()
+        )
+        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 1, 1))
+        assert "Committed: Repositories." in screen.console.where_it_stood()
+
+    def test_notes(self) -> None:
+        screen = Screen()
+        screen.console.note(COMMITS, "microseconds are lost")
+        assert screen.text == "  Note: microseconds are lost\n"
+
+    def test_the_plan_is_named(self) -> None:
+        screen = Screen()
+        plan = read_plan(BUILT_IN)
+        screen.console.run_started(plan, plan.names)
+        assert screen.text == "Plan: built-in plan, 9 tables\n\n"
+
+
+class TestSummary:
+    def test_as_it_always_was(self) -> None:
+        screen = Screen()
+        counts = [Counts("repositories", "r", 50, 45, 5), Counts("commits", "c", 5000, 4950, 50)]
+        screen.console.run_finished(result(*counts))
+        assert (
+            screen.text
+            == f"""\
+{LINE}
+SYNCHRONIZATION SUMMARY
+{LINE}
+
+REPOSITORIES:
+  Total:   50
+  Synced:  45
+  Skipped: 5
+  Failed:  0
+
+COMMITS:
+  Total:   5000
+  Synced:  4950
+  Skipped: 50
+  Failed:  0
+
+{LINE}
+OVERALL: 4995 records synced, 0 failed
+{LINE}
+"""
+        )
+
+    def test_long_names_and_big_counts_fit_80_columns(self) -> None:
+        screen = Screen(dry_run=True)
+        big = 9_999_999_999
+        counts = [
+            Counts("t" * 40, "t", big, big, big, big, big, error="e"),
+            Counts("u" * 200, "u", big, 0, 0, 0, 0),
+        ]
+        screen.console.run_finished(result(*counts, dry_run=True))
+        assert max(map(len, screen.text.splitlines())) == 80
+        assert f"  Updated: {big}\n  Failed:  {big}\n" in screen.text
+        assert f"{'T' * 40}:\n" in screen.text
+        assert "1 table rolled back" in screen.text
+
+    def test_failed_and_missing_tables(self) -> None:
+        screen = Screen(folder=Path("out"))
+        counts = [Counts("a", "a", 5, failed=5, error="no room"), Counts("b", "b", note="the source has no table b")]
+        screen.console.run_finished(result(*counts))
+        assert "  Failed:  5\n  Rolled back: no room\n" in screen.text
+        assert "B:\n  Not synced: the source has no table b\n\n" in screen.text
+        assert "OVERALL: 0 records synced, 5 failed, 1 table rolled back\n" in screen.text
+        assert screen.text.endswith(f"{LINE}\nThe map from old to new ids: out/id_mappings.json\n")
+
+    def test_dry_run_says_so_at_both_ends(self) -> None:
+        screen = Screen(dry_run=True, folder=Path("out"))
+        screen.console.run_started(Plan((REPOSITORIES,), "built-in plan"), ["repositories"])
+        screen.console.table_started(REPOSITORIES, 3)
+        frame = mapping((1, None, "inserted", "a"), (2, 102, "matched", "b"), (3, 103, "updated", "c"))
+        screen.console.rows_done(REPOSITORIES, frame, NO_REJECTS)
+        counts = Counts("repositories", "repositories", 3, 1, 1, 1)
+        screen.console.table_finished(REPOSITORIES, counts)
+        screen.console.run_finished(result(counts, dry_run=True))
+        assert screen.text.startswith("DRY RUN: nothing will be written.\n")
+        assert "[SYNC] Repository 'a' would be synced (ID: 1 -> new)" in screen.text
+        assert "[SKIP] Repository 'b' already exists (ID: 2 -> 102)" in screen.text
+        assert "[UPDATE] Repository 'c' would be updated (ID: 3 -> 103)" in screen.text
+        assert "Repositories: 1 would be synced, 1 skipped, 1 updated, 0 failed\n" in screen.text
+        assert "OVERALL: 1 records would be synced, 1 updated, 0 failed\n" in screen.text
+        assert screen.text.endswith("DRY RUN: nothing was written.\n")
+
+
+class TestQuiet:
+    def story(self, screen: Screen) -> str:
+        console = screen.console
+        console.say("Target: somewhere")
+        console.run_started(Plan((REPOSITORIES, COMMITS), "built-in plan"), ["repositories", "commits"])
+        three_repositories(console)
+        console.note(REPOSITORIES, "by the way")
+        console.table_started(COMMITS, 2)
+        good = mapping((5, 6, "inserted", "h", 1), key=COMMITS.key)
+        console.rows_done(COMMITS, good, rejects((4, "hash", "y", "bad")))
+        counts = Counts("commits", "commits", 2, failed=2, error="no room")
+        console.table_finished(COMMITS, counts)
+        console.run_finished(result(counts))
+        return screen.text
+
+    def test_only_failures_and_the_overall_line(self) -> None:
+        assert self.story(Screen(quiet=True, terminal=False)) == (
+            "  [FAIL] Commit (ID: 4): column hash: value 'y': bad\n"
+            "Commits: FAILED, rolled back: no room\n"
+            "OVERALL: 0 records synced, 2 failed, 1 table rolled back\n"
+        )
+
+    def test_beside_json_failures_and_notes(self) -> None:
+        assert self.story(Screen(quiet=True, kind=Errors)) == (
+            "Repositories: by the way\n"
+            "  [FAIL] Commit (ID: 4): column hash: value 'y': bad\n"
+            "Commits: FAILED, rolled back: no room\n"
+        )
+
+
+class TestTerminal:
+    def test_colours_there_and_none_in_a_pipe(self) -> None:
+        terminal, pipe = Screen(terminal=True), Screen()
+        three_repositories(terminal.console)
+        three_repositories(pipe.console)
+        assert "\x1b[32m[SYNC]\x1b[0m" in terminal.text
+        assert "\x1b" not in pipe.text
+
+    def test_no_color(self) -> None:
+        file = io.StringIO()
+        out = RichConsole(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm", "NO_COLOR": "1"})
+        three_repositories(Console(out))
+        assert "\x1b" not in file.getvalue()
+
+    def test_lines_are_not_broken_in_a_pipe(self) -> None:
+        screen = Screen()
+        screen.console.note(COMMITS, "word " * 60)
+        assert len(screen.text.splitlines()) == 1
+
+    @pytest.mark.parametrize(("terminal", "total", "shown"), [(True, 21, True), (True, 20, False), (False, 21, False)])
+    def test_progress(self, terminal: bool, total: int, shown: bool) -> None:
+        screen = Screen(terminal=terminal)
+        with screen.console:
+            screen.console.table_started(COMMITS, total)
+            good = mapping(*((n, 100 + n, "matched", "h", 1) for n in range(total)), key=COMMITS.key)
+            screen.console.rows_done(COMMITS, good, NO_REJECTS)
+            screen.console.table_finished(COMMITS, Counts("commits", "commits", total, 0, total))
+        assert (f"{total}/{total}" in screen.text) is shown
+        assert ("rows/s" in screen.text) is shown
+        assert f"Commits: 0 synced, {total} skipped, 0 failed" in screen.text
+
+    def test_a_table_that_never_ends_leaves_the_terminal_clean(self) -> None:
+        screen = Screen(terminal=True)
+        with screen.console:
+            screen.console.table_started(COMMITS, 1000)
+        hidden, shown = screen.text.rfind("\x1b[?25l"), screen.text.rfind("\x1b[?25h")
+        assert -1 < hidden < shown
+
+
+HOSTILE = "a\x1b]0;owned\x07\x1b[2J\nb\r\t\x9b31m\u202e[red]:smile:[/red]"
+
+
+class TestHostileData:
+    def test_nothing_of_it_controls_the_terminal(self) -> None:
+        screen = Screen(terminal=True)
+        table = TablePlan(HOSTILE, HOSTILE, "id", (HOSTILE,), ())
+        console = screen.console
+        console.run_started(Plan((table,), HOSTILE), [HOSTILE])
+        console.table_missing(table, HOSTILE)
+        console.table_started(table, 2)
+        frame = mapping((1, 2, "inserted", HOSTILE), key=(HOSTILE,))
+        console.rows_done(table, frame, rejects((3, HOSTILE, HOSTILE, HOSTILE)))
+        console.note(table, HOSTILE)
+        counts = Counts(HOSTILE, HOSTILE, 2, 1, 0, 0, 1, error=HOSTILE, note=None)
+        console.table_finished(table, counts)
+        console.run_finished(result(counts))
+        own = screen.text.replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[33m", "").replace("\x1b[0m", "")
+        assert all(c.isprintable() or c == "\n" for c in own)
+        shown = r"a\x1b]0;owned\x07\x1b[2J\nb\r\t\x9b31m\u202e[red]:smile:[/red]"
+        assert f"'{shown}' (ID: 1 -> 2)" in own
+        assert f"column {shown}: value '{shown}': {shown}" in own
+
+
+class TestWhereItStood:
+    def test_before_the_first_table(self) -> None:
+        assert Screen().console.where_it_stood() == (
+            "stopped. Committed: nothing yet. Run the same command again to go on from there."
+        )
+
+    def test_in_the_middle_of_a_table(self) -> None:
+        screen = Screen()
+        three_repositories(screen.console)
+        screen.console.table_started(COMMITS, 60)
+        frame = mapping((5, 6, "inserted", "h", 1), key=COMMITS.key)
+        screen.console.rows_done(COMMITS, frame, NO_REJECTS)
+        assert screen.console.where_it_stood() == (
+            "stopped in Commits after 1 of 60 rows, rolled back. Committed: Repositories. "
+            "Run the same command again to go on from there."
+        )
+
+    def test_in_a_dry_run(self) -> None:
+        assert "nothing was written" in Screen(dry_run=True).console.where_it_stood()
