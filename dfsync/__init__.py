@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,8 +28,23 @@ _HOME = {
 __all__ = ["DfsyncError", "Observer", "Options", "SyncResult", "__version__", "load_mappings", "sync"]
 
 
-def __getattr__(name: str) -> Any:
-    # Imported when asked for: pandas and Arrow take longer to come than `--help` should.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+class _Package(ModuleType):
+    """Imports what it exports when it is asked for: pandas and Arrow take longer to come than `--help` should.
+
+    As properties, so that `dfsync.sync` stays the function after the module of the same name has been imported.
+    """
+
+
+def _exported(name: str, home: str) -> property:
+    def get(_: _Package) -> Any:
+        return getattr(import_module(home), name)
+
+    def passed_over(_: _Package, module: ModuleType) -> None:
+        """The import system puts every submodule into its package."""
+
+    return property(get, passed_over)
+
+
+for _name, _module in _HOME.items():
+    setattr(_Package, _name, _exported(_name, _module))
+sys.modules[__name__].__class__ = _Package

@@ -78,4 +78,6 @@ def _statement(connection: sa.Connection, table: str, columns: list[str], rows: 
         if conversion:
             sets.append(f"{quoted} = {conversion}(@c{place})")
     statement = f"LOAD DATA LOCAL INFILE '{_STREAM}' INTO TABLE {quote(table)} {_FORMAT} ({', '.join(targets)})"
+    # The dialect doubles % for the driver's formatting, which this statement does not go through.
+    statement = statement.replace("%%", "%")
     return (statement + (f" SET {', '.join(sets)}" if sets else "")).encode()

@@ -13,6 +13,7 @@ import pymysql
 import sqlalchemy as sa
 
 from dfsync import frames, infile
+from dfsync.bulk import Bent, in_bulk
 from dfsync.errors import TableFailed
 from dfsync.schema import Table
 from dfsync.target import error_code, highest_id, refusal
@@ -20,15 +21,8 @@ from dfsync.types import arrow_type
 
 log = logging.getLogger(__name__)
 
-_MOST_REFUSALS = 10_000
 _LOCAL_REFUSED = {1148, 3948, 4166, 1045, 1227}
-# What a single row can be at fault for, beyond the driver's DataError and IntegrityError.
-_ROW_FAULTS = {1048, 1153, 1264, 1265, 1292, 1364, 1366, 1367, 1411, 1416, 1441, 1644, 1690, 3140, 3819, 4025, 4078}
 _BENT = "The server took {loaded} of {sent} rows, with {warnings} warnings"
-
-
-class Bent(Exception):
-    """`LOAD DATA LOCAL` ignored or changed a row."""
 
 
 class Loader:
@@ -45,7 +39,6 @@ class Loader:
         self._table = table
         self._id: Any = None if id_column is None else sa.column(id_column)
         self._local = local_infile
-        self._refusals = 0
         self._step = int(connection.scalar(sa.text("SELECT @@SESSION.auto_increment_increment")) or 1)
         self._highest = highest_id(connection, table, id_column) if id_column else 0
 
@@ -56,28 +49,9 @@ class Loader:
         surrogate id), and the reject frame of those that the server refused. Raises `TableFailed` where the table, and
         not a row, is at fault.
         """
-        rejects = self._insert(frame)
+        rejects = in_bulk(self._connection, frame, self._send)
         taken = frame.index.difference(rejects.index) if len(rejects) else frame.index
         return pd.Series(self._new_ids(len(taken)), index=taken), rejects
-
-    def _insert(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """All at once; where that fails, each half for itself, down to the rows at fault. Rare, and then slow."""
-        if frame.empty:
-            return frames.no_rejects()
-        savepoint = self._connection.begin_nested()
-        try:
-            self._send(frame)
-            savepoint.commit()
-            return frames.no_rejects()
-        except (sa.exc.DBAPIError, pymysql.MySQLError, Bent) as error:
-            if not _at_fault(error):
-                raise
-            savepoint.rollback()
-            log.debug("%s: %d rows in one go failed: %s", self._table.name, len(frame), error)
-            if len(frame) == 1:
-                return self._refuse(frame, error)
-        middle = len(frame) // 2
-        return pd.concat([self._insert(frame.iloc[:middle]), self._insert(frame.iloc[middle:])])
 
     def _send(self, frame: pd.DataFrame) -> None:
         method = self._stream if self._local and len(frame) > 1 else _insert_rows
@@ -102,13 +76,6 @@ class Loader:
         if loaded != rows.num_rows or warnings:
             raise Bent(_BENT.format(loaded=loaded, sent=rows.num_rows, warnings=warnings))
         return loaded
-
-    def _refuse(self, frame: pd.DataFrame, error: Exception) -> pd.DataFrame:
-        self._refusals += 1
-        reason = refusal(error)
-        if self._refusals > _MOST_REFUSALS:
-            raise TableFailed(f"the server refused more than {_MOST_REFUSALS} rows, the last one because: {reason}")
-        return frames.rejects(frame.index, "", [None], f"refused by the server: {reason}")
 
     @property
     def _from(self) -> Any:
@@ -136,15 +103,9 @@ class Loader:
 
 def _insert_rows(table: Any, connection: sa.Connection, keys: list[str], data: Iterable[Any], rows: Any) -> int:
     """Many rows a statement: PyMySQL joins them up to its longest statement."""
-    statement = str(table.table.insert().compile(dialect=connection.dialect, column_keys=keys))
-    result = connection.exec_driver_sql(statement, list(data))
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    columns, values = ", ".join(map(quote, keys)), ", ".join(["%s"] * len(keys))
+    result = connection.exec_driver_sql(f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({values})", list(data))
     if result.rowcount != rows.num_rows:
         raise Bent(_BENT.format(loaded=result.rowcount, sent=rows.num_rows, warnings=0))
     return result.rowcount
-
-
-def _at_fault(error: Exception) -> bool:
-    """Whether single rows may be to blame, and not the table, the server or the connection."""
-    original = getattr(error, "orig", None) or error
-    row_errors = (Bent, pymysql.DataError, pymysql.IntegrityError)
-    return isinstance(original, row_errors) or error_code(error) in _ROW_FAULTS

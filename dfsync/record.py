@@ -36,12 +36,12 @@ def write_mapping(out: Path, name: str, mapping: pd.DataFrame) -> None:
 
 
 def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
-    """`rejects/NAME.parquet` where there are any, else no file."""
+    """`rejects/NAME.parquet` where there are any, else no file: columns as in `SyncResult.rejects`."""
     path = out / REJECTS / f"{name}.parquet"
     if rejects.empty:
         path.unlink(missing_ok=True)
     else:
-        _write(path, lambda file: pq.write_table(_table(rejects.reset_index()), file))
+        _write(path, lambda file: pq.write_table(_table(rejects), file))
 
 
 def write_summary(out: Path, result: SyncResult) -> None:

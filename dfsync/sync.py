@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pymysql
 import sqlalchemy as sa
 
-from dfsync import frames, record
+from dfsync import circle, frames, record
 from dfsync import target as server
 from dfsync.discover import choose_plan, circles, complete
 from dfsync.errors import DfsyncError, TableFailed
+from dfsync.levels import circular, levels
 from dfsync.load import Loader
 from dfsync.match import FIRST_ID
 from dfsync.options import Options
@@ -30,7 +32,7 @@ from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Frames, Observer, 
 from dfsync.settings import open_target
 from dfsync.shape import Shape, shapes
 from dfsync.source import Source
-from dfsync.table import Rehearsal, TablePass, load_table, match_table, no_outcome
+from dfsync.table import Rehearsal, TablePass, load_table, match_table, no_outcome, update_table
 from dfsync.times import Times
 
 log = logging.getLogger(__name__)
@@ -180,16 +182,33 @@ def _sync_together(run: Run, works: list[Work]) -> None:
         # From here on the transaction sees the target as it is now, plus what it does itself: see `load.Loader`.
         connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
         for work in works:
-            work.match(connection)
+            work.go(connection)
             run.maps[work.plan.name] = work.map()
-            if work.asked:
-                work.load(connection)
-                run.maps[work.plan.name] = work.map()
+        _close_circle(run, [work for work in works if work.asked], connection)
         for work in works:
             if work.asked:
                 work.check()
         if run.options.dry_run:
             transaction.rollback()
+
+
+def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> None:
+    """Gives what could not be known before the last row was in: deferred foreign keys, then updates."""
+    names = [work.plan.name for work in works]
+    if any(work.plan.deferred for work in works):
+        members = {work.plan.name: work.member(names) for work in works}
+        doomed = circle.drop_orphans(list(members.values()))
+        for work in reversed(works):
+            work.take_back(members[work.plan.name], doomed[work.plan.name])
+            run.maps[work.plan.name] = work.map()
+        if not run.options.dry_run:
+            for work in works:
+                refused = circle.fill(members[work.plan.name], connection, run.maps)
+                if len(refused):
+                    raise TableFailed(f"a reference within the circle was refused: {refused['reason'].iloc[0]}")
+    for work in works:
+        if work.plan.on_match == "update":
+            work.update()
 
 
 class Work:
@@ -204,26 +223,59 @@ class Work:
         self._matched = self._outcome = no_outcome(shape)
         self._rejects = frames.no_rejects()
         self._times = Times()
+        self._done = 0
 
-    def match(self, connection: sa.Connection) -> None:
-        run = self._run
-        self._pass = TablePass(self._shape, run.source, connection, run.maps, run.options.batch_size, self._times)
+    def go(self, connection: sa.Connection) -> None:
+        """Matches every row and, unless the table is only asked for its map, inserts what is new."""
+        run, shape, options = self._run, self._shape, self._run.options
+        self._pass = TablePass(shape, run.source, connection, run.maps, options.batch_size, self._times)
+        run.maps[self.plan.name] = self.map()
+        inserter = Rehearsal() if options.dry_run else self._loader(connection)
         with self._times("total"):
-            self._matched = self._outcome = match_table(self._pass)
-        self._progress(0)
+            for ids in self._levels():
+                matched = outcome = match_table(self._pass, ids)
+                self._matched = matched if ids is None else pd.concat([self._matched, matched]).sort_index()
+                self._progress(int(matched[frames.NEW_ID].notna().sum()))
+                if self.asked:
+                    outcome = load_table(self._pass, matched, inserter, self._progress)
+                self._outcome = outcome if ids is None else pd.concat([self._outcome, outcome]).sort_index()
+                run.maps[self.plan.name] = self.map()
 
-    def load(self, connection: sa.Connection) -> None:
-        options = self._run.options
-        loader = Loader(connection, self._shape.target, self._shape.id, local_infile=options.local_infile)
-        inserter = Rehearsal() if options.dry_run else loader
-        with self._times("total"):
-            self._outcome = load_table(self._pass, self._outcome, inserter, self._progress)
-        self._rejects = self._pass.rejected(self._outcome)
-        for column, note in self._pass.notes.items():
-            self._observer.note(self.plan, f"{self.plan.table}.{column}: {note}")
+    def _loader(self, connection: sa.Connection) -> Loader:
+        return Loader(connection, self._shape.target, self._shape.id, local_infile=self._run.options.local_infile)
+
+    def _levels(self) -> Iterator[Any]:
+        """The ids of each turn: None for all at once, unless rows must wait for others of the same table."""
+        own = [c for c, parent in self.plan.parents.items() if parent == self.plan.name and c not in self.plan.deferred]
+        if not own:
+            yield None
+            return
+        references = self._pass.reference_ids(own)
+        reached: list[Any] = [np.array([], dtype=np.int64)]
+        for ids in levels(references):
+            reached.append(ids)
+            yield ids
+        self._pass.rejects.append(circular(references, np.concatenate(reached), own[0]))
+
+    def member(self, names: list[str]) -> circle.Member:
+        return circle.member(self._pass, self._outcome, names)
+
+    def take_back(self, member: circle.Member, ids: list[Any]) -> None:
+        """Deletes the rows of this run that turned out to be orphans."""
+        self._outcome = member.outcome
+        if ids and not self._run.options.dry_run:
+            circle.delete(self._pass.connection, member, ids)
+
+    def update(self) -> None:
+        """Brings matched rows to the source's values."""
+        with self._times("total"), self._times("update"):
+            self._outcome = update_table(self._pass, self._outcome, dry_run=self._run.options.dry_run)
 
     def check(self) -> None:
         """Promise 1: raises `TableFailed` where a source row is neither mapped nor rejected."""
+        self._rejects = self._pass.rejected(self._outcome)
+        for column, note in self._pass.notes.items():
+            self._observer.note(self.plan, f"{self.plan.table}.{column}: {note}")
         total = self._run.source.count(self._shape.source)
         mapped = int(self._outcome[frames.NEW_ID].notna().sum())
         if mapped + len(self._rejects) != total:
@@ -277,8 +329,8 @@ class Work:
             seconds=dict(self._times),
         )
 
-    def _progress(self, loaded: int) -> None:
-        self._done = getattr(self, "_done", 0) + loaded if loaded else int(self._outcome[frames.NEW_ID].notna().sum())
+    def _progress(self, rows: int) -> None:
+        self._done += rows
         self._observer.progress(self.plan, self._done)
 
 

@@ -7,7 +7,7 @@ that are new travel whole, batch by batch. What comes out is kept in one frame, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,12 +22,13 @@ from dfsync.equality import comparable
 from dfsync.match import FIRST_ID, match
 from dfsync.prefetch import prefetch
 from dfsync.remap import remap
-from dfsync.result import INSERTED, MATCHED
+from dfsync.result import INSERTED, MATCHED, UPDATED
 from dfsync.schema import Column
 from dfsync.shape import Shape
 from dfsync.source import Source
 from dfsync.times import Times
 from dfsync.types import arrow_type
+from dfsync.update import differing, update
 
 _KEY_ROWS = 1_000_000
 _LOOK_UP = 5
@@ -65,11 +66,16 @@ class TablePass:
     notes: dict[str, str] = field(default_factory=dict)
     rejects: list[pd.DataFrame] = field(default_factory=list)
 
-    def read(self, columns: Sequence[Column], size: int, ids: Any = None) -> Iterator[pd.DataFrame]:
-        """The rows by ascending id, extracted, conformed and remapped; those that do not fit go to the rejects."""
+    def read(
+        self, columns: Sequence[Column], size: int, ids: Any = None, *, deferred: bool = False
+    ) -> Iterator[pd.DataFrame]:
+        """The rows by ascending id, extracted, conformed and remapped; those that do not fit go to the rejects.
+
+        Foreign keys that are deferred stay as they are, unless `deferred` says that their parents are in by now.
+        """
         plan = self.shape.plan
         names = [column.name for column in columns]
-        foreign_keys = [fk for fk in plan.foreign_keys or () if fk.column not in plan.deferred]
+        foreign_keys = [fk for fk in plan.foreign_keys or () if deferred or fk.column not in plan.deferred]
         extracted = self.source.batches(self.shape.source, plan.id, names, size, ids)
         for frame in self.times.pulls("extract", extracted):
             with self.times("conform"):
@@ -80,6 +86,23 @@ class TablePass:
             self.rejects += [bad for bad in (conformed.rejects, orphans) if len(bad)]
             yield remapped
 
+    def reference_ids(self, columns: Sequence[str], ids: Any = None) -> pd.DataFrame:
+        """The source's ids in foreign key columns, as they are: index `old_id`, Arrow int64."""
+        as_ids = self.shape.as_read([column for column in self.shape.columns if column.name in columns])
+        nullable = [replace(column, nullable=True) for column in as_ids]
+        names = [column.name for column in nullable]
+        extracted = self.source.batches(self.shape.source, self.shape.plan.id, names, _KEY_ROWS, ids)
+        none = frames.to_frame(pa.table({name: pa.array([], pa.int64()) for name in names}), [])
+        return pd.concat([none, *(conform(frame, nullable).frame for frame in extracted)])
+
+    def keep(self, unfit: pd.DataFrame) -> None:
+        """Notes that matched rows keep the target's values, because the source's do not fit."""
+        if len(unfit):
+            first = f"row {unfit.index[0]}: {unfit['column'].iloc[0]} {unfit['reason'].iloc[0]}"
+            self.notes["update"] = (
+                f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"
+            )
+
     def rejected(self, outcome: pd.DataFrame) -> pd.DataFrame:
         """The rejects that stand: who shares the natural key of a row that went in has its target row after all."""
         bad = pd.concat([frames.no_rejects(), *self.rejects])
@@ -87,16 +110,17 @@ class TablePass:
         return bad.sort_index()
 
 
-def match_table(table: TablePass) -> pd.DataFrame:
+def match_table(table: TablePass, ids: Any = None) -> pd.DataFrame:
     """The outcome before any row is loaded, by ascending `old_id`, its index: `new_id` (NULL where the target has no
     such row), `first_id`, `action`, and the natural key's columns, with the target's values where it has the row.
+    `ids` narrows it to those source rows.
 
     Rows whose key does not fit or whose parent is missing are not in it: they are in `table.rejects`.
     """
     shape = table.shape
     if not shape.key:
-        return _match_content(table, None)
-    keys = pd.concat([_no_keys(shape), *table.read(shape.key, _KEY_ROWS)])
+        return _match_content(table, ids)
+    keys = pd.concat([_no_keys(shape), *table.read(shape.key, _KEY_ROWS, ids)])
     unkeyed = keys.isna().any(axis=1).to_numpy()
     keyed = keys if not unkeyed.any() else keys[~unkeyed]
     with table.times("match"):
@@ -106,7 +130,7 @@ def match_table(table: TablePass) -> pd.DataFrame:
         target_ = pd.DataFrame({c.name: side[1] for c, side in zip(shape.key, sides, strict=True)})
         outcome = _with_keys(match(source, target_.assign(**{frames.NEW_ID: there[frames.NEW_ID]})), keyed, there)
     if unkeyed.any():
-        outcome = pd.concat([outcome, _match_content(table, keys[unkeyed])]).sort_index()
+        outcome = pd.concat([outcome, _match_content(table, keys.index[unkeyed].to_numpy(), keys)]).sort_index()
     return outcome
 
 
@@ -135,6 +159,36 @@ def load_table(
             inserted.append(new_ids)
             done(len(new_ids))
         outcome = _settle(outcome, pd.concat(inserted)) if inserted else outcome
+
+
+def update_table(table: TablePass, outcome: pd.DataFrame, *, dry_run: bool) -> pd.DataFrame:
+    """Matched rows whose content differs take the source's values; the outcome with `updated` as their action.
+
+    Of several source rows with one target row the one of the lowest id counts. The natural key never changes.
+    """
+    shape = table.shape
+    own = (outcome[FIRST_ID] == outcome.index).to_numpy(dtype=bool) & (outcome[frames.ACTION] == MATCHED).to_numpy(
+        dtype=bool
+    )
+    key = {column.name for column in shape.key}
+    columns = [column for column in shape.columns if column.name not in key]
+    ids = outcome.index[own & outcome[frames.NEW_ID].notna().to_numpy(dtype=bool)].to_numpy()
+    if shape.id is None or not columns or not shape.key or not len(ids):
+        return outcome
+    action = outcome[frames.ACTION].copy()
+    for frame in table.read(columns, table.batch_size, ids, deferred=True):
+        source = frame.assign(**{frames.NEW_ID: outcome.loc[frame.index, frames.NEW_ID]})
+        there = target.find_rows(table.connection, shape.target, shape.id, columns, source[frames.NEW_ID].tolist())
+        aligned = there.set_index(frames.NEW_ID).loc[source[frames.NEW_ID]].set_axis(frame.index)
+        cells = differing(frame, aligned[list(frame.columns)])
+        changed = cells.index[cells.any(axis=1).to_numpy()]
+        if not dry_run:
+            refused = update(table.connection, shape.target, shape.id, source, cells)
+            table.keep(refused)
+            changed = changed.difference(refused.index)
+        action.loc[changed] = UPDATED
+    table.keep(pd.concat([frames.no_rejects(), *(bad[bad.index.isin(ids)] for bad in table.rejects)]))
+    return outcome.assign(**{frames.ACTION: action})
 
 
 def _settle(outcome: pd.DataFrame, inserted: pd.Series[Any]) -> pd.DataFrame:
@@ -180,20 +234,19 @@ def _indexed(shape: Shape) -> bool:
 
 
 def _with_keys(outcome: pd.DataFrame, keyed: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
-    new_id = outcome[frames.NEW_ID]
-    place = pd.Index(there[frames.NEW_ID]).get_indexer(new_id.dropna()) if len(there) else np.array([], dtype=np.int64)
-    places = pa.array(_spread(place, new_id.notna().to_numpy()), mask=new_id.isna().to_numpy())
+    """The outcome with the natural key: the target's values of a matched row, the source's of the others."""
+    ids = pd.Index(there[frames.NEW_ID])
+    places = np.full(len(outcome), -1)
+    if ids.is_unique:
+        # Without a surrogate id there is nothing to tell the target's rows apart by, and no mapping that asks for it.
+        matched = outcome[frames.NEW_ID].notna().to_numpy()
+        places[matched] = ids.get_indexer(pd.Index(outcome[frames.NEW_ID][matched]))
+    taken = pa.array(places, mask=places < 0)
     made = {
-        name: frames.series(pc.coalesce(frames.arrow(there[name]).take(places), frames.arrow(keyed[name])))
+        name: frames.series(pc.coalesce(frames.arrow(there[name]).take(taken), frames.arrow(keyed[name])))
         for name in keyed.columns
     }
     return outcome.assign(**{frames.ACTION: MATCHED}, **{name: s.set_axis(outcome.index) for name, s in made.items()})
-
-
-def _spread(values: Any, mask: Any) -> Any:
-    spread = np.zeros(len(mask), dtype=np.int64)
-    spread[mask] = values
-    return spread
 
 
 def _no_keys(shape: Shape) -> pd.DataFrame:
@@ -207,12 +260,14 @@ def no_outcome(shape: Shape) -> pd.DataFrame:
     return _no_keys(shape).assign(**{frames.NEW_ID: none, FIRST_ID: none}).assign(**{frames.ACTION: ""})
 
 
-def _match_content(table: TablePass, keys: pd.DataFrame | None) -> pd.DataFrame:
-    """The outcome of rows that are recognised by their whole content: all, or those of `keys`, which hold a NULL."""
+def _match_content(table: TablePass, ids: Any, keys: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The outcome of rows recognised by their whole content, because their `keys` hold a NULL or there are none.
+
+    What a deferred foreign key will hold is not known yet, so it is not compared.
+    """
     shape = table.shape
     compared = [column for column in shape.columns if column.name not in shape.plan.deferred]
     names = [column.name for column in compared]
-    ids = None if keys is None else keys.index.to_numpy()
     source = _digests([frame[names] for frame in table.read(shape.columns, table.batch_size, ids)])
     with table.times("match"):
         rows = target.read_rows(table.connection, shape.target, shape.id, compared, [c.name for c in shape.key])

@@ -174,6 +174,24 @@ def read_rows(
         last = int(frame[frames.NEW_ID].iloc[-1])
 
 
+def find_rows(
+    connection: sa.Connection, table: Table, id_column: str, columns: Sequence[Column], ids: Sequence[int]
+) -> pd.DataFrame:
+    """The rows of those ids that are there, `new_id` and the columns, by ascending id."""
+    names = [column.name for column in columns]
+    own_id: Any = sa.column(id_column)
+    select = _select(table, id_column, names).order_by(own_id)
+    ordered = sorted(int(i) for i in ids)
+    parts = [_fetch(connection, select.where(sa.false()), table, id_column, names)]
+    for start in range(0, len(ordered), _ROWS_AT_ONCE):
+        chunk = ordered[start : start + _ROWS_AT_ONCE]
+        where: Any = own_id.between(chunk[0], chunk[-1])
+        if chunk[-1] - chunk[0] + 1 > len(chunk):
+            where = sa.and_(where, own_id.in_(chunk))
+        parts.append(_fetch(connection, select.where(where), table, id_column, names))
+    return pd.concat(parts, ignore_index=True)
+
+
 def _select(table: Table, id_column: str | None, names: Sequence[str]) -> Any:
     own_id = sa.column(id_column) if id_column else sa.literal(0)
     return sa.select(own_id, *(_readable(table[name]) for name in names)).select_from(sa.table(table.name))

@@ -1,0 +1,69 @@
+"""Many rows in one statement, and which rows are at fault where the server refuses them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pymysql
+import sqlalchemy as sa
+
+from dfsync import frames
+from dfsync.errors import TableFailed
+from dfsync.target import error_code, refusal
+
+log = logging.getLogger(__name__)
+
+_MOST_REFUSALS = 10_000
+# What a single row can be at fault for, beyond the driver's DataError and IntegrityError.
+_ROW_FAULTS = {1048, 1153, 1264, 1265, 1292, 1364, 1366, 1367, 1411, 1416, 1441, 1644, 1690, 3140, 3819, 4025, 4078}
+
+
+class Bent(Exception):
+    """The server took fewer rows than were sent, or changed values, without calling that an error."""
+
+
+def in_bulk(connection: sa.Connection, frame: pd.DataFrame, send: Callable[[pd.DataFrame], Any]) -> pd.DataFrame:
+    """Sends the rows all at once; where the server refuses that, each half for itself, down to the rows at fault.
+
+    `send` raises what the driver raises, or `Bent`. Gives the reject frame of the refused rows, by the frame's index.
+    Raises what `send` raised where no row is at fault but the table, the server or the connection; `TableFailed` after
+    ten thousand refusals.
+    """
+    refused: list[pd.DataFrame] = []
+    _halves(connection, frame, send, refused)
+    return pd.concat([frames.no_rejects(), *refused])
+
+
+def _halves(
+    connection: sa.Connection, frame: pd.DataFrame, send: Callable[[pd.DataFrame], Any], refused: list[pd.DataFrame]
+) -> None:
+    # Rare, and then slow: some twenty statements for each refused row of a large batch.
+    if frame.empty:
+        return
+    savepoint = connection.begin_nested()
+    try:
+        send(frame)
+        savepoint.commit()
+        return
+    except (sa.exc.DBAPIError, pymysql.MySQLError, Bent) as error:
+        if not _row_at_fault(error):
+            raise
+        savepoint.rollback()
+        log.debug("%d rows in one go failed: %s", len(frame), error)
+        if len(frame) == 1:
+            refused.append(frames.rejects(frame.index, "", [None], f"refused by the server: {refusal(error)}"))
+            if len(refused) > _MOST_REFUSALS:
+                raise TableFailed(f"the server refused more than {_MOST_REFUSALS} rows: {refusal(error)}") from error
+            return
+    middle = len(frame) // 2
+    _halves(connection, frame.iloc[:middle], send, refused)
+    _halves(connection, frame.iloc[middle:], send, refused)
+
+
+def _row_at_fault(error: Exception) -> bool:
+    original = getattr(error, "orig", None) or error
+    row_errors = (Bent, pymysql.DataError, pymysql.IntegrityError)
+    return isinstance(original, row_errors) or error_code(error) in _ROW_FAULTS

@@ -1,0 +1,45 @@
+"""Rows of a table that refers to itself where the reference may not be empty: parents before their children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dfsync import frames
+
+
+def levels(references: pd.DataFrame) -> Iterator[Any]:
+    """The old ids (int64, ascending) level by level: first the rows that need no other row, then those that need these.
+
+    `references` is indexed by `old_id` and holds the old ids of the rows of the same table that a row needs, as Arrow
+    integers. A row whose parent the table does not have comes with the first ones, to be rejected by `remap`. Rows that
+    need each other in a circle come in no level.
+    """
+    ids = references.index.to_numpy()
+    needed = [_places(references, name) for name in references.columns]
+    done = np.zeros(len(ids), dtype=bool)
+    while True:
+        ready = ~done
+        for place in needed:
+            ready &= (place < 0) | done[place]
+        if not ready.any():
+            return
+        yield np.sort(ids[ready])
+        done |= ready
+
+
+def _places(references: pd.DataFrame, column: str) -> Any:
+    """The place of each row's parent among the rows, -1 where it is NULL or not there."""
+    parents = references[column]
+    places = references.index.get_indexer(pd.Index(parents.fillna(0).to_numpy(dtype=np.int64)))
+    return np.where(parents.isna().to_numpy(dtype=bool), -1, places)
+
+
+def circular(references: pd.DataFrame, reached: Any, column: str) -> pd.DataFrame:
+    """The reject frame of the rows that are in no level."""
+    left = references[~references.index.isin(reached)]
+    values = left[column].astype(frames.STRING).to_numpy()
+    return frames.rejects(left.index, column, values, "refers to itself in a circle, and the column may not be empty")

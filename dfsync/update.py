@@ -1,0 +1,93 @@
+"""Rows that the target has already, brought to the source's values: in bulk, only those that differ, only where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from dfsync import frames
+from dfsync.bulk import in_bulk
+from dfsync.schema import Table
+
+_ROWS = 1_000
+_BYTES = 1 << 20
+
+
+def differing(source: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
+    """Where two frames of the same index and columns differ, cell by cell (bool); NULL equals NULL alone."""
+    made = {}
+    for place, name in enumerate(source.columns):
+        left, right = frames.arrow(source[name]), frames.arrow(target[name])
+        same = pc.fill_null(pc.equal(left, right), False)
+        both_null = pc.and_(left.is_null(), right.is_null())
+        made[place] = pc.invert(pc.or_(same, both_null)).to_numpy(zero_copy_only=False)
+    cells = pd.DataFrame(made, index=source.index, columns=range(len(source.columns)))
+    return cells.set_axis(source.columns, axis=1)
+
+
+def update(
+    connection: sa.Connection, table: Table, id_column: str, frame: pd.DataFrame, cells: pd.DataFrame
+) -> pd.DataFrame:
+    """Sets the cells of the target that `cells` (bool, as `frame` but without `new_id`) marks to the frame's values.
+
+    `frame` holds `new_id` and the target's columns, conformed. Rows that differ in the same columns go together. Gives
+    the reject frame of the rows that the server refused, by the frame's index.
+    """
+    refused = [frames.no_rejects()]
+    for columns, rows in _patterns(cells):
+        part = frame.loc[rows, [frames.NEW_ID, *columns]]
+        for chunk in _chunks(part):
+            refused.append(in_bulk(connection, chunk, lambda sent: _send(connection, table, id_column, sent)))
+    return pd.concat(refused)
+
+
+def _patterns(cells: pd.DataFrame) -> Iterator[tuple[list[Any], Any]]:
+    """The sets of columns that differ together, each with the rows of which it is true."""
+    if cells.empty:
+        return
+    packed = np.packbits(cells.to_numpy(dtype=bool), axis=1)
+    _, first, group = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    for place, row in enumerate(first):
+        columns = list(cells.columns[cells.iloc[row].to_numpy(dtype=bool)])
+        if columns:
+            yield columns, cells.index[group.ravel() == place]
+
+
+def _chunks(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Parts of so many rows and bytes at most that a statement of them fits into what any server takes."""
+    sizes = np.full(len(frame), 20 * frame.shape[1], dtype=np.int64)
+    for name in frame.columns:
+        values = frames.arrow(frame[name])
+        if pa.types.is_string(values.type) or pa.types.is_binary(values.type):
+            sizes += pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False)
+    chunk = np.maximum(np.cumsum(sizes) // _BYTES, np.arange(len(frame)) // _ROWS)
+    for number in np.unique(chunk):
+        yield frame[chunk == number]
+
+
+def _send(connection: sa.Connection, table: Table, id_column: str, frame: pd.DataFrame) -> None:
+    # A derived table and no temporary one: it needs no further privilege, and replication lets it pass.
+    columns: list[Any] = [sa.column(name) for name in (id_column, *frame.columns[1:])]
+    there = sa.table(table.name, *columns)
+    sent = _listed(*frame.shape)
+    values = {there.c[column.name]: sent.c[f"c{place}"] for place, column in enumerate(columns) if place}
+    statement = sa.update(there).values(values).where(there.c[id_column] == sent.c.c0)
+    cells = [column.to_pylist() for column in frames.to_arrow(frame).columns]
+    bound = {f"v{row}_{place}": value for place, column in enumerate(cells) for row, value in enumerate(column)}
+    connection.execute(statement, bound)
+
+
+@lru_cache(maxsize=8)
+def _listed(rows: int, width: int) -> Any:
+    """So many bound rows as a derived table `sent` with the columns `c0`, `c1`, …"""
+    # As text, since thousands of expression objects would take longer than the server does.
+    lines = [", ".join(f":v{row}_{place} AS c{place}" for place in range(width)) for row in range(rows)]
+    text = sa.text(" UNION ALL ".join(f"SELECT {line}" for line in lines))
+    return text.columns(*(sa.column(f"c{place}") for place in range(width))).subquery("sent")
