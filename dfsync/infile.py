@@ -8,6 +8,7 @@ the connection. See https://dev.mysql.com/doc/refman/9.7/en/load-data-local-secu
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -18,49 +19,57 @@ from pymysql.connections import OKPacketWrapper
 from pymysql.constants import COMMAND
 
 from dfsync.errors import DfsyncError
+from dfsync.prefetch import prefetch
 
 _STREAM = "dfsync-stream"
 _CHUNK = 1 << 20
+_ROWS = 5_000
 _CSV = pyarrow.csv.WriteOptions(include_header=False, null_string="NULL", quoting_style="needed", batch_size=65_536)
 # Strings are always in quotes and NULL never is; with no escape character, the only special sign in a string is the
 # quote, doubled. https://mariadb.com/docs/server/reference/sql-statements/data-manipulation/inserting-loading-data/load-data-into-tables-or-index/load-data-infile
 _FORMAT = (
-    "CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\n'"
+    # The line's end as its number, since NO_BACKSLASH_ESCAPES makes a backslash of the other form.
+    "CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY X'0A'"
 )
-
-
-class Refused(Exception):
-    """The server does not take `LOAD DATA LOCAL`; plain inserts can do the job."""
+# What text is no form of. A BIT would take the digits themselves for its bits.
+_CONVERTED = ((pa.types.is_binary, "UNHEX({})"), (pa.types.is_uint64, "CAST({} AS UNSIGNED)"))
 
 
 def load(connection: sa.Connection, table: str, columns: list[str], rows: Any) -> tuple[int, int]:
     """Sends the Arrow table `rows` and gives the numbers of rows loaded and of warnings.
 
     `LOCAL` makes the server ignore duplicates and bend values, with no more than a warning: the caller must compare.
-    Raises `Refused`, or what the driver raises for an error of the server.
+    Raises what the driver raises for an error of the server, and `DfsyncError` where it wants anything but the rows.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, DriverConnection)
     driver._execute_command(COMMAND.COM_QUERY, _statement(connection, table, columns, rows))
     request = driver._read_packet()
-    if not request.is_load_local_packet():
-        raise Refused
-    if request.get_all_data()[1:] != _STREAM.encode():
+    if not request.is_load_local_packet() or request.get_all_data()[1:] != _STREAM.encode():
         connection.invalidate()
-        raise DfsyncError("The server asked for a file of this machine; it got none. Do not trust that server.")
-    for chunk in _chunks(rows):
-        driver.write_packet(chunk)
+        raise DfsyncError(
+            "The server asked for something else than the rows; it got nothing. Do not trust that server."
+        )
+    try:
+        for chunk in prefetch(_chunks(rows)):
+            driver.write_packet(chunk)
+    except BaseException:
+        # Half a stream must not look like a whole one: without a connection the server rolls back.
+        connection.invalidate()
+        raise
     driver.write_packet(b"")
     answer = OKPacketWrapper(driver._read_packet())
     return int(answer.affected_rows), int(answer.warning_count)
 
 
-def _chunks(rows: Any) -> Any:
-    out = io.BytesIO()
-    hexed = [_hex(column) if pa.types.is_binary(column.type) else column for column in rows.columns]
-    pyarrow.csv.write_csv(pa.table(hexed, names=[str(i) for i in range(len(hexed))]), out, _CSV)
-    content = out.getbuffer()
-    return (bytes(content[start : start + _CHUNK]) for start in range(0, len(content), _CHUNK))
+def _chunks(rows: Any) -> Iterator[bytes]:
+    """The rows as CSV, piece by piece, so that the server starts on the first before the last is made."""
+    for start in range(0, rows.num_rows, _ROWS):
+        out = io.BytesIO()
+        columns = [_hex(column) if pa.types.is_binary(column.type) else column for column in rows.slice(start, _ROWS)]
+        pyarrow.csv.write_csv(pa.table(columns, names=[str(i) for i in range(len(columns))]), out, _CSV)
+        content = out.getbuffer()
+        yield from (bytes(content[at : at + _CHUNK]) for at in range(0, len(content), _CHUNK))
 
 
 def _hex(column: Any) -> Any:
@@ -72,11 +81,10 @@ def _statement(connection: sa.Connection, table: str, columns: list[str], rows: 
     quote = connection.dialect.identifier_preparer.quote_identifier
     targets, sets = [], []
     for place, (name, type_) in enumerate(zip(columns, rows.schema.types, strict=True)):
-        quoted = quote(name)
-        conversion = "UNHEX" if pa.types.is_binary(type_) else None
-        targets.append(f"@c{place}" if conversion else quoted)
-        if conversion:
-            sets.append(f"{quoted} = {conversion}(@c{place})")
+        convert = next((form for is_such, form in _CONVERTED if is_such(type_)), None)
+        targets.append(f"@c{place}" if convert else quote(name))
+        if convert:
+            sets.append(f"{quote(name)} = {convert.format(f'@c{place}')}")
     statement = f"LOAD DATA LOCAL INFILE '{_STREAM}' INTO TABLE {quote(table)} {_FORMAT} ({', '.join(targets)})"
     # The dialect doubles % for the driver's formatting, which this statement does not go through.
     statement = statement.replace("%%", "%")

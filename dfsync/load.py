@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pymysql
 import sqlalchemy as sa
 
@@ -54,26 +56,29 @@ class Loader:
         return pd.Series(self._new_ids(len(taken)), index=taken), rejects
 
     def _send(self, frame: pd.DataFrame) -> None:
-        method = self._stream if self._local and len(frame) > 1 else _insert_rows
         rows = frames.to_arrow(frame)
+        if self._local and len(frame) > 1:
+            try:
+                # to_sql makes a Python object of every cell before it calls a method. This one sends the Arrow table as
+                # it is, so the frame that goes in at the door is the table's shadow: its columns, its length, no cells.
+                shadow = pd.DataFrame(index=range(len(frame)), columns=frame.columns, dtype=object)
+                self._to_sql(shadow, rows, self._stream)
+                return
+            except (pymysql.MySQLError, infile.Refused) as error:
+                if not isinstance(error, infile.Refused) and error_code(error) not in _LOCAL_REFUSED:
+                    raise
+                log.debug("the server refuses LOAD DATA LOCAL (%s), so plain inserts do the job", refusal(error))
+                self._local = False
+        self._to_sql(frame, rows, _insert_rows)
+
+    def _to_sql(self, frame: pd.DataFrame, rows: Any, method: Callable[..., int]) -> None:
         frame.to_sql(
-            self._table.name,
-            self._connection,
-            if_exists="append",
-            index=False,
-            method=lambda table, connection, keys, data: method(table, connection, keys, data, rows),
+            self._table.name, self._connection, if_exists="append", index=False, method=partial(_count, method, rows)
         )
 
-    def _stream(self, table: Any, connection: sa.Connection, keys: list[str], data: Iterable[Any], rows: Any) -> int:
-        try:
-            loaded, warnings = infile.load(connection, self._table.name, keys, rows)
-        except pymysql.MySQLError as error:
-            if error_code(error) not in _LOCAL_REFUSED:
-                raise
-            log.debug("the server refuses LOAD DATA LOCAL (%s), so plain inserts do the job", refusal(error))
-            self._local = False
-            return _insert_rows(table, connection, keys, data, rows)
-        if loaded != rows.num_rows or warnings:
+    def _stream(self, _table: Any, connection: sa.Connection, keys: list[str], _data: Any, rows: Any) -> int:
+        loaded, warnings = infile.load(connection, self._table.name, keys, rows)
+        if warnings:
             raise Bent(_BENT.format(loaded=loaded, sent=rows.num_rows, warnings=warnings))
         return loaded
 
@@ -94,18 +99,25 @@ class Loader:
             return pd.arrays.ArrowExtensionArray(pa.array([], type_))
         self._highest = int(last)
         if last - first == (count - 1) * self._step:
-            ids = pa.array(np.arange(count, dtype=np.int64) * self._step + first, type_)
+            # Added up in the type itself, as an unsigned id may be more than numpy's integers hold.
+            ids = pc.add(pa.array(np.arange(count) * self._step, type_), pa.scalar(first, type_))
         else:
             listed = sa.select(self._id).select_from(self._from).where(self._id >= first).order_by(self._id)
             ids = pa.array(self._connection.scalars(listed).all(), type_)
         return pd.arrays.ArrowExtensionArray(ids)
 
 
-def _insert_rows(table: Any, connection: sa.Connection, keys: list[str], data: Iterable[Any], rows: Any) -> int:
+def _count(method: Callable[..., int], rows: Any, table: Any, connection: Any, keys: list[str], data: Any) -> int:
+    """The method for `to_sql`, which must have taken every row."""
+    loaded = method(table, connection, keys, data, rows)
+    if loaded != rows.num_rows:
+        raise Bent(_BENT.format(loaded=loaded, sent=rows.num_rows, warnings=0))
+    return loaded
+
+
+def _insert_rows(table: Any, connection: sa.Connection, keys: list[str], data: Iterable[Any], _rows: Any) -> int:
     """Many rows a statement: PyMySQL joins them up to its longest statement."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     columns, values = ", ".join(map(quote, keys)), ", ".join(["%s"] * len(keys))
-    result = connection.exec_driver_sql(f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({values})", list(data))
-    if result.rowcount != rows.num_rows:
-        raise Bent(_BENT.format(loaded=result.rowcount, sent=rows.num_rows, warnings=0))
-    return result.rowcount
+    statement = f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({values})"
+    return connection.exec_driver_sql(statement, list(data)).rowcount

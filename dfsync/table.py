@@ -7,6 +7,7 @@ that are new travel whole, batch by batch. What comes out is kept in one frame, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -84,7 +85,9 @@ class TablePass:
                 remapped, orphans = remap(conformed.frame, foreign_keys, self.maps)
             self.notes |= conformed.notes
             self.rejects += [bad for bad in (conformed.rejects, orphans) if len(bad)]
-            yield remapped
+            # The ids of a parent may be of another type than the columns that refer to them, unsigned or wider.
+            stored = {fk.column: arrow_type(self.shape.target[fk.column]) for fk in foreign_keys if fk.column in names}
+            yield remapped.astype({column: pd.ArrowDtype(type_) for column, type_ in stored.items()})
 
     def reference_ids(self, columns: Sequence[str], ids: Any = None) -> pd.DataFrame:
         """The source's ids in foreign key columns, as they are: index `old_id`, Arrow int64."""
@@ -120,11 +123,10 @@ def match_table(table: TablePass, ids: Any = None) -> pd.DataFrame:
     shape = table.shape
     if not shape.key:
         return _match_content(table, ids)
-    keys = pd.concat([_no_keys(shape), *table.read(shape.key, _KEY_ROWS, ids)])
+    keys, there = _both_keys(table, ids)
     unkeyed = keys.isna().any(axis=1).to_numpy()
     keyed = keys if not unkeyed.any() else keys[~unkeyed]
     with table.times("match"):
-        there = _target_keys(table, keyed)
         sides = [comparable(table.connection, c, keyed[c.name], there[c.name]) for c in shape.key]
         source = pd.DataFrame({c.name: side[0] for c, side in zip(shape.key, sides, strict=True)}, index=keyed.index)
         target_ = pd.DataFrame({c.name: side[1] for c, side in zip(shape.key, sides, strict=True)})
@@ -215,17 +217,27 @@ def _settle(outcome: pd.DataFrame, inserted: pd.Series[Any]) -> pd.DataFrame:
     return settled
 
 
-def _target_keys(table: TablePass, keyed: pd.DataFrame) -> pd.DataFrame:
-    """The target's keys: all of them, or those at hand alone where it has many more rows than the source."""
+def _both_keys(table: TablePass, ids: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The natural keys of source and target, each read while the other one is.
+
+    Of a target that has many more rows than the source only the keys at hand are asked for.
+    """
     shape = table.shape
     names = [column.name for column in shape.key]
-    if (
-        shape.id
-        and _indexed(shape)
-        and target.highest_id(table.connection, shape.target, shape.id) > _LOOK_UP * len(keyed)
-    ):
-        return target.find_keys(table.connection, shape.target, shape.id, names, keyed)
-    return target.read_keys(table.connection, shape.target, shape.id, names)
+
+    def source_keys() -> pd.DataFrame:
+        return pd.concat([_no_keys(shape), *table.read(shape.key, _KEY_ROWS, ids)])
+
+    few = _LOOK_UP * (len(ids) if ids is not None else table.source.count(shape.source))
+    if shape.id and _indexed(shape) and target.highest_id(table.connection, shape.target, shape.id) > few:
+        keys = source_keys()
+        with table.times("target keys"):
+            return keys, target.find_keys(table.connection, shape.target, shape.id, names, keys.dropna())
+    with ThreadPoolExecutor(1, thread_name_prefix="dfsync-source-keys") as worker:
+        reading = worker.submit(source_keys)
+        with table.times("target keys"):
+            there = target.read_keys(table.connection, shape.target, shape.id, names)
+        return reading.result(), there
 
 
 def _indexed(shape: Shape) -> bool:
@@ -251,7 +263,7 @@ def _with_keys(outcome: pd.DataFrame, keyed: pd.DataFrame, there: pd.DataFrame) 
 
 def _no_keys(shape: Shape) -> pd.DataFrame:
     """No rows, with the columns and dtypes of the natural key, whatever the source holds."""
-    return frames.to_frame(pa.table({c.name: pa.array([], arrow_type(c)) for c in shape.as_read(shape.key)}), [])
+    return frames.to_frame(pa.table({c.name: pa.array([], arrow_type(c)) for c in shape.key}), [])
 
 
 def no_outcome(shape: Shape) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pymysql.constants import CLIENT
 from sqlalchemy import event
 
-from dfsync import frames
+from dfsync import frames, packed
 from dfsync.errors import DfsyncError
 from dfsync.schema import Column, Index, Reference, Schema, Table
 from dfsync.types import KINDS, arrow_type
@@ -135,20 +135,43 @@ def highest_id(connection: sa.Connection, table: Table, id_column: str) -> int:
 def read_keys(connection: sa.Connection, table: Table, id_column: str | None, key: Sequence[str]) -> pd.DataFrame:
     """Id and natural key of every row: `new_id` (0 where the table has no surrogate id) and the key's columns, in the
     Arrow types of `types.arrow_type`."""
-    return _fetch(connection, _select(table, id_column, key), table, id_column, key)
+    columns = table.pick(key)
+    select = _select(table, id_column, key)
+    if id_column is None or not {column.kind for column in columns} <= packed.KINDS:
+        return _fetch(connection, select, table, id_column, key)
+    own_id: Any = sa.column(id_column)
+    parts = [_fetch(connection, select.where(sa.false()), table, id_column, key)]
+    last = None
+    for highest, batch in packed.read(connection, table, id_column, columns):
+        if batch is None:
+            after = own_id <= highest if last is None else own_id.between(last + 1, highest)
+            parts.append(_fetch(connection, select.where(after), table, id_column, key))
+        else:
+            parts.append(frames.to_frame(batch).set_axis([frames.NEW_ID, *key], axis=1))
+        last = highest
+    return pd.concat(parts, ignore_index=True)
 
 
 def find_keys(
-    connection: sa.Connection, table: Table, id_column: str, key: Sequence[str], wanted: pd.DataFrame
+    connection: sa.Connection,
+    table: Table,
+    id_column: str | None,
+    key: Sequence[str],
+    wanted: pd.DataFrame,
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """As `read_keys`, of the rows alone whose key the server finds equal to one of `wanted` (the key's columns)."""
-    select = _select(table, id_column, key)
-    parts = [_fetch(connection, select.where(sa.false()), table, id_column, key)]
-    names = sa.tuple_(*(sa.column(c) for c in key)) if len(key) > 1 else sa.column(key[0])
+    """As `read_keys`, of the rows alone whose key the server finds equal to one of `wanted` (the key's columns).
+
+    `columns` are wanted in place of the key's.
+    """
+    names = columns or key
+    select = _select(table, id_column, names)
+    parts = [_fetch(connection, select.where(sa.false()), table, id_column, names)]
+    keys = sa.tuple_(*(sa.column(c) for c in key)) if len(key) > 1 else sa.column(key[0])
     for start in range(0, len(wanted), _KEYS_AT_ONCE):
         part = frames.to_arrow(wanted.iloc[start : start + _KEYS_AT_ONCE]).to_pylist()
         values = [tuple(row.values()) if len(key) > 1 else row[key[0]] for row in part]
-        parts.append(_fetch(connection, select.where(names.in_(values)), table, id_column, key))
+        parts.append(_fetch(connection, select.where(keys.in_(values)), table, id_column, names))
     return pd.concat(parts, ignore_index=True)
 
 
