@@ -31,7 +31,7 @@ from dfsync.times import Times
 from dfsync.types import arrow_type
 from dfsync.update import differing, update
 
-_KEY_ROWS = 1_000_000
+_KEY_ROWS = 200_000
 _LOOK_UP = 5
 
 

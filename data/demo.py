@@ -1,0 +1,91 @@
+"""`make demo`: a small made-up history into a MariaDB of its own that has other rows already; then a tenth more of it.
+
+All of it stays below data/demo, which every demo begins anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import sqlalchemy as sa
+from make_sample import make_synthetic
+
+import dfsync
+from dfsync.errors import DfsyncError
+from dfsync.server import EmbeddedServer
+
+HERE = Path(__file__).parent / "demo"
+SOURCE, OUT = HERE / "git_history.db", HERE / "dfsync-out"
+COMMITS = 2_000
+
+# What another team's tool has put there: its ids are those of our rows, too.
+OTHERS = {
+    "repositories": {"slug": ["their-website", "their-shop"], "name": ["Website", "Shop"]},
+    "authors": {
+        "name": ["Ada", "Grace", "Alan"],
+        "email": ["ada@example.net", "grace@example.net", "alan@example.net"],
+    },
+    "commits": {
+        "repository_id": [1, 2, 1],
+        "hash": ["a" * 40, "b" * 40, "c" * 40],
+        "author_name": ["Ada", "Alan", "Ada"],
+    },
+}
+JOIN = """
+    SELECT r.id AS repository, r.slug, COUNT(*) AS commits, MIN(c.id) AS first_id, MAX(c.id) AS last_id
+    FROM commits AS c JOIN repositories AS r ON c.repository_id = r.id
+    GROUP BY r.id ORDER BY r.id LIMIT 8"""
+
+
+def main() -> int:
+    shutil.rmtree(HERE, ignore_errors=True)
+    HERE.mkdir(parents=True)
+    say(f"A source: {COMMITS} commits of made-up git history in {SOURCE.name}, and a MariaDB of its own")
+    make_synthetic(SOURCE, COMMITS)
+    with EmbeddedServer(HERE / "mariadb") as server:
+        os.environ["MARIADB_URL"] = server.url
+        engine = sa.create_engine(server.url)
+        run("create-tables")
+        say("The target lives already: two repositories, three authors and three commits of another team")
+        for table, columns in OTHERS.items():
+            pd.DataFrame(columns).to_sql(table, engine, if_exists="append", index=False)
+        run("sync")
+        say("A night later the source has a tenth more commits; what is there already is skipped")
+        make_synthetic(SOURCE, COMMITS + COMMITS // 10, force=True)
+        run("sync")
+        look(engine)
+        engine.dispose()
+    return 0
+
+
+def look(engine: sa.Engine) -> None:
+    say("The target, joined over the new ids:")
+    print(pd.read_sql(sa.text(JOIN), engine).to_string(index=False))
+    say("And the map: the ids of some commits in source and target, from mappings/commits.parquet")
+    commits = dfsync.load_mappings(OUT)["commits"]
+    print(commits.groupby("action").head(2).to_string(index=False))
+
+
+def run(*arguments: str) -> None:
+    """A command as a user would type it, who has the source in the working directory."""
+    print(f"\n$ python -m dfsync {shlex.join(arguments)}", flush=True)
+    subprocess.run([sys.executable, "-m", "dfsync", *arguments], check=True, cwd=HERE)
+
+
+def say(text: str) -> None:
+    print(f"\n--- {text}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DfsyncError as error:
+        sys.exit(f"demo: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
