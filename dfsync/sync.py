@@ -9,7 +9,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def sync(
     """
     with open_target(target) as choice:
         run = prepare(source, choice.url, options or Options())
-        with run:
+        with run, nullcontext() if run.options.dry_run else server.alone(run.engine):
             return _sync(run, Path(out), observer or Observer())
 
 

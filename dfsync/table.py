@@ -127,10 +127,7 @@ def match_table(table: TablePass, ids: Any = None) -> pd.DataFrame:
     unkeyed = keys.isna().any(axis=1).to_numpy()
     keyed = keys if not unkeyed.any() else keys[~unkeyed]
     with table.times("match"):
-        sides = [comparable(table.connection, c, keyed[c.name], there[c.name]) for c in shape.key]
-        source = pd.DataFrame({c.name: side[0] for c, side in zip(shape.key, sides, strict=True)}, index=keyed.index)
-        target_ = pd.DataFrame({c.name: side[1] for c, side in zip(shape.key, sides, strict=True)})
-        outcome = _with_keys(match(source, target_.assign(**{frames.NEW_ID: there[frames.NEW_ID]})), keyed, there)
+        outcome = _with_keys(match(*_comparable(table, keyed, there)), keyed, there)
     if unkeyed.any():
         outcome = pd.concat([outcome, _match_content(table, keys.index[unkeyed].to_numpy(), keys)]).sort_index()
     return outcome
@@ -157,10 +154,26 @@ def load_table(
             with table.times("load"):
                 empty = {column: frames.nulls_like(frame[column]) for column in table.shape.plan.deferred}
                 new_ids, refused = inserter.insert(frame.assign(**empty))
-            table.rejects += [refused] if len(refused) else []
             inserted.append(new_ids)
+            if len(refused):
+                table.rejects.append(refused)
+                outcome = _overtaken(table, outcome, refused.index)
             done(len(new_ids))
         outcome = _settle(outcome, pd.concat(inserted)) if inserted else outcome
+
+
+def _overtaken(table: TablePass, outcome: pd.DataFrame, refused: pd.Index[Any]) -> pd.DataFrame:
+    """The outcome with the target rows that another client inserted, under the same natural key, since the snapshot."""
+    shape = table.shape
+    names = [column.name for column in shape.key]
+    keys = outcome.loc[outcome.index.intersection(refused), names].dropna() if shape.id and names else outcome[:0]
+    if shape.id is None or keys.empty:
+        return outcome
+    with table.connection.engine.connect() as fresh:
+        there = target.find_keys(fresh, shape.target, shape.id, names, keys)
+    found = match(*_comparable(table, keys, there))[frames.NEW_ID]
+    new_id = outcome[frames.NEW_ID].astype(found.dtype)
+    return outcome.assign(**{frames.NEW_ID: new_id.where(new_id.notna(), found.reindex(outcome.index))})
 
 
 def update_table(table: TablePass, outcome: pd.DataFrame, *, dry_run: bool) -> pd.DataFrame:
@@ -238,6 +251,16 @@ def _both_keys(table: TablePass, ids: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
         with table.times("target keys"):
             there = target.read_keys(table.connection, shape.target, shape.id, names)
         return reading.result(), there
+
+
+def _comparable(table: TablePass, keyed: pd.DataFrame, there: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both sides' keys as `match` takes them."""
+    key = table.shape.key
+    sides = [comparable(table.connection, column, keyed[column.name], there[column.name]) for column in key]
+    named = list(zip([column.name for column in key], sides, strict=True))
+    source = pd.DataFrame({name: side[0] for name, side in named}, index=keyed.index)
+    found = pd.DataFrame({name: side[1] for name, side in named})
+    return source, found.assign(**{frames.NEW_ID: there[frames.NEW_ID]})
 
 
 def _indexed(shape: Shape) -> bool:

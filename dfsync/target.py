@@ -6,6 +6,7 @@ import logging
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,8 @@ from dfsync.types import KINDS, arrow_type
 log = logging.getLogger(__name__)
 
 _KEYS_AT_ONCE = 500
+_LOCK_NAME = 64
+_LOCK_SECONDS = 60
 _ROWS_AT_ONCE = 50_000
 # Ours alone, for the session: bad values are errors and not bent ones, and 0 is a value of an id column like any other.
 _SESSION = (
@@ -65,7 +68,9 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
     if isinstance(url.password, str):
         # PyMySQL would send text as latin-1, and fail where that cannot.
         arguments["password"] = url.password.encode()
-    engine = sa.create_engine(url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=2)
+    engine = sa.create_engine(
+        url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=2, pool_pre_ping=True
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -125,6 +130,26 @@ def reflect(connection: sa.Connection) -> Schema:
             references=tuple(_references(references.get(name, []))),
         )
     return schema
+
+
+@contextmanager
+def alone(engine: sa.Engine) -> Iterator[None]:
+    """Keeps a second dfsync out of the same database, by the server's own lock, which ends with this connection.
+
+    Raises `DfsyncError` where another run does not end within a minute.
+    """
+    name = f"dfsync {engine.url.database}"[:_LOCK_NAME]
+    with connect(engine) as connection:
+        # The connection does nothing else for as long as the run takes.
+        connection.execute(sa.text("SET SESSION wait_timeout = 2147483"))
+        taken = connection.scalar(sa.select(sa.func.get_lock(name, _LOCK_SECONDS)))
+        if taken != 1:
+            raise DfsyncError(
+                f"Another dfsync is writing to {place(engine.url)}, and has not ended in {_LOCK_SECONDS} seconds. "
+                "Run again when it is done."
+            )
+        connection.commit()
+        yield
 
 
 def highest_id(connection: sa.Connection, table: Table, id_column: str) -> int:
