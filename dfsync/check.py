@@ -1,0 +1,344 @@
+"""What is in the way of a sync, found before any row moves: all of it, not the first alone."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from dfsync import frames
+from dfsync import target as server
+from dfsync.conform import conform
+from dfsync.create_tables import expected_schema
+from dfsync.discover import choose_plan, complete
+from dfsync.equality import comparable
+from dfsync.errors import DfsyncError
+from dfsync.options import Options
+from dfsync.plan import Plan, TablePlan, only, with_on_match
+from dfsync.remap import MISSING_PARENT
+from dfsync.result import SyncResult
+from dfsync.schema import Column, Schema, Table
+from dfsync.shape import Shape
+from dfsync.source import Source
+from dfsync.table_builder import bare_dialect, index_statement, quoted
+from dfsync.words import counted, visible
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+_WIDTH = 80
+_LONGEST = 2000
+_KEY_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that one should know before a sync. An `error` keeps a table, or some of its rows, from going in."""
+
+    level: str
+    """`error`, `warning` or `note`."""
+    table: str
+    """Its name in the plan; empty where it concerns all."""
+    column: str | None
+    message: str
+    count: int | None = None
+    """Of how many rows it is true."""
+    fix: str | None = None
+    """The SQL statement that mends it in the target."""
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """What would become of a table's rows; None where something is in the way of finding out."""
+
+    name: str
+    table: str
+    total: int
+    new: int | None = None
+    """Would be inserted."""
+    known: int | None = None
+    """Have a target row already, or share one."""
+    updated: int | None = None
+    failed: int | None = None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    plan: str
+    findings: tuple[Finding, ...]
+    tables: tuple[TableCheck, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row would get a target row."""
+        return not any(finding.level == ERROR for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "plan": self.plan,
+            "findings": [asdict(finding) for finding in self.findings],
+            "tables": [asdict(table) for table in self.tables],
+        }
+
+    def lines(self) -> list[str]:
+        """For a terminal: a line per table, the findings, and what they come to."""
+        lines = [f"Plan: {visible(self.plan, _LONGEST)}", "", *map(_table_line, self.tables), ""]
+        for finding in sorted(self.findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.level)):
+            lines += _finding_lines(finding)
+        levels = [finding.level for finding in self.findings]
+        if self.ok:
+            return [*lines, "Nothing is in the way of a sync."]
+        return [*lines, f"{counted(levels.count(ERROR), 'errors')}: some rows or tables would not go in."]
+
+
+def check(source: str | Path, url: str | sa.URL, options: Options | None = None) -> CheckResult:
+    """Looks at both ends, the plan, tables, columns, keys and values; the target does not change.
+
+    Raises `DfsyncError` where it cannot look: an end is out of reach, or there is no such plan.
+    """
+    options = options or Options()
+    engine = server.make_engine(url)
+    try:
+        opened, connection = _open_both(source, engine)
+        with opened, connection:
+            there = server.reflect(connection)
+            draft = with_on_match(choose_plan(options.plan, opened.schema), options.on_match)
+            plan = complete(draft, opened.schema, expected_schema(opened.schema, there))
+            names = only(plan, options.tables or plan.names)
+            look = _Look(opened, connection, there, plan)
+            # The parents too: without their maps no row of the children goes in.
+            for name in (name for name in plan.names if name in {*names, *plan.ancestors(names)}):
+                look.at(plan[name])
+            connection.rollback()
+            ready = look.ready(names)
+            rehearsed = _rehearse(look, source, url, replace(options, tables=tuple(ready), dry_run=True))
+            for name in names:
+                if name not in look.totals or (rehearsed and name in ready):
+                    continue
+                look.values(plan[name])
+            tables = [_table_check(plan[name], look.totals[name], rehearsed) for name in names if name in look.totals]
+            return CheckResult(plan.source, tuple(look.findings), tuple(tables))
+    finally:
+        engine.dispose()
+
+
+def _open_both(source: str | Path, engine: sa.Engine) -> tuple[Source, sa.Connection]:
+    """Both ends. Raises one `DfsyncError` for both where neither can be reached."""
+    opened: Source | None = None
+    connection: sa.Connection | None = None
+    faults = []
+    try:
+        opened = Source(source)
+    except DfsyncError as error:
+        faults.append(str(error))
+    try:
+        connection = server.connect(engine)
+    except DfsyncError as error:
+        faults.append(str(error))
+    if opened is not None and connection is not None:
+        return opened, connection
+    if opened is not None:
+        opened.close()
+    if connection is not None:
+        connection.close()
+    raise DfsyncError(" ".join(faults))
+
+
+@dataclass
+class _Look:
+    """The findings so far, and what they are made from."""
+
+    source: Source
+    connection: sa.Connection
+    there: Schema
+    plan: Plan
+    findings: list[Finding] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=dict)
+    """Rows in the source, of the tables that it has."""
+    broken: set[str] = field(default_factory=set)
+    """Tables that cannot be synced at all."""
+
+    def at(self, plan: TablePlan) -> None:
+        """All of one table but its values."""
+        have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
+        if have is None:
+            self._add(NOTE, plan, f"the source has no table {plan.table}, so it is passed over")
+            return
+        self.totals[plan.name] = self.source.count(have)
+        if there is None:
+            self._break(plan, None, f"the target has no table {plan.table}; `dfsync create-tables` makes it")
+            return
+        self._columns(plan, have, there)
+        self._id(plan, there)
+        if not plan.key:
+            self._add(WARNING, plan, "no natural key: rows are recognised by their whole content, which takes longer")
+        elif all(name in there and name in have for name in plan.key):
+            self._index(plan, there)
+            self._keys(Shape(plan, have, there, plan.id, _travelling(plan, have, there)))
+
+    def ready(self, names: Iterable[str]) -> list[str]:
+        """The tables that can be rehearsed: they and all that they refer to are whole."""
+        return [name for name in names if not {name, *self.plan.ancestors([name])} & self.broken]
+
+    def values(self, plan: TablePlan) -> None:
+        """The values of a table that cannot be rehearsed, as far as its columns are there."""
+        have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
+        assert have is not None
+        for column, parent in plan.parents.items():
+            self._orphans(plan, have, column, self.plan[parent])
+        if there is None:
+            return
+        shape = Shape(plan, have, there, plan.id, _travelling(plan, have, there))
+        found = [frames.no_rejects()]
+        for frame in self.source.batches(have, plan.id, shape.names, Options.batch_size):
+            found.append(conform(frame, shape.as_read(shape.columns)).rejects)
+        self.rejects(plan, pd.concat(found).reset_index())
+
+    def rejects(self, plan: TablePlan, rejects: pd.DataFrame) -> None:
+        """A finding for each column and reason."""
+        for (column, reason), rows in rejects.fillna({"column": ""}).groupby(["column", "reason"], sort=False):
+            first = rows.iloc[0]
+            value = "NULL" if pd.isna(first["value"]) else f"'{visible(first['value'])}'"
+            example = f"such as {value} in the row {first[frames.OLD_ID]}"
+            self._add(ERROR, plan, f"{reason} ({example})", column=str(column) or None, count=len(rows))
+
+    def _add(self, level: str, plan: TablePlan, message: str, **details: Any) -> None:
+        self.findings.append(Finding(level, plan.name, **{"column": None, **details}, message=message))
+
+    def _break(self, plan: TablePlan, column: str | None, message: str, fix: str | None = None) -> None:
+        self.broken.add(plan.name)
+        self._add(ERROR, plan, message, column=column, fix=fix)
+
+    def _columns(self, plan: TablePlan, have: Table, there: Table) -> None:
+        for column in _wanted(plan, have):
+            if column.name not in there and not column.generated:
+                self._break(plan, column.name, "the target lacks this column; add it, or list it in ignore_columns")
+        filled = {c.name.lower() for c in _wanted(plan, have)} | {(plan.id or "").lower()}
+        for column in there.columns:
+            if column.required and column.name.lower() not in filled:
+                self._break(plan, column.name, "the target needs a value here, and the source has no such column")
+        ignored = {name.lower() for name in plan.ignore_columns}
+        for name in plan.key:
+            if name.lower() in ignored or (name in there and there[name].generated):
+                self._break(plan, name, "is in the natural key, and does not travel")
+
+    def _id(self, plan: TablePlan, there: Table) -> None:
+        if plan.id is None:
+            return
+        if plan.id not in there:
+            self._break(plan, plan.id, "the target lacks this column, the id")
+        elif not there[plan.id].auto_increment:
+            fix = _auto_increment(self.connection, there, there[plan.id])
+            self._break(plan, plan.id, "is not AUTO_INCREMENT in the target, so no row gets a new id", fix)
+
+    def _index(self, plan: TablePlan, there: Table) -> None:
+        key = {name.lower() for name in plan.key}
+        if any({name.lower() for name in index[: len(key)]} == key for index in there.all_indexes()):
+            return
+        columns = there.pick(plan.key)
+        fix = None if any(c.kind == "json" for c in columns) else index_statement(self.connection, there, columns)
+        self._add(WARNING, plan, f"the natural key {', '.join(plan.key)} has no index in the target", fix=fix)
+
+    def _keys(self, shape: Shape) -> None:
+        """Rows that share a natural key, by themselves or in the eyes of the target."""
+        plan, columns = shape.plan, shape.key
+        read = self.source.batches(shape.source, plan.id, [c.name for c in columns], _KEY_ROWS)
+        keys = pd.concat([conform(frame, shape.as_read(columns)).frame for frame in read] or [pd.DataFrame()])
+        if keys.empty:
+            return
+        whole = keys.dropna()
+        if len(whole) < len(keys):
+            message = "NULL in the natural key: such rows are recognised by their whole content"
+            self._add(NOTE, plan, message, count=len(keys) - len(whole))
+        same = int(whole.duplicated().sum())
+        if same:
+            message = "the natural key of another row of the source: such rows share its target row"
+            self._add(NOTE, plan, message, count=same)
+        compared = whole.copy()
+        for column in columns:
+            compared[column.name] = comparable(self.connection, column, whole[column.name], whole[column.name][:0])[0]
+        alike = int(compared.duplicated().sum()) - same
+        if alike > 0:
+            collations = ", ".join(sorted({c.collation for c in columns if c.collation}))
+            message = f"a natural key that the target's collation {collations} takes for that of another row: "
+            self._add(WARNING, plan, message + "such rows share its target row", count=alike)
+
+    def _orphans(self, plan: TablePlan, have: Table, column: str, parent: TablePlan) -> None:
+        child = sa.table(quoted(have.name), sa.column(column)).alias("child")
+        pointing: Any = child.c[column].is_not(None)
+        there = self.source.schema.find(parent.table)
+        if there is not None and parent.id is not None:
+            ids = sa.table(quoted(there.name), sa.column(parent.id)).alias("parent")
+            pointing &= ~sa.exists().where(ids.c[parent.id] == child.c[column])
+        count = sa.select(sa.func.count().label("n"), sa.func.min(child.c[column]).label("first")).where(pointing)
+        (row,) = self.source.query(count).to_pylist()
+        if row["n"]:
+            message = f"{MISSING_PARENT}: the source has no such row of {parent.name} (such as {row['first']!r})"
+            self._add(ERROR, plan, message, column=column, count=row["n"])
+
+
+def _wanted(plan: TablePlan, have: Table) -> Iterator[Column]:
+    """The source's columns that are to travel."""
+    left = {name.lower() for name in (*plan.ignore_columns, plan.id or "")}
+    return (column for column in have.columns if column.name.lower() not in left)
+
+
+def _travelling(plan: TablePlan, have: Table, there: Table) -> tuple[Column, ...]:
+    """Those of them that can, as the target has them."""
+    both = [c for c in _wanted(plan, have) if c.name in there and not there[c.name].generated]
+    return tuple(replace(there[c.name], name=c.name) for c in both)
+
+
+def _auto_increment(connection: sa.Connection, table: Table, column: Column) -> str:
+    quote = bare_dialect(connection).identifier_preparer.quote_identifier
+    name = quote(column.name)
+    indexed = any(index[:1] == (column.name,) for index in table.all_indexes())
+    key = "" if indexed else f", ADD {'UNIQUE' if table.primary_key else 'PRIMARY KEY'} ({name})"
+    return f"ALTER TABLE {quote(table.name)} MODIFY {name} {column.type} NOT NULL AUTO_INCREMENT{key}"
+
+
+def _rehearse(look: _Look, source: str | Path, url: str | sa.URL, options: Options) -> SyncResult | None:
+    """The dry run of the tables that are ready, and its findings; None where there is none."""
+    if not options.tables:
+        return None
+    from dfsync.sync import sync
+
+    try:
+        result = sync(source, url, options=options)
+    except DfsyncError as error:
+        look.findings.append(Finding(ERROR, "", None, str(error)))
+        return None
+    for counts in result.counts:
+        plan = look.plan[counts.name]
+        if counts.error is not None:
+            look.findings.append(Finding(ERROR, plan.name, None, counts.error))
+        if counts.failed and counts.error is None:
+            look.rejects(plan, result.rejects[plan.name])
+    return result
+
+
+def _table_check(plan: TablePlan, total: int, rehearsed: SyncResult | None) -> TableCheck:
+    counts = next((c for c in rehearsed.counts if c.name == plan.name), None) if rehearsed else None
+    if counts is None or counts.note is not None:
+        return TableCheck(plan.name, plan.table, total)
+    return TableCheck(plan.name, plan.table, counts.total, counts.synced, counts.skipped, counts.updated, counts.failed)
+
+
+def _table_line(table: TableCheck) -> str:
+    name = f"{visible(table.name)}: {counted(table.total, 'rows')}"
+    if table.new is None:
+        return name
+    updated = f"{table.updated} would be updated, " if table.updated else ""
+    return f"{name}, {table.new} would go in, {table.known} are there, {updated}{table.failed} would fail"
+
+
+def _finding_lines(finding: Finding) -> list[str]:
+    place = ".".join(filter(None, (finding.table, finding.column)))
+    rows = f"{counted(finding.count, 'rows')}: " if finding.count is not None else ""
+    text = f"{finding.level.upper()} {place}: {rows}{finding.message}".replace(" : ", ": ")
+    lines = textwrap.wrap(visible(text, _LONGEST), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return [*lines, *([f"  {visible(finding.fix, _LONGEST)};"] if finding.fix else [])]

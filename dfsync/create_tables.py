@@ -1,0 +1,101 @@
+"""Makes the tables that the target lacks, after those of the source. `dfsync.table_builder` writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymysql
+import sqlalchemy as sa
+
+from dfsync import target as server
+from dfsync.discover import choose_plan, complete
+from dfsync.errors import DfsyncError
+from dfsync.options import Options
+from dfsync.plan import only
+from dfsync.schema import Schema
+from dfsync.source import Source
+from dfsync.table_builder import TableBuilder
+from dfsync.words import visible
+
+_LONGEST = 2000
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What `create_tables` did, or with `print_only` would do."""
+
+    statements: tuple[str, ...]
+    """In the order in which they run."""
+    created: tuple[str, ...]
+    existing: tuple[str, ...]
+    """In the target already, and left alone."""
+    lacking: tuple[str, ...]
+    """In the plan, and not in the source."""
+    notes: tuple[str, ...]
+    """Where a table differs from that of the source, and why."""
+
+    def script(self) -> list[str]:
+        """The SQL, what is to be said about it as comments."""
+        said = [f"{visible(table, _LONGEST)} is there and is left alone." for table in self.existing]
+        return [f"-- {line}" for line in [*said, *self._remarks()]] + [f"{sql};" for sql in self.statements]
+
+    def lines(self) -> list[str]:
+        """For a terminal, what was done."""
+        created = [f"Created {visible(table, _LONGEST)}" for table in self.created]
+        existing = [f"{visible(table, _LONGEST)} is there and is left alone" for table in self.existing]
+        return [*created, *existing, *(f"Note: {line}" for line in self._remarks())]
+
+    def _remarks(self) -> list[str]:
+        lacking = [f"{table} is not in the source, so it is not made." for table in self.lacking]
+        return [visible(line, _LONGEST) for line in (*self.notes, *lacking)]
+
+
+def create_tables(
+    source: str | Path, url: str | sa.URL, options: Options | None = None, *, print_only: bool = False
+) -> Creation:
+    """Makes the planned tables of the source that the target lacks. With `print_only` nothing changes.
+
+    Raises `DfsyncError` where an end cannot be reached, a table cannot be made, or the target refuses it.
+    """
+    options = options or Options()
+    engine = server.make_engine(url)
+    try:
+        with Source(source) as opened, server.connect(engine) as connection:
+            return _create(opened, connection, options, print_only)
+    finally:
+        engine.dispose()
+
+
+def expected_schema(source: Schema, target: Schema) -> Schema:
+    """The target as it will be: its tables, and those of the source that it lacks."""
+    return Schema({**{name: table for name, table in source.items() if target.find(name) is None}, **target})
+
+
+def _create(source: Source, connection: sa.Connection, options: Options, print_only: bool) -> Creation:
+    there = server.reflect(connection)
+    plan = complete(choose_plan(options.plan, source.schema), source.schema, expected_schema(source.schema, there))
+    asked = only(plan, options.tables or plan.names)
+    tables = [plan[name] for name in plan.names if name in {*asked, *plan.ancestors(asked)}]
+    present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}
+    new = [table for table in present.values() if there.find(table.table) is None]
+    builder = TableBuilder(source, there, plan, connection)
+    statements = builder.build(new)
+    if not print_only:
+        _run(connection, statements)
+    return Creation(
+        statements=tuple(sql for _, sql in statements),
+        created=tuple(table.table for table in new),
+        existing=tuple(table.table for table in present.values() if table not in new),
+        lacking=tuple(table.table for table in tables if table.table.lower() not in present),
+        notes=tuple(builder.notes),
+    )
+
+
+def _run(connection: sa.Connection, statements: list[tuple[str, str]]) -> None:
+    for table, sql in statements:
+        try:
+            # As printed: the driver must not look for parameters in names that hold a percent sign.
+            connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+        except (sa.exc.SQLAlchemyError, pymysql.MySQLError) as error:
+            raise DfsyncError(f"The target refuses to make {table}: {server.refusal(error)}. It was: {sql}") from error

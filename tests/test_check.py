@@ -1,0 +1,230 @@
+"""What `check` finds, on a real target, and that it leaves it as it is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from dfsync.__main__ import main
+from dfsync.check import CheckResult, Finding, check
+from dfsync.create_tables import create_tables
+from dfsync.errors import DfsyncError
+from dfsync.options import Options
+
+SOURCE = """
+    CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(20) UNIQUE);
+    CREATE TABLE child (
+      id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent(id), name VARCHAR(20) UNIQUE, n TEXT);
+    INSERT INTO parent VALUES (1, 'a'), (2, 'b');
+    INSERT INTO child VALUES (1, 1, 'x', '1'), (2, 2, 'y', '2'), (3, NULL, 'z', NULL);
+"""
+PARENT = "CREATE TABLE parent (id BIGINT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(20) UNIQUE) CHARACTER SET utf8mb4"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "source.db"
+
+
+def fill(path: Path, script: str = SOURCE) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+
+
+def run(target: Engine, *statements: str) -> None:
+    with target.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def errors(result: CheckResult) -> list[tuple[str, str | None, int | None]]:
+    return [(f.table, f.column, f.count) for f in result.findings if f.level == "error"]
+
+
+def the(result: CheckResult, table: str, words: str) -> Finding:
+    (found,) = [f for f in result.findings if f.table == table and words in f.message]
+    return found
+
+
+def test_nothing_in_the_way(path: Path, target: Engine) -> None:
+    fill(path)
+    create_tables(path, target.url)
+    run(target, "INSERT INTO parent (code) VALUES ('b')")
+    result = check(path, target.url)
+    assert result.ok
+    assert result.findings == ()
+    assert [(t.name, t.total, t.new, t.known, t.failed) for t in result.tables] == [
+        ("parent", 2, 1, 1, 0),
+        ("child", 3, 3, 0, 0),
+    ]
+    assert result.lines()[-1] == "Nothing is in the way of a sync."
+    with target.connect() as connection:
+        assert connection.scalar(text("SELECT COUNT(*) FROM child")) == 0
+
+
+def test_tables_missing_on_either_side(path: Path, target: Engine, tmp_path: Path) -> None:
+    fill(path)
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[tables.parent]\n[tables.child]\n[tables.ghost]\n")
+    run(target, PARENT)
+    result = check(path, target.url, Options(plan=plan))
+    assert errors(result) == [("child", None, None)]
+    assert "create-tables" in the(result, "child", "the target has no table").message
+    assert the(result, "ghost", "the source has no table ghost").level == "note"
+    assert [(t.name, t.new) for t in result.tables] == [("parent", 2), ("child", None)]
+
+
+def test_all_that_is_wrong_with_the_columns(path: Path, target: Engine) -> None:
+    fill(path)
+    run(
+        target,
+        "CREATE TABLE parent (id BIGINT PRIMARY KEY, code VARCHAR(20), must INT NOT NULL, may INT NOT NULL DEFAULT 1)",
+        "CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT, name VARCHAR(20) UNIQUE)",
+    )
+    result = check(path, target.url)
+    assert errors(result) == [("parent", "must", None), ("parent", "id", None), ("child", "n", None)]
+    run(
+        target,
+        the(result, "parent", "AUTO_INCREMENT").fix or "",
+        the(result, "parent", "no index").fix or "",
+        "ALTER TABLE parent DROP must",
+        "ALTER TABLE child ADD n TEXT",
+    )
+    assert check(path, target.url).findings == ()
+
+
+def test_values_that_would_not_fit(path: Path, target: Engine) -> None:
+    fill(path)
+    run(
+        target,
+        PARENT,
+        "CREATE TABLE child (id BIGINT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT NOT NULL, name VARCHAR(20) UNIQUE, "
+        "n TINYINT)",
+    )
+    fill(
+        path,
+        """
+        INSERT INTO child VALUES (4, 99, 'orphan', '4'), (5, 98, 'orphan 2', '5'), (6, 1, 'far', '1000');
+        INSERT INTO child VALUES (7, 1, 'a name of more than twenty', '1');
+        """,
+    )
+    result = check(path, target.url)
+    assert not result.ok
+    assert sorted(errors(result), key=str) == [
+        ("child", "n", 1),
+        ("child", "name", 1),
+        ("child", "parent_id", 1),
+        ("child", "parent_id", 2),
+    ]
+    assert "'1000' in the row 6" in the(result, "child", "out of the range").message
+    assert "'99' in the row 4" in the(result, "child", "missing parent").message
+    assert "NULL in the row 3" in the(result, "child", "is NULL").message
+    assert [(t.name, t.new, t.failed) for t in result.tables] == [("parent", 2, 0), ("child", 2, 5)]
+
+
+def test_values_of_a_table_that_cannot_be_tried(path: Path, target: Engine) -> None:
+    fill(path)
+    fill(path, "INSERT INTO child VALUES (4, 99, 'orphan', 'n'), (5, 1, 'far', '1000')")
+    run(target, "CREATE TABLE child (id BIGINT PRIMARY KEY, parent_id BIGINT, name VARCHAR(20) UNIQUE, n TINYINT)")
+    result = check(path, target.url)
+    assert ("child", "parent_id", 1) in errors(result)
+    assert [f.count for f in result.findings if f.column == "n"] == [1, 1]
+
+
+def test_rows_that_exist_need_not_fit(path: Path, target: Engine) -> None:
+    fill(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, k VARCHAR(9) UNIQUE, n INTEGER); INSERT INTO t VALUES (1, 'a', 999)",
+    )
+    run(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, n TINYINT)")
+    run(target, "INSERT INTO t (k) VALUES ('a')")
+    assert check(path, target.url).ok
+
+
+def test_natural_key_without_an_index(path: Path, target: Engine, tmp_path: Path) -> None:
+    fill(path, 'CREATE TABLE "a `b`" (id INTEGER PRIMARY KEY, "100%" TEXT, "select" TEXT, b BLOB)')
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[tables.t]\ntable = "a `b`"\nnatural_key = ["select", "100%", "b"]\n')
+    run(target, "CREATE TABLE `a ``b``` (id INT AUTO_INCREMENT PRIMARY KEY, `100%` TEXT, `select` VARCHAR(9), b BLOB)")
+    result = check(path, target.url, Options(plan=plan))
+    found = the(result, "t", "has no index")
+    assert found.level == "warning"
+    assert result.ok
+    with target.connect().execution_options(no_parameters=True) as connection:
+        connection.exec_driver_sql(found.fix or "")
+    assert check(path, target.url, Options(plan=plan)).findings == ()
+
+
+def test_keys_that_the_target_takes_for_the_same(path: Path, target: Engine) -> None:
+    fill(
+        path,
+        """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, k VARCHAR(20) UNIQUE);
+        INSERT INTO t (k) VALUES ('a'), ('A'), ('b'), ('é'), ('É'), (NULL);
+        """,
+    )
+    run(
+        target,
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(20) COLLATE utf8mb4_unicode_ci UNIQUE) "
+        "CHARACTER SET utf8mb4",
+    )
+    result = check(path, target.url)
+    assert the(result, "t", "collation utf8mb4_unicode_ci").count == 2
+    assert the(result, "t", "NULL in the natural key").count == 1
+    assert result.ok
+
+
+def test_whole_content(path: Path, target: Engine) -> None:
+    fill(path, "CREATE TABLE t (a TEXT)")
+    create_tables(path, target.url)
+    assert the(check(path, target.url), "t", "whole content").level == "warning"
+
+
+def test_some_tables(path: Path, target: Engine) -> None:
+    fill(path)
+    run(target, PARENT)
+    assert check(path, target.url, Options(tables=("parent",))).ok
+    assert errors(check(path, target.url, Options(tables=("child",)))) == [("child", None, None)]
+
+
+def test_parents_that_are_missing_in_the_target_are_in_the_way_of_their_children(path: Path, target: Engine) -> None:
+    fill(path)
+    run(target, "CREATE TABLE child (id BIGINT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT, name TEXT, n TEXT)")
+    assert errors(check(path, target.url, Options(tables=("child",)))) == [("parent", None, None)]
+
+
+def test_neither_end_can_be_reached(path: Path) -> None:
+    with pytest.raises(DfsyncError, match=r"There is no source .* cannot be reached"):
+        check(path, "mysql+pymysql://nobody@127.0.0.1:1/none")
+
+
+def test_command(path: Path, target_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(path)
+    assert status("check", "--source", str(path), "--target", target_url) == 1
+    said = capsys.readouterr().out
+    assert "ERROR child: the target has no table child; `dfsync create-tables` makes it" in said
+    assert max(map(len, said.splitlines()[1:])) <= 80
+
+    assert status("create-tables", "--source", str(path), "--target", target_url, "--print") == 0
+    assert capsys.readouterr().out.startswith("CREATE TABLE `parent` (\n")
+    assert status("create-tables", "--source", str(path), "--target", target_url) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["Created parent", "Created child"]
+
+    assert status("check", "--source", str(path), "--target", target_url, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is True
+    assert answer["findings"] == []
+    assert answer["tables"][1] == {
+        "name": "child", "table": "child", "total": 3, "new": 3, "known": 0, "updated": 0, "failed": 0,
+    }  # fmt: skip
+
+
+def status(*arguments: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["dfsync", *arguments])
+        return int(main() or 0)
