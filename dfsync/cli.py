@@ -24,6 +24,7 @@ from dfsync.cli_options import (
     DataDir,
     Debug,
     DryRun,
+    Force,
     Json,
     NoLocalInfile,
     OnMatch,
@@ -36,6 +37,7 @@ from dfsync.cli_options import (
     Target,
     Verbose,
     Version,
+    WritePlan,
     table_names,
 )
 from dfsync.errors import DfsyncError
@@ -195,12 +197,93 @@ def check(
     with _target(target) as choice:
         from dfsync.check import check as run
 
-        problems = run(source, choice.url, options)
+        result = run(source, choice.url, options)
     if as_json:
-        typer.echo(json.dumps({"ok": not problems, "target": choice.description, "problems": problems}))
+        typer.echo(json.dumps({"target": choice.description, **result.as_dict()}))
     else:
-        _print_lines([choice.description, *(problems or ["Nothing is in the way of a sync."])])
-    return SOME_FAILED if problems else ALL_WELL
+        _print_lines([choice.description, *result.lines()])
+    return ALL_WELL if result.ok else SOME_FAILED
+
+
+@app.command()
+def plan(
+    source: Source = DEFAULT_SOURCE,
+    target: Target = None,
+    plan: PlanFile = None,
+    tables: Tables = None,
+    write: WritePlan = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Show the plan of a sync: the order of the tables, their keys, and where each part came from.
+
+    Exit status: 0 it was shown; 2 an end cannot be reached, or there is no such plan.
+
+    \b
+    Examples:
+      python -m dfsync plan --source my.db
+      python -m dfsync plan --source my.db --write my-plan.toml
+    """
+    log_to_stderr(debug)
+    options = Options(plan=plan, tables=table_names(tables))
+    with _target(target) as choice:
+        from dfsync.show_plan import find_plan
+
+        found = find_plan(source, choice.url, options)
+    from dfsync.show_plan import show, table_console, write_plan
+
+    if write is not None:
+        write_plan(write, found.plan, force=force)
+    if as_json:
+        typer.echo(json.dumps({"target": choice.description, **found.as_dict()}))
+    else:
+        _print_lines([choice.description])
+        show(found, table_console())
+        _print_lines([] if write is None else ["", f"Written to {write}; use it with --plan {write}"])
+    return ALL_WELL
+
+
+@app.command()
+def verify(
+    source: Source = DEFAULT_SOURCE,
+    target: Target = None,
+    out: Out = DEFAULT_OUT,
+    plan: PlanFile = None,
+    tables: Tables = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """After a sync, compare every source row with its target row, through the maps in --out.
+
+    What differs is listed, and written to verify/NAME.parquet in --out.
+    Exit status: 0 nothing differs; 1 something does; 2 it could not look.
+
+    \b
+    Examples:
+      python -m dfsync verify --source my.db
+      python -m dfsync verify --source my.db --tables commits --json
+    """
+    log_to_stderr(debug)
+    options = Options(plan=plan, tables=table_names(tables))
+    from rich.console import Console as RichConsole
+
+    from dfsync.show_verify import Progress, show
+
+    with _target(target) as choice:
+        from dfsync.verify import verify as run
+
+        if not as_json:
+            _print_lines([choice.description])
+        with Progress(RichConsole(stderr=True)) as bar:
+            result = run(source, choice.url, out=out, options=options, observer=bar)
+    if as_json:
+        typer.echo(json.dumps({"target": choice.description, **result.as_dict()}))
+    else:
+        from dfsync.show_plan import table_console
+
+        show(result, out, table_console())
+    return ALL_WELL if result.ok else SOME_FAILED
 
 
 @app.command()
@@ -226,11 +309,8 @@ def create_tables(
     with _target(target) as choice:
         from dfsync.create_tables import create_tables as run
 
-        statements = run(source, choice.url, options, execute=not print_only)
-    if print_only:
-        _print_lines(statements)
-    else:
-        _print_lines([choice.description, *statements])
+        creation = run(source, choice.url, options, print_only=print_only)
+    _print_lines(creation.script() if print_only else [choice.description, *creation.lines()])
     return ALL_WELL
 
 

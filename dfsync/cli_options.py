@@ -69,5 +69,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only what failed, an
 Debug = Annotated[bool, typer.Option("--debug", help="Log every step on standard error.")]
 NoLocalInfile = Annotated[bool, typer.Option("--no-local-infile", help="Send plain inserts, never LOAD DATA LOCAL.")]
 PrintOnly = Annotated[bool, typer.Option("--print", help="Print the SQL statements and do not run them.")]
+WritePlan = Annotated[
+    Path | None, typer.Option("--write", metavar="FILE", dir_okay=False, help="Write it as a plan file, ready to edit.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file that --write names.")]
 DataDir = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for the server's data.")]
 Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +23,19 @@ def choose_plan(path: Path | None, source: Schema) -> Plan:
         return built_in
     if not source:
         raise DfsyncError("The source has no tables.")
-    return Plan(tuple(TablePlan(name=_safe(name), table=name) for name in source), "discovered plan")
+    names = _file_names(source)
+    return Plan(tuple(TablePlan(name=names[table], table=table) for table in source), "discovered plan")
 
 
 def complete(draft: Plan, source: Schema, target: Schema) -> Plan:
     """The draft with nothing left out, parents before children, and every table's `deferred` foreign keys."""
     tables = [_with_id(table, source, target) for table in draft.tables]
     tables = [_with_foreign_keys(table, tables, source, target) for table in tables]
+    tables = [_spelled(table, source) for table in tables]
     tables = [_with_natural_key(table, source, target) for table in tables]
     _check_natural_keys(draft, tables, source)
-    return replace(draft, tables=in_order(_with_deferred(tables, target)))
+    tables = [_without_circles(table, given, tables) for table, given in zip(tables, draft.tables, strict=True)]
+    return replace(draft, tables=in_order(_with_deferred(tables, source, target)))
 
 
 def circles(tables: Iterable[TablePlan]) -> list[set[str]]:
@@ -69,6 +73,55 @@ def _safe(name: str) -> str:
     """A file is named after the table; what a file name cannot hold is replaced."""
     safe = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in name)
     return f"_{safe[1:]}" if safe.startswith(".") else safe
+
+
+def _file_names(tables: Iterable[str]) -> dict[str, str]:
+    """A name for each table that is its own or near it, and that no other has, in any case."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for table in sorted(tables, key=lambda name: _safe(name) != name):
+        safe = _safe(table)
+        tries = itertools.chain([safe], (f"{safe}_{number}" for number in itertools.count(2)))
+        names[table] = next(name for name in tries if name.lower() not in taken)
+        taken.add(names[table].lower())
+    return names
+
+
+def _spelled(table: TablePlan, source: Schema) -> TablePlan:
+    """With the names of columns as the source writes them, since a plan or the target may write them in other case."""
+    have = source.find(table.table)
+    if have is None:
+        return table
+
+    def spelled(column: str) -> str:
+        return have[column].name if column in have else column
+
+    keys = {spelled(key.column): key.parent for key in reversed(table.foreign_keys or ())}
+    return replace(
+        table,
+        id=None if table.id is None else spelled(table.id),
+        natural_key=None if table.natural_key is None else tuple(map(spelled, table.natural_key)),
+        foreign_keys=tuple(ForeignKey(*key) for key in reversed(keys.items())),
+    )
+
+
+def _without_circles(table: TablePlan, given: TablePlan, tables: list[TablePlan]) -> TablePlan:
+    """Without those `after` that the plan does not ask for and that lead back: no order does them justice."""
+    by_name = {other.name: other for other in tables}
+    found = [name for name in table.after if name in given.after or table.name not in _needed(name, by_name)]
+    return replace(table, after=tuple(found))
+
+
+def _needed(name: str, tables: dict[str, TablePlan]) -> set[str]:
+    """The tables that come before it, at any distance."""
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        table = tables[todo.pop()]
+        new = {*table.parents.values(), *table.after} - found
+        found |= new
+        todo += new
+    return found
 
 
 def _with_id(table: TablePlan, source: Schema, target: Schema) -> TablePlan:
@@ -156,22 +209,23 @@ def _with_natural_key(table: TablePlan, source: Schema, target: Schema) -> Table
     have = source.find(table.table)
     for schema, origin in ((target, "target"), (source, "source")):
         side = schema.find(table.table)
-        keys = [key for key in (side.uniques() if side else []) if _usable(table, key, have)]
+        keys = [key for key in (side.uniques() if side else []) if _usable(table, key, have, target.find(table.table))]
         if side and keys:
             # Rows with a NULL in the key are compared by their whole content, so a key without is better.
             best = next((key for key in keys if not any(side[column].nullable for column in key)), keys[0])
             kind = "primary key" if best == side.primary_key else "unique constraint"
+            best = tuple(have[column].name for column in best) if have else best
             return replace(table, natural_key=best, origin={**table.origin, "natural_key": f"{kind} of the {origin}"})
     return replace(table, natural_key=(), origin={**table.origin, "natural_key": WHOLE_CONTENT})
 
 
-def _usable(table: TablePlan, key: tuple[str, ...], source: Table | None) -> bool:
-    ignored = {column.lower() for column in table.ignore_columns}
-    own_id = (table.id or "").lower()
-    return all(
-        column.lower() != own_id and column.lower() not in ignored and (source is None or column in source)
-        for column in key
-    )
+def _usable(table: TablePlan, key: tuple[str, ...], source: Table | None, target: Table | None) -> bool:
+    """Whether all of the key's columns travel."""
+    left_out = {column.lower() for column in (*table.ignore_columns, table.id or "")}
+    # What the target computes does not travel, nor what the source computes and the target does without.
+    ends = [end for end in (source, target) if end is not None]
+    left_out |= {c.name.lower() for c in target.columns if c.generated} if target else set()
+    return all(column.lower() not in left_out and all(column in end for end in ends) for column in key)
 
 
 def _check_natural_keys(draft: Plan, tables: Iterable[TablePlan], source: Schema) -> None:
@@ -186,13 +240,16 @@ def _check_natural_keys(draft: Plan, tables: Iterable[TablePlan], source: Schema
                 )
 
 
-def _with_deferred(tables: list[TablePlan], target: Schema) -> list[TablePlan]:
-    """In a circle, a foreign key that may be empty gets its value after the rows are in."""
+def _with_deferred(tables: list[TablePlan], source: Schema, target: Schema) -> list[TablePlan]:
+    """In a circle, a foreign key that may be empty in the target gets its value after the rows are in.
+
+    Of a table that the target lacks the source tells what may be empty.
+    """
     found = circles(tables)
     made = []
     for table in tables:
         circle = next((circle for circle in found if table.name in circle), set())
-        there = target.find(table.table)
+        there = target.find(table.table) or source.find(table.table)
         deferred = tuple(
             column
             for column, parent in table.parents.items()

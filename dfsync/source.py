@@ -7,6 +7,7 @@ each class, as a struct (`MIXED`), and nothing is lost. See https://www.sqlite.o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -23,14 +24,16 @@ from sqlalchemy.dialects import sqlite
 
 from dfsync import frames
 from dfsync.errors import DfsyncError
+from dfsync.quoting import quote_all
 from dfsync.schema import Column, Index, Reference, Schema, Table
 
 CLASSES = {"integer": "INTEGER", "real": "REAL", "text": "TEXT", "blob": "BLOB"}
 MIXED = pa.struct([("integer", pa.int64()), ("real", pa.float64()), ("text", pa.string()), ("blob", pa.binary())])
 """A column of several storage classes: at most one field of a row is set, none where it is NULL."""
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+_DIALECT = quote_all(sqlite.dialect(paramstyle="qmark"))
 _EXACT_INTEGER = 2**53
+_WAIT_MS = 5_000
 _ROW = "dfsync row"
 _FAULTS = {
     "not a database": "it is not a SQLite database, or it is encrypted",
@@ -54,6 +57,7 @@ class Source:
             raise DfsyncError(f"There is no source {self.path}. Name a SQLite file with --source.")
         self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
         try:
+            self.query(sa.text(f"PRAGMA busy_timeout = {_WAIT_MS}"))
             self.schema = _reflect(self)
         except BaseException:
             self.close()
@@ -123,7 +127,7 @@ class Source:
 
 
 def _uri(path: Path) -> str:
-    return f"file:{quote(str(path.resolve()))}?mode=ro"
+    return f"file:{quote(os.fsencode(path.resolve()))}?mode=ro"
 
 
 def _fault(message: str) -> str:

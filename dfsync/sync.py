@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:
 
 
 def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
-    start = time.perf_counter()
+    started, start = datetime.now(UTC), time.perf_counter()
     observer.run_started(run.plan, run.names)
     with _folder(out, dry_run=run.options.dry_run) as (folder, keep):
         counts = [count for group in _groups(run.plan) for count in _sync_group(run, group, folder, observer)]
@@ -115,6 +116,10 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
             seconds=time.perf_counter() - start,
             dry_run=run.options.dry_run,
             keep=keep,
+            plan=run.plan,
+            started=started.isoformat(timespec="seconds"),
+            source=str(run.source.path),
+            target=server.place(run.engine.url),
         )
         if not run.options.dry_run:
             record.write_id_mappings(folder, run.plan.names)

@@ -18,6 +18,7 @@ from sqlalchemy import event
 
 from dfsync import frames, packed
 from dfsync.errors import DfsyncError
+from dfsync.quoting import quote_all
 from dfsync.schema import Column, Index, Reference, Schema, Table
 from dfsync.types import KINDS, arrow_type
 
@@ -71,6 +72,7 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=2, pool_pre_ping=True
     )
+    quote_all(engine.dialect)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

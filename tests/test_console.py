@@ -131,10 +131,9 @@ Repositories: 2 synced, 1 skipped, 0 failed
     def test_long_tables_show_the_first_failures_only(self) -> None:
         screen = Screen(folder=Path("out"))
         screen.console.table_started(COMMITS, 1000)
-        for start in (0, 8):
-            bad = rejects(*((start + n, "hash", "y", "bad") for n in range(8)))
-            good = mapping(*((100 + start + n, 7, "inserted", "h", 1) for n in range(50)), key=COMMITS.key)
-            screen.console.rows_done(COMMITS, good, bad)
+        bad = rejects(*((n, "hash", "y", "bad") for n in range(16)))
+        good = mapping(*((100 + n, 7, "inserted", "h", 1) for n in range(100)), key=COMMITS.key)
+        screen.console.rows_done(COMMITS, good, bad)
         screen.console.table_finished(COMMITS, Counts("commits", "commits", 116, 100, 0, 0, 16))
         assert screen.text.count("[FAIL]") == 10
         assert "[SYNC]" not in screen.text
@@ -170,9 +169,8 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen = Screen()
         screen.console.table_started(REPOSITORIES, 1)
         screen.console.table_started(COMMITS, 50)
-        screen.console.rows_done(REPOSITORIES, mapping((1, 101, "inserted", "a")), NO_REJECTS)
-        screen.console.rows_done(COMMITS, mapping((7, 8, "inserted", "h", 1), key=COMMITS.key), NO_REJECTS)
-        assert screen.text.count("[SYNC]") == 1
+        screen.console.progress(REPOSITORIES, 1)
+        screen.console.progress(COMMITS, 1)
         assert "in Repositories after 1 of 1 rows, Commits after 1 of 50 rows, rolled back" in (
             screen.console.where_it_stood()
         )
@@ -316,6 +314,7 @@ class TestTerminal:
         with screen.console:
             screen.console.table_started(COMMITS, total)
             good = mapping(*((n, 100 + n, "matched", "h", 1) for n in range(total)), key=COMMITS.key)
+            screen.console.progress(COMMITS, total)
             screen.console.rows_done(COMMITS, good, NO_REJECTS)
             screen.console.table_finished(COMMITS, Counts("commits", "commits", total, 0, total))
         assert (f"{total}/{total}" in screen.text) is shown
@@ -364,8 +363,7 @@ class TestWhereItStood:
         screen = Screen()
         three_repositories(screen.console)
         screen.console.table_started(COMMITS, 60)
-        frame = mapping((5, 6, "inserted", "h", 1), key=COMMITS.key)
-        screen.console.rows_done(COMMITS, frame, NO_REJECTS)
+        screen.console.progress(COMMITS, 1)
         assert screen.console.where_it_stood() == (
             "stopped in Commits after 1 of 60 rows, rolled back. Committed: Repositories. "
             "Run the same command again to go on from there."
