@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,13 @@ def member(table: TablePass, outcome: pd.DataFrame, names: Sequence[str]) -> Mem
     return Member(table, outcome, table.reference_ids(columns, inserted.to_numpy()))
 
 
-def drop_orphans(members: Sequence[Member]) -> dict[str, list[Any]]:
+def drop_orphans(members: Sequence[Member], maps: Mapping[str, pd.DataFrame]) -> dict[str, list[Any]]:
     """Takes the rows whose parent has no target row out of the outcomes and into the rejects, until none is left, since
-    one orphan makes the next. Gives the target ids to delete, by table.
+    one orphan makes the next. `maps` has the rows of every table of the circle, also of one that is only matched. Gives
+    the target ids to delete, by table.
     """
     doomed: dict[str, list[Any]] = {member.table.shape.plan.name: [] for member in members}
-    there = {member.table.shape.plan.name: _present(member.outcome) for member in members}
+    there = {name: pd.Index(known[frames.OLD_ID]) for name, known in maps.items()}
     again = True
     while again:
         again = False

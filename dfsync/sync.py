@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pymysql
 import sqlalchemy as sa
 
@@ -111,7 +112,7 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
         counts = [count for group in _groups(run.plan) for count in _sync_group(run, group, folder, observer)]
         result = SyncResult(
             counts=tuple(counts),
-            mappings=Frames(folder / record.MAPPINGS, [c.name for c in counts if _has_map(run, c)]),
+            mappings=Frames(folder / record.MAPPINGS, [c.name for c in counts if _has_map(run, c)], _no_mapping),
             rejects=Frames(folder / record.REJECTS, [c.name for c in counts], _no_rejects),
             seconds=time.perf_counter() - start,
             dry_run=run.options.dry_run,
@@ -189,7 +190,7 @@ def _sync_together(run: Run, works: list[Work]) -> None:
         for work in works:
             work.go(connection)
             run.maps[work.plan.name] = work.map()
-        _close_circle(run, [work for work in works if work.asked], connection)
+        _close_circle(run, works, connection)
         for work in works:
             if work.asked:
                 work.check()
@@ -200,9 +201,10 @@ def _sync_together(run: Run, works: list[Work]) -> None:
 def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> None:
     """Gives what could not be known before the last row was in: deferred foreign keys, then updates."""
     names = [work.plan.name for work in works]
+    works = [work for work in works if work.asked]
     if any(work.plan.deferred for work in works):
         members = {work.plan.name: work.member(names) for work in works}
-        doomed = circle.drop_orphans(list(members.values()))
+        doomed = circle.drop_orphans(list(members.values()), {name: run.maps[name] for name in names})
         for work in reversed(works):
             work.take_back(members[work.plan.name], doomed[work.plan.name])
             run.maps[work.plan.name] = work.map()
@@ -229,6 +231,8 @@ class Work:
         self._rejects = frames.no_rejects()
         self._times = Times()
         self._done = 0
+        self.knows = False
+        """Whether every row was looked for in the target; what an earlier run found stands until then."""
 
     def go(self, connection: sa.Connection) -> None:
         """Matches every row and, unless the table is only asked for its map, inserts what is new."""
@@ -245,6 +249,7 @@ class Work:
                     outcome = load_table(self._pass, matched, inserter, self._progress)
                 self._outcome = outcome if ids is None else pd.concat([self._outcome, outcome]).sort_index()
                 run.maps[self.plan.name] = self.map()
+        self.knows = True
 
     def _loader(self, connection: sa.Connection) -> Loader:
         return Loader(connection, self._shape.target, self._shape.id, local_infile=self._run.options.local_infile)
@@ -340,7 +345,7 @@ class Work:
 
 
 def _record(run: Run, work: Work, folder: Path) -> None:
-    if work.plan.id is not None:
+    if work.plan.id is not None and work.knows:
         record.write_mapping(folder, work.plan.name, work.mapping())
     record.write_rejects(folder, work.plan.name, work.rejects())
 
@@ -356,6 +361,12 @@ def _folder(out: Path, *, dry_run: bool) -> Iterator[tuple[Path, Any]]:
 
 def _has_map(run: Run, counts: Counts) -> bool:
     return counts.note is None and run.plan[counts.name].id is not None
+
+
+def _no_mapping() -> pd.DataFrame:
+    none = pa.array([], pa.int64())
+    table = pa.table({frames.OLD_ID: none, frames.NEW_ID: none, frames.ACTION: pa.array([], pa.string())})
+    return frames.to_frame(table)
 
 
 def _no_rejects() -> pd.DataFrame:
