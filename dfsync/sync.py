@@ -10,12 +10,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pymysql
@@ -23,19 +21,14 @@ import sqlalchemy as sa
 
 from dfsync import circle, frames, record
 from dfsync import target as server
-from dfsync.discover import choose_plan, circles, complete
+from dfsync.discover import circles
 from dfsync.errors import DfsyncError, TableFailed
-from dfsync.levels import circular, levels
-from dfsync.load import Loader
-from dfsync.match import FIRST_ID
 from dfsync.options import Options
-from dfsync.plan import Plan, TablePlan, only, with_on_match
-from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Frames, Observer, SyncResult
+from dfsync.plan import Plan, TablePlan
+from dfsync.result import Counts, Frames, Observer, SyncResult
+from dfsync.run import Run, prepare
 from dfsync.settings import open_target
-from dfsync.shape import Shape, shapes
-from dfsync.source import Source
-from dfsync.table import Rehearsal, TablePass, load_table, match_table, no_outcome, update_table
-from dfsync.times import Times
+from dfsync.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -61,48 +54,6 @@ def sync(
         run = prepare(source, choice.url, options or Options())
         with run, nullcontext() if run.options.dry_run else server.alone(run.engine):
             return _sync(run, Path(out), observer or Observer())
-
-
-@dataclass
-class Run:
-    """Owns what one run has open: the source's snapshot and the engine of the server."""
-
-    source: Source
-    engine: sa.Engine
-    options: Options
-    plan: Plan
-    names: list[str]
-    """The tables to sync, in the plan's order."""
-    shapes: dict[str, Shape]
-    """Of those that the source has, and of the parents whose maps they need."""
-    maps: dict[str, pd.DataFrame] = field(default_factory=dict)
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.source.close()
-        self.engine.dispose()
-
-
-def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:
-    """Opens both ends and completes the plan. Raises `DfsyncError` for whatever keeps the run from starting."""
-    opened = Source(source)
-    engine = server.make_engine(url)
-    try:
-        with server.connect(engine) as connection:
-            there = server.reflect(connection)
-        draft = with_on_match(choose_plan(options.plan, opened.schema), options.on_match)
-        plan = complete(draft, opened.schema, there)
-        names = only(plan, options.tables or plan.names)
-        needed = [name for name in plan.names if name in {*names, *plan.ancestors(names)}]
-        present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
-        server.fail_if_missing(there, [plan[name].table for name in present])
-        return Run(opened, engine, options, plan, names, shapes(plan, present, opened.schema, there))
-    except BaseException:
-        opened.close()
-        engine.dispose()
-        raise
 
 
 def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
@@ -216,132 +167,6 @@ def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> Non
     for work in works:
         if work.plan.on_match == "update":
             work.update()
-
-
-class Work:
-    """One table of a run: its pass through the stages, and what has come of it."""
-
-    def __init__(self, run: Run, shape: Shape, observer: Observer) -> None:
-        self.plan = shape.plan
-        self.asked = shape.plan.name in run.names
-        self._run = run
-        self._shape = shape
-        self._observer = observer
-        self._matched = self._outcome = no_outcome(shape)
-        self._rejects = frames.no_rejects()
-        self._times = Times()
-        self._done = 0
-        self.knows = False
-        """Whether every row was looked for in the target; what an earlier run found stands until then."""
-
-    def go(self, connection: sa.Connection) -> None:
-        """Matches every row and, unless the table is only asked for its map, inserts what is new."""
-        run, shape, options = self._run, self._shape, self._run.options
-        self._pass = TablePass(shape, run.source, connection, run.maps, options.batch_size, self._times)
-        run.maps[self.plan.name] = self.map()
-        inserter = Rehearsal() if options.dry_run else self._loader(connection)
-        with self._times("total"):
-            for ids in self._levels():
-                matched = outcome = match_table(self._pass, ids)
-                self._matched = matched if ids is None else pd.concat([self._matched, matched]).sort_index()
-                self._progress(int(matched[frames.NEW_ID].notna().sum()))
-                if self.asked:
-                    outcome = load_table(self._pass, matched, inserter, self._progress)
-                self._outcome = outcome if ids is None else pd.concat([self._outcome, outcome]).sort_index()
-                run.maps[self.plan.name] = self.map()
-        self.knows = True
-
-    def _loader(self, connection: sa.Connection) -> Loader:
-        return Loader(connection, self._shape.target, self._shape.id, local_infile=self._run.options.local_infile)
-
-    def _levels(self) -> Iterator[Any]:
-        """The ids of each turn: None for all at once, unless rows must wait for others of the same table."""
-        own = [c for c, parent in self.plan.parents.items() if parent == self.plan.name and c not in self.plan.deferred]
-        if not own:
-            yield None
-            return
-        references = self._pass.reference_ids(own)
-        reached: list[Any] = [np.array([], dtype=np.int64)]
-        for ids in levels(references):
-            reached.append(ids)
-            yield ids
-        self._pass.rejects.append(circular(references, np.concatenate(reached), own[0]))
-
-    def member(self, names: list[str]) -> circle.Member:
-        return circle.member(self._pass, self._outcome, names)
-
-    def take_back(self, member: circle.Member, ids: list[Any]) -> None:
-        """Deletes the rows of this run that turned out to be orphans."""
-        self._outcome = member.outcome
-        if ids and not self._run.options.dry_run:
-            circle.delete(self._pass.connection, member, ids)
-
-    def update(self) -> None:
-        """Brings matched rows to the source's values."""
-        with self._times("total"), self._times("update"):
-            self._outcome = update_table(self._pass, self._outcome, dry_run=self._run.options.dry_run)
-
-    def check(self) -> None:
-        """Promise 1: raises `TableFailed` where a source row is neither mapped nor rejected."""
-        self._rejects = self._pass.rejected(self._outcome)
-        for column, note in self._pass.notes.items():
-            self._observer.note(self.plan, f"{self.plan.table}.{column}: {note}")
-        total = self._run.source.count(self._shape.source)
-        mapped = int(self._outcome[frames.NEW_ID].notna().sum())
-        if mapped + len(self._rejects) != total:
-            raise TableFailed(
-                f"of {total} source rows {mapped} have a target row and {len(self._rejects)} are rejects: the others "
-                "are unaccounted for, which is a fault of dfsync; please report it"
-            )
-        self._observer.rows_done(self.plan, self._mapping(), self.rejects())
-
-    def roll_back(self) -> None:
-        self._outcome = self._matched
-        self._rejects = frames.no_rejects()
-
-    def map(self) -> pd.DataFrame:
-        """`old_id` and `new_id` of the rows that have a target row, for the children."""
-        known = self._outcome.loc[self._outcome[frames.NEW_ID].notna().to_numpy(), [frames.NEW_ID]]
-        return known.reset_index()
-
-    def mapping(self) -> pd.DataFrame:
-        """The mapping frame, as in `SyncResult.mappings`."""
-        mapping = self._mapping()
-        return mapping[mapping[frames.NEW_ID].notna()]
-
-    def _mapping(self) -> pd.DataFrame:
-        """With the rows that a dry run would insert, whose `new_id` is NULL."""
-        known = self._outcome[self._outcome[frames.NEW_ID].notna().to_numpy()].drop(columns=FIRST_ID)
-        if self._run.options.dry_run:
-            known[frames.NEW_ID] = known[frames.NEW_ID].where(known[frames.NEW_ID] > 0)
-        taken = {frames.OLD_ID, frames.NEW_ID, frames.ACTION}
-        own = [name for name in known.columns if name not in taken]
-        renamed = known[[frames.NEW_ID, frames.ACTION, *own]].rename(
-            columns={name: f"{name}_key" for name in own if name.lower() in taken}
-        )
-        return renamed.astype({frames.ACTION: frames.STRING}).reset_index()
-
-    def rejects(self) -> pd.DataFrame:
-        return self._rejects.reset_index()
-
-    def close(self, total: int, error: str | None) -> Counts:
-        actions = self._outcome.loc[self._outcome[frames.NEW_ID].notna().to_numpy(), frames.ACTION].value_counts()
-        synced, skipped, updated = (int(actions.get(action, 0)) for action in (INSERTED, MATCHED, UPDATED))
-        return Counts(
-            name=self.plan.name,
-            table=self.plan.table,
-            total=total,
-            synced=synced,
-            skipped=skipped,
-            updated=updated,
-            failed=total - synced - skipped - updated,
-            error=error,
-            seconds=dict(self._times),
-        )
-
-    def _progress(self, rows: int) -> None:
-        self._done += rows
-        self._observer.progress(self.plan, self._done)
 
 
 def _record(run: Run, work: Work, folder: Path) -> None:
