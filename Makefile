@@ -1,10 +1,10 @@
 # Every target installs what it lacks first; see .ci/setup.
 PYTHON := .venv/bin/python
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint notebook clean
 
 help: ## what can be made (this)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.for-use ## sync a small sample into a MariaDB of its own, twice, and look at the result
 	@bash .ci/setup mariadb
@@ -18,6 +18,10 @@ lint: .venv/.for-work ## style, format and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+
+notebook: .venv/.for-work ## run the notebooks in place, so that their outputs are those of this code
+	@bash .ci/setup mariadb
+	@$(PYTHON) notebooks/execute.py
 
 clean: ## remove .venv and caches; data and dfsync-out stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
