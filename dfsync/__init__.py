@@ -14,18 +14,32 @@ if TYPE_CHECKING:
     from dfsync.result import SyncResult as SyncResult
     from dfsync.result import load_mappings as load_mappings
     from dfsync.sync import sync as sync
+    from dfsync.verify import VerifyResult as VerifyResult
+    from dfsync.verify import verify as verify
 
 __version__ = "0.1.0"
 
 _HOME = {
     "sync": "dfsync.sync",
+    "verify": "dfsync.verify",
+    "VerifyResult": "dfsync.verify",
     "SyncResult": "dfsync.result",
     "Observer": "dfsync.result",
     "load_mappings": "dfsync.result",
     "Options": "dfsync.options",
     "DfsyncError": "dfsync.errors",
 }
-__all__ = ["DfsyncError", "Observer", "Options", "SyncResult", "__version__", "load_mappings", "sync"]
+__all__ = [
+    "DfsyncError",
+    "Observer",
+    "Options",
+    "SyncResult",
+    "VerifyResult",
+    "__version__",
+    "load_mappings",
+    "sync",
+    "verify",
+]
 
 
 class _Package(ModuleType):

@@ -41,7 +41,7 @@ def _halves(
     connection: sa.Connection, frame: pd.DataFrame, send: Callable[[pd.DataFrame], Any], refused: list[pd.DataFrame]
 ) -> None:
     # Rare, and then slow: some twenty statements for each refused row of a large batch.
-    if frame.empty:
+    if not len(frame):
         return
     savepoint = connection.begin_nested()
     try:
@@ -54,7 +54,7 @@ def _halves(
         savepoint.rollback()
         log.debug("%d rows in one go failed: %s", len(frame), error)
         if len(frame) == 1:
-            refused.append(frames.rejects(frame.index, "", [None], f"refused by the server: {refusal(error)}"))
+            refused.append(frames.rejects(frame.index, None, [None], f"refused by the server: {refusal(error)}"))
             if len(refused) > _MOST_REFUSALS:
                 raise TableFailed(f"the server refused more than {_MOST_REFUSALS} rows: {refusal(error)}") from error
             return

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -32,6 +33,8 @@ from dfsync.cli_options import (
     PlanFile,
     PrintOnly,
     Quiet,
+    Report,
+    ReportFolder,
     Source,
     Tables,
     Target,
@@ -106,6 +109,13 @@ def _target(target: str | None) -> Iterator[TargetChoice]:
         yield choice
 
 
+def _write_report(out: Path) -> str:
+    from dfsync.report import write_report
+    from dfsync.words import visible
+
+    return visible(write_report(out), 1000)
+
+
 def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         typer.echo(safe(line))
@@ -136,6 +146,7 @@ def sync(
     batch_size: BatchSize = Options.batch_size,
     on_match: OnMatch = None,
     dry_run: DryRun = False,
+    report: Report = False,
     as_json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -151,9 +162,11 @@ def sync(
       python -m dfsync --source my.db --dry-run
       python -m dfsync --source my.db --target mysql://app@db.example.com/app
       python -m dfsync --tables repositories,commits --on-match update
-      python -m dfsync --json > summary.json
+      python -m dfsync --report --json > summary.json
     """
     log_to_stderr(debug)
+    if report and dry_run:
+        raise DfsyncError("--report is made from the files of a run, and a dry run leaves none: leave out one of them.")
     options = Options(plan, table_names(tables), batch_size, on_match, dry_run, local_infile=not no_local_infile)
     from rich.console import Console as RichConsole
 
@@ -171,6 +184,8 @@ def sync(
             raise Stopped(console.where_it_stood(), getattr(stop, "status", 130)) from None
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
+    if report:
+        console.say(f"The report: {_write_report(out)}")
     return ALL_WELL if result.ok else SOME_FAILED
 
 
@@ -284,6 +299,24 @@ def verify(
 
         show(result, out, table_console())
     return ALL_WELL if result.ok else SOME_FAILED
+
+
+@app.command()
+def report(out: ReportFolder = DEFAULT_OUT, debug: Debug = False) -> int:
+    """Make report.html of a sync, from the files that it left in its --out folder.
+
+    One page to look at and to hand on, which needs nothing from elsewhere: the plan as a graph, counts and times by
+    table, the rejected rows by reason, what the last verify found, where the time went.
+    Exit status: 0 it is there; 2 the folder has no finished sync.
+
+    \b
+    Examples:
+      python -m dfsync report
+      python -m dfsync report some-folder
+    """
+    log_to_stderr(debug)
+    typer.echo(f"The report: {_write_report(out)}")
+    return ALL_WELL
 
 
 @app.command()

@@ -63,6 +63,8 @@ OnMatch = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")]
+Report = Annotated[bool, typer.Option("--report", help="Make report.html in --out as well, to look at the run.")]
+ReportFolder = Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, help="The --out folder of a sync.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every row, of long tables too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only what failed, and the overall line.")]

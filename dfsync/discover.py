@@ -126,6 +126,8 @@ def _needed(name: str, tables: dict[str, TablePlan]) -> set[str]:
 
 def _with_id(table: TablePlan, source: Schema, target: Schema) -> TablePlan:
     have = source.find(table.table)
+    if table.id == "":
+        return replace(table, id=None)
     if table.id is not None or have is None:
         return table
     key = have.primary_key

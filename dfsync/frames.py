@@ -17,9 +17,9 @@ REJECT_COLUMNS = ("column", "value", "reason")
 
 def to_frame(table: Any, index: Any = None) -> pd.DataFrame:
     """The Arrow table as a frame of Arrow dtypes; `index` (int64) becomes the index named `old_id`."""
-    frame = pd.DataFrame(
-        {i: series(column) for i, column in enumerate(table.columns)}, index=range(table.num_rows), copy=False
-    )
+    # A table without columns has no rows to Arrow; the index knows better.
+    length = table.num_rows if index is None else len(index)
+    frame = pd.DataFrame({i: series(column) for i, column in enumerate(table.columns)}, index=range(length), copy=False)
     frame.columns = pd.Index(table.column_names, dtype=object)
     if index is not None:
         frame.index = pd.Index(np.asarray(index), dtype="int64", name=OLD_ID)
@@ -46,16 +46,24 @@ def to_arrow(frame: pd.DataFrame) -> Any:
     return pa.Table.from_arrays([arrow(frame[name]) for name in frame.columns], names=list(frame.columns))
 
 
-def rejects(ids: Any, column: str, values: Any, reason: Any) -> pd.DataFrame:
-    """A reject frame: index `old_id`, `column`, `value` and `reason` as Arrow strings, a row per id."""
+def rejects(ids: Any, column: str | None, values: Any, reason: Any) -> pd.DataFrame:
+    """A reject frame: index `old_id`, `column`, `value` and `reason` as Arrow strings, a row per id.
+
+    `column` is None where the row is refused as a whole.
+    """
     frame = pd.DataFrame(index=pd.Index(np.asarray(ids), dtype="int64", name=OLD_ID))
     for name, content in zip(REJECT_COLUMNS, (column, values, reason), strict=True):
-        frame[name] = pd.array(content, dtype=STRING) if not isinstance(content, str) else content
+        frame[name] = content if content is None or isinstance(content, str) else pd.array(content, dtype=STRING)
     return frame.astype(STRING)
 
 
 def no_rejects() -> pd.DataFrame:
     return rejects([], "", [], "")
+
+
+def no_map() -> pd.DataFrame:
+    """The map of a table without rows, as `remap` takes it."""
+    return pd.DataFrame({OLD_ID: series(pa.array([], pa.int64())), NEW_ID: series(pa.array([], pa.int64()))})
 
 
 STRING = pd.ArrowDtype(pa.string())

@@ -57,6 +57,9 @@ class Loader:
 
     def _send(self, frame: pd.DataFrame) -> None:
         rows = frames.to_arrow(frame)
+        if not rows.num_columns:
+            self._insert_ids_alone(len(frame))
+            return
         if self._local and len(frame) > 1:
             try:
                 # to_sql makes a Python object of every cell before it calls a method. This one sends the Arrow table as
@@ -70,6 +73,12 @@ class Loader:
                 log.debug("the server refuses LOAD DATA LOCAL (%s), so plain inserts do the job", refusal(error))
                 self._local = False
         self._to_sql(frame, rows, _insert_rows)
+
+    def _insert_ids_alone(self, count: int) -> None:
+        # A table that is nothing but its id: there is no column for to_sql to send.
+        name = self._connection.dialect.identifier_preparer.quote_identifier(self._table.name)
+        rows = ", ".join(["()"] * count)
+        self._connection.exec_driver_sql(f"INSERT INTO {name} () VALUES {rows}")  # noqa: S608 quoted by the dialect
 
     def _to_sql(self, frame: pd.DataFrame, rows: Any, method: Callable[..., int]) -> None:
         frame.to_sql(

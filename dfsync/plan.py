@@ -35,7 +35,7 @@ class TablePlan:
     """In reports, JSON and file names."""
     table: str
     id: str | None = None
-    """The surrogate id; None in a complete plan where the table has none."""
+    """The surrogate id; None in a complete plan where the table has none, for which a draft says `""`."""
     natural_key: tuple[str, ...] | None = None
     """Empty in a complete plan where rows are compared by their whole content."""
     foreign_keys: tuple[ForeignKey, ...] | None = None
@@ -56,6 +56,10 @@ class TablePlan:
         """Parent by foreign key column."""
         return {fk.column: fk.parent for fk in self.foreign_keys or ()}
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; the foreign keys as `parents`."""
+        return {**vars(self), "foreign_keys": self.parents, "origin": dict(self.origin)}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -71,6 +75,10 @@ class Plan:
     @property
     def names(self) -> list[str]:
         return [table.name for table in self.tables]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `summary.json`."""
+        return {"source": self.source, "tables": [table.as_dict() for table in self.tables]}
 
     def ancestors(self, names: Iterable[str]) -> set[str]:
         """The tables whose mappings the foreign keys of `names` need, at any distance, without `names` themselves."""
@@ -175,13 +183,15 @@ def _table(path: Path, name: str, entry: Any) -> TablePlan:
     return TablePlan(
         name=name,
         table=_text(path, where, "table", entry, name) or name,
-        id=_text(path, where, "id", entry, None),
+        id="" if entry.get("id") == "" else _text(path, where, "id", entry, None),
         natural_key=_texts(path, where, "natural_key", entry),
         foreign_keys=None if foreign_keys is None else tuple(ForeignKey(*item) for item in foreign_keys.items()),
         after=_texts(path, where, "after", entry) or (),
         on_match=on_match,
         ignore_columns=_texts(path, where, "ignore_columns", entry) or (),
-        origin=dict.fromkeys(entry.keys() & {"id", "natural_key", "foreign_keys"}, "plan file"),
+        origin=dict.fromkeys(
+            entry.keys() & {"id", "natural_key", "foreign_keys"}, "built-in plan" if path == BUILT_IN else "plan file"
+        ),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,22 +19,29 @@ from dfsync import frames
 from dfsync.errors import DfsyncError
 from dfsync.result import SyncResult
 
-MAPPINGS, REJECTS = "mappings", "rejects"
+MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
+SUMMARY = "summary.json"
 _AT_ONCE = 100_000
 
 
 def open_folder(out: Path) -> None:
     """Makes the output folder, private to the user. Raises `DfsyncError` where it cannot be written."""
+    for folder in (out, out / MAPPINGS, out / REJECTS):
+        _make(folder)
+
+
+def _make(folder: Path) -> None:
     try:
-        for folder in (out, out / MAPPINGS, out / REJECTS):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise DfsyncError(f"The output folder {out} cannot be made: {error.strerror}. Choose another --out.") from error
+        raise DfsyncError(
+            f"The output folder {folder} cannot be made: {error.strerror}. Choose another --out."
+        ) from error
 
 
 def write_mapping(out: Path, name: str, mapping: pd.DataFrame) -> None:
     """`mappings/NAME.parquet`: columns as in `SyncResult.mappings`."""
-    _write(out / MAPPINGS / f"{name}.parquet", lambda file: pq.write_table(_table(mapping), file))
+    write_whole(out / MAPPINGS / f"{name}.parquet", lambda file: pq.write_table(_table(mapping), file))
 
 
 def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
@@ -41,12 +50,56 @@ def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
     if rejects.empty:
         path.unlink(missing_ok=True)
     else:
-        _write(path, lambda file: pq.write_table(_table(rejects), file))
+        write_whole(path, lambda file: pq.write_table(_table(rejects), file))
+
+
+def mapping_file(out: Path, name: str) -> Path:
+    """The file of a mapping that must be there. Raises `DfsyncError` where it is not."""
+    path = out / MAPPINGS / f"{name}.parquet"
+    if not path.is_file():
+        raise DfsyncError(f"{out} has no mapping of {name}: it is made by a sync with this --out. Run that first.")
+    return path
+
+
+def read_map(out: Path, name: str, *more: str) -> pd.DataFrame:
+    """`old_id`, `new_id` and the columns `more` of a mapping, by ascending `old_id`."""
+    path = mapping_file(out, name)
+    try:
+        return frames.to_frame(pq.read_table(path, columns=[frames.OLD_ID, frames.NEW_ID, *more]))
+    except (OSError, pa.ArrowException) as error:
+        raise DfsyncError(f"The mapping {path} cannot be read: {error}. A sync makes it anew.") from error
+
+
+def read_rejected(out: Path, name: str) -> Any:
+    """The `old_id` of each row that the last sync rejected."""
+    path = out / REJECTS / f"{name}.parquet"
+    if not path.exists():
+        return np.array([], dtype=np.int64)
+    return pq.read_table(path, columns=[frames.OLD_ID]).column(0).to_numpy()
+
+
+def write_differences(out: Path, name: str, schema: Any, tables: Iterator[Any]) -> None:
+    """`verify/NAME.parquet` from tables of that schema as they come, where there are any, else no file."""
+    path = out / VERIFY / f"{name}.parquet"
+    first = next(tables, None)
+    if first is None:
+        path.unlink(missing_ok=True)
+        return
+
+    def fill(file: IO[bytes]) -> None:
+        with pq.ParquetWriter(file, schema) as writer:
+            for table in itertools.chain([first], tables):
+                writer.write_table(table)
+
+    _make(path.parent)
+    write_whole(path, fill)
 
 
 def write_summary(out: Path, result: SyncResult) -> None:
     text = json.dumps(result.as_dict(), indent=2, ensure_ascii=False)
-    _write(out / "summary.json", lambda file: file.write(f"{text}\n".encode()))
+    # The source's name may hold bytes that are no text; in JSON, too, \udcff is how to write one.
+    content = f"{text}\n".encode(errors="backslashreplace")
+    write_whole(out / SUMMARY, lambda file: file.write(content))
 
 
 def write_id_mappings(out: Path, names: Iterable[str]) -> None:
@@ -54,7 +107,7 @@ def write_id_mappings(out: Path, names: Iterable[str]) -> None:
 
     The same maps give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
     """
-    _write(out / "id_mappings.json", lambda file: file.writelines(_json(out, list(names))))
+    write_whole(out / "id_mappings.json", lambda file: file.writelines(_json(out, list(names))))
 
 
 def _json(out: Path, names: list[str]) -> Iterator[bytes]:
@@ -82,7 +135,7 @@ def _table(frame: pd.DataFrame) -> Any:
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
-def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+def write_whole(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """Through a file beside it that takes its name when it is complete and on the disk."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

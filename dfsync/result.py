@@ -71,11 +71,14 @@ class Frames(Mapping[str, "pd.DataFrame"]):
 class SyncResult:
     """The outcome of `dfsync.sync`.
 
+    The frames are read from the files in `out` when they are asked for: give runs that you compare a folder each.
+
     `mappings[name]`: one row per source row that has a target row, by ascending `old_id`:
     `old_id` int64, `new_id` int64 (uint64 where the target's id is unsigned and needs it), `action` string
     (`inserted`, `matched`, `updated`), then the natural key's columns with the target's values and dtypes.
     `rejects[name]`: one row per source row that could not get a target row: `old_id` int64, `column` string,
-    `value` string, `reason` string. Empty where nothing was rejected.
+    `value` string, `reason` string; `column` and `value` are NULL where the server refused the row as a whole. Empty
+    where nothing was rejected.
     """
 
     counts: tuple[Counts, ...]
@@ -86,6 +89,14 @@ class SyncResult:
     """Then `mappings` holds what was found in the target, and nothing that would be new."""
     keep: Any = field(default=None, repr=False, compare=False)
     """Holds the temporary folder of a dry run for as long as the result lives."""
+    plan: Plan | None = None
+    """The completed plan, of all tables, also where only some were synced."""
+    started: str = ""
+    """Date and time in UTC, as in ISO 8601."""
+    source: str = ""
+    """The SQLite file."""
+    target: str = ""
+    """Database and server, without user or password."""
 
     @property
     def ok(self) -> bool:
@@ -107,9 +118,13 @@ class SyncResult:
         return {
             "ok": self.ok,
             "dry_run": self.dry_run,
+            "started": self.started,
             "seconds": round(self.seconds, 4),
+            "source": self.source,
+            "target": self.target,
             "overall": sums,
             "tables": [c.as_dict() for c in self.counts],
+            "plan": None if self.plan is None else self.plan.as_dict(),
         }
 
 

@@ -83,7 +83,8 @@ def _own_id(plan: TablePlan, there: Table) -> str | None:
     if not column.auto_increment:
         raise DfsyncError(
             f"{plan.table}.{plan.id} of the target is not AUTO_INCREMENT, so the target cannot give new ids. "
-            f"Make it so, as in: ALTER TABLE {plan.table} MODIFY {plan.id} {column.type} NOT NULL AUTO_INCREMENT"
+            f"Make it so, as in: ALTER TABLE {plan.table} MODIFY {plan.id} {column.type} NOT NULL AUTO_INCREMENT. Or, "
+            f'if it is no mere number and must stay as it is, give [tables.{plan.name}] id = "" in a plan file.'
         )
     return column.name
 

@@ -17,6 +17,7 @@ from pymysql.constants import CLIENT
 from sqlalchemy import event
 
 from dfsync import frames, packed
+from dfsync.canonical import as_read
 from dfsync.errors import DfsyncError
 from dfsync.quoting import quote_all
 from dfsync.schema import Column, Index, Reference, Schema, Table
@@ -28,6 +29,8 @@ _KEYS_AT_ONCE = 500
 _LOCK_NAME = 64
 _LOCK_SECONDS = 60
 _ROWS_AT_ONCE = 50_000
+# Beyond some fifty thousand MySQL forgets its index (range_optimizer_max_mem_size).
+_IDS_AT_ONCE = 10_000
 # Ours alone, for the session: bad values are errors and not bent ones, and 0 is a value of an id column like any other.
 _SESSION = (
     "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')",
@@ -103,7 +106,7 @@ def refusal(error: BaseException) -> str:
     """What the server said, in its own number and words, with ours where they help."""
     original = getattr(error, "orig", None) or error
     code = error_code(error)
-    said = str(original.args[1]) if len(original.args) > 1 else str(original)
+    said = (str(original.args[1]) if len(original.args) > 1 else str(original)) or "the connection is gone"
     return f"{_REFUSALS[code]} ({code}: {said})" if code in _REFUSALS else (f"{said} ({code})" if code else said)
 
 
@@ -233,8 +236,8 @@ def find_rows(
     select = _select(table, id_column, names).order_by(own_id)
     ordered = sorted(int(i) for i in ids)
     parts = [_fetch(connection, select.where(sa.false()), table, id_column, names)]
-    for start in range(0, len(ordered), _ROWS_AT_ONCE):
-        chunk = ordered[start : start + _ROWS_AT_ONCE]
+    for start in range(0, len(ordered), _IDS_AT_ONCE):
+        chunk = ordered[start : start + _IDS_AT_ONCE]
         where: Any = own_id.between(chunk[0], chunk[-1])
         if chunk[-1] - chunk[0] + 1 > len(chunk):
             where = sa.and_(where, own_id.in_(chunk))
@@ -255,6 +258,7 @@ def _fetch(
     id_type = arrow_type(table[id_column]) if id_column else pa.int64()
     types = [id_type, *(arrow_type(table[name]) for name in names)]
     arrays = [pa.array(values, type=type_) for values, type_ in zip(columns, types, strict=True)]
+    arrays[1:] = [as_read(array, table[name]) for array, name in zip(arrays[1:], names, strict=True)]
     frame = frames.to_frame(pa.table(arrays, names=[str(i) for i in range(len(arrays))]))
     frame.columns = pd.Index([frames.NEW_ID, *names], dtype=object)
     return frame

@@ -35,7 +35,7 @@ class Work:
         self._times = Times()
         self._done = 0
         self.knows = False
-        """Whether every row was looked for in the target; what an earlier run found stands until then."""
+        """Whether every row was looked for in the target; until then, what an earlier run found stands."""
 
     def go(self, connection: sa.Connection) -> None:
         """Matches every row and, unless the table is only asked for its map, inserts what is new."""
@@ -47,6 +47,7 @@ class Work:
             for ids in self._levels():
                 matched = outcome = match_table(self._pass, ids)
                 self._matched = matched if ids is None else pd.concat([self._matched, matched]).sort_index()
+                self.knows = ids is None
                 self._progress(int(matched[frames.NEW_ID].notna().sum()))
                 if self.asked:
                     outcome = load_table(self._pass, matched, inserter, self._progress)

@@ -1,0 +1,220 @@
+"""The completed plan for a person: as a table to check at a glance, and as a plan file to edit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import rich.console
+import sqlalchemy as sa
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from dfsync import target as server
+from dfsync.discover import choose_plan, complete
+from dfsync.errors import DfsyncError
+from dfsync.options import Options
+from dfsync.plan import Plan, TablePlan, only
+from dfsync.source import Source
+from dfsync.words import counted, visible
+
+PIPE_WIDTH = 100
+_LONGEST = 200
+_DEFERRED = "in a circle of tables: goes in empty and gets its value in the same transaction"
+_WRITTEN = ("plan file", "built-in plan")
+_HEAD = """\
+# A plan of dfsync, from the {source}. Edit it and give it back with --plan.
+#
+# [tables.NAME]   the name in reports, in --tables and of the files in --out
+# table           what the table is called in both databases; left out: NAME
+# id              the integer id that the target assigns anew; left out: the integer primary key; "" is for none
+# natural_key     the columns that say that two rows are the same thing; [] compares rows by their whole content
+# foreign_keys    which columns hold ids of which NAME, and so get new values
+# after           names that must come first, beside those in foreign_keys
+# on_match        "skip" leaves rows that exist as they are, "update" gives them the source's values
+# ignore_columns  columns of the source that the target does without
+#
+# Whatever is left out is discovered anew at each run."""
+
+
+@dataclass(frozen=True)
+class FoundPlan:
+    """A completed plan and which of its tables are where."""
+
+    plan: Plan
+    missing: dict[str, list[str]]
+    """By name, the ends that lack the table: `source`, `target`; none where both have it."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """One for each table whose rows have nothing to be recognised by but everything."""
+        return [
+            f"{visible(table.name)}: no natural key, so rows are compared by their whole content: one that was changed "
+            "in the target goes in once more. Better name a natural_key in a plan file."
+            for table in self.plan.tables
+            if not table.key and "source" not in self.missing[table.name]
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        tables = [
+            {"order": order, **table.as_dict(), "missing_in": self.missing[table.name]}
+            for order, table in enumerate(self.plan.tables, start=1)
+        ]
+        return {"plan": self.plan.source, "tables": tables, "warnings": self.warnings}
+
+
+def find_plan(source: str | Path, url: str | sa.URL, options: Options) -> FoundPlan:
+    """The plan of a sync with these options, also where tables are missing.
+
+    `options.tables` narrows it to these tables and the parents whose maps they need. Raises `DfsyncError` where an end
+    cannot be reached or the plan cannot be completed.
+    """
+    with Source(source) as opened:
+        engine = server.make_engine(url)
+        try:
+            with server.connect(engine) as connection:
+                there = server.reflect(connection)
+        finally:
+            engine.dispose()
+        plan = complete(choose_plan(options.plan, opened.schema), opened.schema, there)
+        ends = (("source", opened.schema), ("target", there))
+        missing = {t.name: [end for end, schema in ends if schema.find(t.table) is None] for t in plan.tables}
+    return FoundPlan(_narrowed(plan, options.tables), missing)
+
+
+def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:
+    if names is None:
+        return plan
+    asked = only(plan, names)
+    kept = {*asked, *plan.ancestors(asked)}
+    tables = [replace(t, after=tuple(n for n in t.after if n in kept)) for t in plan.tables if t.name in kept]
+    return replace(plan, tables=tuple(tables))
+
+
+def table_console() -> rich.console.Console:
+    """For tables on standard output: as wide as the terminal, or as a page where it is none."""
+    out = rich.console.Console()
+    return out if out.is_terminal else rich.console.Console(width=PIPE_WIDTH)
+
+
+def show(found: FoundPlan, out: rich.console.Console) -> None:
+    """Prints the plan as a table, with a legend of where each part came from, and the warnings."""
+    heading = f"Plan: {visible(found.plan.source, _LONGEST)}, {counted(len(found.plan.tables), 'tables')}\n"
+    out.print(Text(heading), soft_wrap=True)
+    grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", "name", "id", "natural key", "foreign keys"):
+        grid.add_column(title, overflow="fold")
+    legend: dict[str, int] = {}
+    for order, table in enumerate(found.plan.tables, start=1):
+        lines = (
+            _name_lines(table, found.missing[table.name]),
+            [_marked(visible(table.id or "-"), table.origin.get("id"), legend)],
+            _key_lines(table, legend),
+            _reference_lines(table, legend),
+        )
+        grid.add_row(str(order), *(Text("\n".join(cell)) for cell in lines))
+    # Every line is filled up with blanks, which only a terminal has a use for.
+    with out.capture() as printed:
+        out.print(grid)
+    for line in printed.get().splitlines():
+        out.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
+    if legend:
+        out.print(Text("\n".join(["", *(f"[{mark}] {visible(text, _LONGEST)}" for text, mark in legend.items())])))
+    for warning in found.warnings:
+        out.print(Text(f"\nWarning: {warning}", "yellow"))
+
+
+def _marked(text: str, origin: str | None, legend: dict[str, int]) -> str:
+    return f"{text} [{legend.setdefault(origin, len(legend) + 1)}]" if origin else text
+
+
+def _name_lines(table: TablePlan, missing: Iterable[str]) -> list[str]:
+    lines = [visible(table.name, _LONGEST)]
+    if table.table != table.name:
+        lines.append(f"(table {visible(table.table, _LONGEST)})")
+    lines += [f"(not in the {end})" for end in missing]
+    if table.on_match != "skip":
+        lines.append(f"(on_match {table.on_match})")
+    if table.ignore_columns:
+        lines.append(f"(ignores {', '.join(map(visible, table.ignore_columns))})")
+    return lines
+
+
+def _key_lines(table: TablePlan, legend: dict[str, int]) -> list[str]:
+    if not table.key:
+        return [_marked("whole content", table.origin.get("natural_key"), legend)]
+    *columns, last = map(visible, table.key)
+    return [*(f"{column}," for column in columns), _marked(last, table.origin.get("natural_key"), legend)]
+
+
+def _reference_lines(table: TablePlan, legend: dict[str, int]) -> list[str]:
+    origin = table.origin.get("foreign_keys")
+    lines = [
+        _marked(f"{visible(c)} -> {visible(parent)}", _DEFERRED if c in table.deferred else origin, legend)
+        for c, parent in table.parents.items()
+    ]
+    return [*(lines or ["-"]), *(f"after {visible(name)}" for name in table.after)]
+
+
+def write_plan(path: Path, plan: Plan, *, force: bool = False) -> None:
+    """Writes the plan as a file for `--plan`. Raises `DfsyncError` where a file is there already, unless `force`."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
+            file.write(to_toml(plan))
+    except FileExistsError as error:
+        raise DfsyncError(f"{path} is there already. Choose another name, or add --force to replace it.") from error
+    except OSError as error:
+        raise DfsyncError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def to_toml(plan: Plan) -> str:
+    """The plan as a commented plan file, which `read_plan` reads back to the same tables."""
+    tables = ["\n".join(_toml_table(table)) for table in plan.tables]
+    return "\n\n".join([_HEAD.format(source=visible(plan.source, _LONGEST)), *tables]) + "\n"
+
+
+def _toml_table(table: TablePlan) -> Iterator[str]:
+    yield f"[tables.{_key(table.name)}]"
+    if table.table != table.name:
+        yield f"table = {_string(table.table)}"
+    if table.id is not None:
+        yield _commented(f"id = {_string(table.id)}", table.origin.get("id"))
+    elif table.origin.get("id") in _WRITTEN:
+        yield 'id = ""'
+    elif "id" in table.origin:
+        yield f"# no id: {visible(table.origin['id'].removeprefix('none: '), _LONGEST)}"
+    if table.natural_key is not None:
+        yield _commented(f"natural_key = {_strings(table.natural_key)}", table.origin.get("natural_key"))
+    if table.foreign_keys is not None:
+        pairs = ", ".join(f"{_key(fk.column)} = {_string(fk.parent)}" for fk in table.foreign_keys)
+        keys = f"{{ {pairs} }}" if pairs else "{}"
+        yield _commented(f"foreign_keys = {keys}", table.origin.get("foreign_keys"))
+    if table.after:
+        yield f"after = {_strings(table.after)}"
+    if table.on_match != "skip":
+        yield f"on_match = {_string(table.on_match)}"
+    if table.ignore_columns:
+        yield f"ignore_columns = {_strings(table.ignore_columns)}"
+
+
+def _commented(setting: str, origin: str | None) -> str:
+    return f"{setting}  # {visible(origin, _LONGEST)}" if origin and origin not in _WRITTEN else setting
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
+
+
+def _string(text: str) -> str:
+    # TOML's escapes are JSON's, but for one character that JSON leaves as it is.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _strings(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_string, texts))}]"

@@ -1,0 +1,129 @@
+"""What a person sees of a verification: a line and the first differences per table, and what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich.console
+from rich import box, progress
+from rich.table import Table
+from rich.text import Text
+
+from dfsync.result import Observer
+from dfsync.words import counted, label, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dfsync.plan import TablePlan
+    from dfsync.verify import Verified, VerifyResult
+
+SHOWN = 10
+_LONGEST = 1000
+_VALUE = 40
+_BEFORE = 10
+_COUNTED = {
+    "equal": "equal",
+    "changed": "changed",
+    "kept": "kept the target's values",
+    "deleted": "deleted",
+    "missing": "missing",
+    "rejected": "rejected by the sync",
+}
+_MEANING = {
+    "changed": "not as a sync wrote them; changed since, in the target or in the source",
+    "kept": "unlike the rows that the target had before; --on-match update would bring the source's values",
+    "deleted": "their target row is gone since the sync",
+    "missing": "never synced; run a sync",
+    "rejected": "without a target row, as the sync said; rejects/ in the --out folder has the reasons",
+}
+
+
+class Progress(Observer):
+    """A progress bar on a terminal, nothing elsewhere. As a context manager it leaves the terminal clean."""
+
+    def __init__(self, out: rich.console.Console) -> None:
+        self._bar = progress.Progress(console=out, transient=True, disable=not out.is_terminal)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def table_started(self, table: TablePlan, total: int) -> None:
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        self._bar.add_task(label(table.name), total=total)
+
+    def progress(self, table: TablePlan, done: int) -> None:
+        self._bar.update(self._bar.task_ids[-1], completed=done)
+
+
+def show(result: VerifyResult, folder: Path, out: rich.console.Console) -> None:
+    """Prints the result; `folder` is where `verify/NAME.parquet` are."""
+    for table in result.tables:
+        _say(out, _line(table), "red" if table.differ else "")
+        if table.differ:
+            _show_differences(result.differences[table.name], folder / "verify" / f"{table.name}.parquet", out)
+    overall = result.as_dict()["overall"]
+    _say(out, "")
+    for key, meaning in _MEANING.items():
+        if overall[key]:
+            _say(out, f"{overall[key]} {_COUNTED[key]}: {meaning}")
+    verdict = "nothing differs" if result.ok else f"{sum(table.differ for table in result.tables)} differ"
+    tables = counted(sum(table.note is None for table in result.tables), "tables")
+    _say(out, f"OVERALL: {counted(overall['total'], 'rows')} of {tables} verified, {verdict}")
+
+
+def _line(table: Verified) -> str:
+    name = label(table.name)
+    if table.note is not None:
+        return f"{name}: not verified: {visible(table.note, _LONGEST)}"
+    counts = {words: getattr(table, key) for key, words in _COUNTED.items()}
+    parts = [f"{count} {words}" for words, count in counts.items() if count] or ["nothing to verify"]
+    return f"{name}: {counted(table.total, 'rows')}: {', '.join(parts)}"
+
+
+def _show_differences(differences: pd.DataFrame, file: Path, out: rich.console.Console) -> None:
+    grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", "old id", "new id", "action", "kind", "column", "source", "target"):
+        grid.add_column(title, overflow="fold")
+    # Row by row: only the first few get here.
+    for row in differences.head(SHOWN).astype(object).itertuples(index=False):
+        ids = (_shown(row.old_id), _shown(row.new_id), _shown(row.action))
+        values = ("", "") if _missing(row.column) else quoted_pair(row.source_value, row.target_value)
+        grid.add_row("", *map(Text, (*ids, str(row.kind), _shown(row.column), *values)))
+    out.print(grid)
+    if len(differences) > SHOWN:
+        _say(out, f"  ... and {len(differences) - SHOWN} more, all in {visible(file, _LONGEST)}")
+
+
+def quoted_pair(source: Any, target: Any) -> tuple[str, str]:
+    """Both as harmless text, cut so that the first difference is in sight."""
+    if _missing(source) or _missing(target):
+        return _quoted(source), _quoted(target)
+    pairs = zip(source, target, strict=False)
+    start = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(source), len(target)))
+    cut = start - _BEFORE if start >= _VALUE - _BEFORE else 0
+    return _quoted(source, cut), _quoted(target, cut)
+
+
+def _quoted(value: Any, cut: int = 0) -> str:
+    return "NULL" if _missing(value) else f"'{'…' if cut else ''}{visible(value[cut:], _VALUE)}'"
+
+
+def _shown(value: Any) -> str:
+    return "-" if _missing(value) else visible(value)
+
+
+def _missing(value: Any) -> bool:
+    import pandas as pd
+
+    return value is None or value is pd.NA
+
+
+def _say(out: rich.console.Console, text: str, style: str = "") -> None:
+    out.print(Text(text, style), soft_wrap=True)
