@@ -1,0 +1,111 @@
+"""What is wrong in many rows, added up for the report: the same fault in the same column of a table is one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from dfsync.errors import DfsyncError
+
+EXAMPLES = 5
+MOST_FAULTS = 20
+MOST_PLACES = 10
+"""Of one fault, so many tables and columns."""
+_MOST_GROUPS = 50
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a fault is."""
+
+    table: str
+    column: str | None
+    """None where it is the row as a whole."""
+    rows: int
+    examples: tuple[Mapping[str, Any], ...]
+    """The first few, with all columns of the file."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, by its name, with the places where there is most of it first."""
+
+    text: str
+    rows: int
+    places: tuple[Place, ...]
+    more: int
+    """Places left out."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The most frequent first."""
+
+    shown: tuple[Fault, ...] = ()
+    more: int = 0
+    """Faults left out."""
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever is wrong with the file is a `DfsyncError` that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DfsyncError(
+            f"{path} is not as dfsync writes it ({type(error).__name__}: {error}). Run the command that made it again."
+        ) from error
+
+
+def read_faults(paths: list[Path], by: list[str]) -> Faults:
+    """Of the rows of these files; `by` names the columns that make rows the same, the fault's own first."""
+    if not paths:
+        return Faults()
+    groups, firsts = zip(*(_groups(path, by) for path in paths), strict=True)
+    every: pd.DataFrame = pd.concat(groups, keys=range(len(paths)), names=["file", "group"]).reset_index()
+    rows = every.groupby(by[0])["rows"].sum().sort_values(ascending=False, kind="stable")
+    top = rows.head(MOST_FAULTS)
+    ranked = every[every[by[0]].isin(top.index)].sort_values("rows", ascending=False, kind="stable")
+    chosen = ranked[ranked.groupby(by[0]).cumcount() < MOST_PLACES]
+    places: dict[str, list[Place]] = {str(text): [] for text in top.index}
+    examples = {file: _examples(paths[file], firsts[file], of["group"]) for file, of in chosen.groupby("file")}
+    for place in chosen.to_dict("records"):
+        found = examples[place["file"]][place["group"]]
+        name = paths[place["file"]].stem
+        places[str(place[by[0]])].append(Place(name, found[0]["column"], int(place["rows"]), tuple(found)))
+    all_places = ranked.groupby(by[0]).size()
+    shown = (
+        Fault(str(text), int(top[text]), tuple(places[str(text)]), int(all_places[text]) - len(places[str(text)]))
+        for text in top.index
+    )
+    return Faults(tuple(shown), len(rows) - len(top))
+
+
+def _groups(path: Path, by: list[str]) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    """The largest groups, with their `rows`, and the groups' numbers by the positions of their first rows."""
+    with readable(path):
+        keys = pq.read_table(path, columns=by, read_dictionary=by).unify_dictionaries().to_pandas()
+    like = keys.groupby(by, observed=True, dropna=False, sort=False)
+    number, place = like.ngroup(), like.cumcount()
+    groups = keys[place == 0].astype(object).set_axis(number[place == 0])
+    groups["rows"] = number.value_counts()
+    return groups.sort_values("rows", ascending=False, kind="stable").head(_MOST_GROUPS), number[place < EXAMPLES]
+
+
+def _examples(path: Path, firsts: pd.Series[Any], wanted: pd.Series[Any]) -> dict[int, list[dict[str, Any]]]:
+    """By group. The values may be long and the rows many, so only those that are shown are read."""
+    few = firsts[firsts.isin(wanted)]
+    with readable(path):
+        rows = ds.dataset(path).take(few.index.to_numpy()).to_pylist()
+    found: dict[int, list[dict[str, Any]]] = {}
+    for group, row in zip(few, rows, strict=True):
+        found.setdefault(group, []).append(row)
+    return found

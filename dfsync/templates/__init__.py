@@ -1,0 +1,1 @@
+"""The report as a page and a style sheet, for Jinja."""
