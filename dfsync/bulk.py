@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync import frames
 from dfsync.errors import TableFailed
+from dfsync.remap import MISSING_PARENT
 from dfsync.target import error_code, refusal
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 _MOST_REFUSALS = 10_000
 # What a single row can be at fault for, beyond the driver's DataError and IntegrityError.
 _ROW_FAULTS = {1048, 1153, 1264, 1265, 1292, 1364, 1366, 1367, 1411, 1416, 1441, 1644, 1690, 3140, 3819, 4025, 4078}
+
+
+_NO_PARENT = {1216, 1452}
 
 
 class Bent(Exception):
@@ -54,13 +58,18 @@ def _halves(
         savepoint.rollback()
         log.debug("%d rows in one go failed: %s", len(frame), error)
         if len(frame) == 1:
-            refused.append(frames.rejects(frame.index, None, [None], f"refused by the server: {refusal(error)}"))
+            refused.append(frames.rejects(frame.index, None, [None], _reason(error)))
             if len(refused) > _MOST_REFUSALS:
                 raise TableFailed(f"the server refused more than {_MOST_REFUSALS} rows: {refusal(error)}") from error
             return
     middle = len(frame) // 2
     _halves(connection, frame.iloc[:middle], send, refused)
     _halves(connection, frame.iloc[middle:], send, refused)
+
+
+def _reason(error: Exception) -> str:
+    said = f"refused by the server: {refusal(error)}"
+    return f"{MISSING_PARENT}, {said}" if error_code(error) in _NO_PARENT else said
 
 
 def _row_at_fault(error: Exception) -> bool:

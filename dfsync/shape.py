@@ -30,6 +30,16 @@ class Shape:
         by_name = {column.name.lower(): column for column in self.columns}
         return tuple(by_name[name] for name in wanted)
 
+    def own_values(self) -> dict[str, str]:
+        """Columns that the target lets refer to the same table by a value that is no id, and the column referred to."""
+        own = {column.name.lower(): column.name for column in self.columns}
+        found = {
+            own.get(reference.columns[0].lower(), ""): own.get(reference.parent_columns[0].lower(), "")
+            for reference in self.target.references
+            if len(reference.columns) == 1 and reference.parent.lower() == self.target.name.lower()
+        }
+        return {c: p for c, p in found.items() if c and p and c not in self.plan.parents}
+
     def as_read(self, columns: Sequence[Column]) -> list[Column]:
         """The columns for `conform`: a foreign key still holds the source's ids, whose size does not matter."""
         parents = {column.lower() for column in self.plan.parents}

@@ -98,6 +98,17 @@ class TablePass:
         none = frames.to_frame(pa.table({name: pa.array([], pa.int64()) for name in names}), [])
         return pd.concat([none, *(conform(frame, nullable).frame for frame in extracted)])
 
+    def owners(self, column: str, referenced: str) -> pd.Series[Any]:
+        """For each row the old id of the row of the same table whose `referenced` holds the value in `column`."""
+        both = [replace(c, nullable=True) for c in self.shape.columns if c.name in (column, referenced)]
+        extracted = self.source.batches(self.shape.source, self.shape.plan.id, [c.name for c in both], _KEY_ROWS)
+        none = frames.to_frame(pa.table({c.name: pa.array([], arrow_type(c)) for c in both}), [])
+        rows = pd.concat([none, *(conform(frame, both).frame for frame in extracted)])
+        owners = pd.DataFrame({"value": rows[referenced].array, frames.OLD_ID: rows.index}).dropna()
+        wanted = pd.DataFrame({"value": rows[column].array})
+        found = wanted.merge(owners.drop_duplicates("value"), on="value", how="left")[frames.OLD_ID]
+        return found.astype(frames.INT64).set_axis(rows.index)
+
     def keep(self, unfit: pd.DataFrame) -> None:
         """Notes that matched rows keep the target's values, because the source's do not fit."""
         if len(unfit):
