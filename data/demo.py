@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ SOURCE, OUT = HERE / "git_history.db", HERE / "dfsync-out"
 COMMITS = 2_000
 
 # What another team's tool has put there: its ids are those of our rows, too.
-OTHERS = {
+OTHERS: dict[str, dict[str, list[Any]]] = {
     "repositories": {"slug": ["their-website", "their-shop"], "name": ["Website", "Shop"]},
     "authors": {
         "name": ["Ada", "Grace", "Alan"],

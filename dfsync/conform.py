@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfsync import frames
+from dfsync.canonical import CANONICAL
 from dfsync.conversions import VALUES, Conversion, Converted
 from dfsync.schema import Column
 from dfsync.temporal import TEMPORAL
 from dfsync.types import arrow_type
 
 _SHOWN = 200
-CONVERSIONS: dict[tuple[str, str], Conversion] = {**VALUES, **TEMPORAL}
+CONVERSIONS: dict[tuple[str, str], Conversion] = {**VALUES, **TEMPORAL, **CANONICAL}
 """By the kind of the target's column and the storage class of the source's values."""
 NOT_NULL = "is NULL, which the column does not allow"
 

@@ -1,13 +1,15 @@
 """Which values the target calls equal.
 
 Keys are compared in a form in which equal to the target means the same to pandas. Printable ASCII is brought into that
-form here, by what one question to the server tells of the collation. As soon as a key holds anything else, the server
-gives the form: the collation's own weights (`WEIGHT_STRING`), padded where the collation pads.
+form here, where the collation is of no one language. As soon as a key holds anything else, the server gives the form:
+the collation's own weights (`WEIGHT_STRING`), padded where the collation pads.
 See https://dev.mysql.com/doc/refman/9.7/en/string-functions.html#function_weight-string.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,9 +25,14 @@ from dfsync import frames
 from dfsync.schema import Column
 
 _AT_ONCE = 1_000
+_BYTES_AT_ONCE = 200_000
+_MOST_WEIGHTS = 18
 _BEYOND_ASCII = r"[^\x20-\x7e]"
-# Letters that some languages sort as one: where case inside them matters, ASCII cannot be folded letter by letter.
-_DIGRAPHS = ("aa", "ae", "ch", "cs", "dz", "gy", "ij", "ll", "lj", "ly", "nj", "ny", "oe", "rr", "ss", "sz", "th", "zs")
+# Languages sort some letters as others (I as J, V as W, CCS as CSCS): only these differ by nothing but case in ASCII.
+_NO_LANGUAGE = re.compile(
+    r"\w+_bin|(ascii|latin1|utf8|utf8mb3|utf8mb4|ucs2|utf16|utf16le|utf32)"
+    r"_(general|unicode|unicode_520|0900|uca1400)(_nopad)?(_ai|_as)?(_ci|_cs)|latin1_swedish(_nopad)?_ci"
+)
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,9 @@ def ask(connection: sa.Connection, column: Column) -> Collation | None:
     def same(a: str, b: str) -> Any:
         return _as(column, sa.literal(a)) == _as(column, sa.literal(b))
 
-    upper = [same(pair[0] + pair[1].upper(), pair) for pair in _DIGRAPHS]
-    pads, folds, plain = connection.execute(sa.select(same("a", "a "), same("a", "A"), sa.and_(*upper))).one()
-    return Collation(column.collation, column.charset or "", bool(pads), bool(folds), bool(plain) or not folds)
+    pads, folds = connection.execute(sa.select(same("a", "a "), same("a", "A"))).one()
+    plain = _NO_LANGUAGE.fullmatch(column.collation) is not None
+    return Collation(column.collation, column.charset or "", bool(pads), bool(folds), plain)
 
 
 def comparable(
@@ -96,24 +103,37 @@ def _fold(values: Any, collation: Collation) -> Any:
 def _weigh(connection: sa.Connection, column: Column, collation: Collation, sides: list[Any]) -> list[Any]:
     """The server's weights of the distinct values, asked for in bulk."""
     distinct = pa.chunked_array(sides).unique().drop_null()
-    longest = pc.max(pc.utf8_length(distinct)).as_py() or 1
+    # Some servers count characters and others weights, of which a character may have many (U+FDFA).
+    longest = (pc.max(pc.utf8_length(distinct)).as_py() or 1) * _MOST_WEIGHTS
     weights: list[str] = []
-    for start in range(0, len(distinct), _AT_ONCE):
-        part = distinct.slice(start, _AT_ONCE).to_pylist()
-        weights += _weights(connection, column, part, longest if collation.pads else None)
+    for part in _parts(distinct):
+        weights += _weights(connection, column, part.to_pylist(), longest if collation.pads else None)
     table = pa.array(weights, pa.string())
     return [pc.take(table, pc.index_in(side, value_set=distinct)) for side in sides]
 
 
+def _parts(values: Any) -> Iterator[Any]:
+    """The values in pieces that make a statement of bearable length."""
+    size = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // (pc.max(pc.binary_length(values)).as_py() or 1)))
+    for start in range(0, len(values), size):
+        yield values.slice(start, size)
+
+
 def _weights(connection: sa.Connection, column: Column, values: list[str], pad_to: int | None) -> list[str]:
     listed = _listed(len(values))
-    stored = sa.select(listed.c.i, _as(column, listed.c.v).label("v")).subquery("stored")
+    stored = sa.select(listed.c.i, _as(column, listed.c.v).label("v"), listed.c.v.label("given")).subquery("stored")
     weight: Any = sa.func.weight_string(stored.c.v)
     if pad_to:
         # Some servers weigh padding too, but as often as the value was short of characters that count.
         padded: Any = sa.literal_column(f"WEIGHT_STRING(stored.v AS CHAR({int(pad_to)}))")
         weight = _TrimTrailing(sa.func.weight_string(_as(column, sa.literal(" "))), padded)
-    select = sa.select(sa.func.sha2(weight, 256)).select_from(stored).order_by(stored.c.i)
+    # A character that the column cannot hold would weigh as the question mark that takes its place.
+    held: Any = sa.func.convert(stored.c.v.op("USING")(sa.literal_column("utf8mb4")))
+    same = sa.cast(held, sa.LargeBinary) == sa.cast(stored.c.given, sa.LargeBinary)
+    form = sa.func.coalesce(
+        sa.case((same, sa.func.sha2(weight, 256))), sa.func.concat("not ", sa.func.sha2(stored.c.given, 256))
+    )
+    select = sa.select(form).select_from(stored).order_by(stored.c.i)
     rows = connection.execute(select, {f"v{i}": value for i, value in enumerate(values)})
     return [str(row[0]) for row in rows]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+import pymysql
 import sqlalchemy as sa
 from pymysql.connections import Connection as DriverConnection
 from pymysql.connections import OKPacketWrapper
@@ -31,32 +32,41 @@ _FORMAT = (
     # The line's end as its number, since NO_BACKSLASH_ESCAPES makes a backslash of the other form.
     "CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY X'0A'"
 )
-# What text is no form of. A BIT would take the digits themselves for its bits.
-_CONVERTED = ((pa.types.is_binary, "UNHEX({})"), (pa.types.is_uint64, "CAST({} AS UNSIGNED)"))
+# What text is no form of: a BIT would take the digits themselves for its bits, a YEAR 0 for 2000.
+_CONVERTED = ((pa.types.is_binary, "UNHEX({})"), (pa.types.is_unsigned_integer, "CAST({} AS UNSIGNED)"))
+
+
+class Refused(Exception):
+    """The server does not take `LOAD DATA LOCAL`; plain inserts can do the job."""
 
 
 def load(connection: sa.Connection, table: str, columns: list[str], rows: Any) -> tuple[int, int]:
     """Sends the Arrow table `rows` and gives the numbers of rows loaded and of warnings.
 
     `LOCAL` makes the server ignore duplicates and bend values, with no more than a warning: the caller must compare.
-    Raises what the driver raises for an error of the server, and `DfsyncError` where it wants anything but the rows.
+    Raises `Refused`, what the driver raises for an error of the server, or `DfsyncError` where it wants another file.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, DriverConnection)
-    driver._execute_command(COMMAND.COM_QUERY, _statement(connection, table, columns, rows))
-    request = driver._read_packet()
-    if not request.is_load_local_packet() or request.get_all_data()[1:] != _STREAM.encode():
-        connection.invalidate()
-        raise DfsyncError(
-            "The server asked for something else than the rows; it got nothing. Do not trust that server."
-        )
     try:
-        for chunk in prefetch(_chunks(rows)):
-            driver.write_packet(chunk)
-    except BaseException:
-        # Half a stream must not look like a whole one: without a connection the server rolls back.
-        connection.invalidate()
+        return _converse(driver, _statement(connection, table, columns, rows), rows)
+    except BaseException as error:
+        # Half a stream must not look like a whole one, and who stops in the middle must not be asked to roll back:
+        # without a connection the server does. Only after an error of the server both know where they are.
+        if not (isinstance(error, pymysql.MySQLError | Refused) and driver.open):
+            connection.invalidate()
         raise
+
+
+def _converse(driver: DriverConnection, statement: bytes, rows: Any) -> tuple[int, int]:
+    driver._execute_command(COMMAND.COM_QUERY, statement)
+    request = driver._read_packet()
+    if not request.is_load_local_packet():
+        raise Refused
+    if request.get_all_data()[1:] != _STREAM.encode():
+        raise DfsyncError("The server asked for a file of this machine; it got none. Do not trust that server.")
+    for chunk in prefetch(_chunks(rows)):
+        driver.write_packet(chunk)
     driver.write_packet(b"")
     answer = OKPacketWrapper(driver._read_packet())
     return int(answer.affected_rows), int(answer.warning_count)
@@ -86,6 +96,7 @@ def _statement(connection: sa.Connection, table: str, columns: list[str], rows: 
         if convert:
             sets.append(f"{quote(name)} = {convert.format(f'@c{place}')}")
     statement = f"LOAD DATA LOCAL INFILE '{_STREAM}' INTO TABLE {quote(table)} {_FORMAT} ({', '.join(targets)})"
+    if sets:
+        statement += f" SET {', '.join(sets)}"
     # The dialect doubles % for the driver's formatting, which this statement does not go through.
-    statement = statement.replace("%%", "%")
-    return (statement + (f" SET {', '.join(sets)}" if sets else "")).encode()
+    return statement.replace("%%", "%").encode()

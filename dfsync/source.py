@@ -1,8 +1,8 @@
 """The source: a SQLite file, opened read-only and read from one snapshot for the whole run.
 
 Reading goes through ADBC, straight into Arrow. ADBC gives each column of a result one type, so a column whose rows
-hold values of several storage classes would be bent into one; such a column is found and read again in four, one for
-each class, as a struct (`MIXED`), and nothing is lost. See https://www.sqlite.org/datatype3.html.
+hold values of several storage classes would be bent into one; such a column is found and read again in several, one
+for each class, as a struct (`MIXED`), and nothing is lost. See https://www.sqlite.org/datatype3.html.
 """
 
 from __future__ import annotations
@@ -27,12 +27,10 @@ from dfsync.errors import DfsyncError
 from dfsync.quoting import quote_all
 from dfsync.schema import Column, Index, Reference, Schema, Table
 
-CLASSES = {"integer": "INTEGER", "real": "REAL", "text": "TEXT", "blob": "BLOB"}
 MIXED = pa.struct([("integer", pa.int64()), ("real", pa.float64()), ("text", pa.string()), ("blob", pa.binary())])
 """A column of several storage classes: at most one field of a row is set, none where it is NULL."""
 
 _DIALECT = quote_all(sqlite.dialect(paramstyle="qmark"))
-_EXACT_INTEGER = 2**53
 _WAIT_MS = 5_000
 _ROW = "dfsync row"
 _FAULTS = {
@@ -40,8 +38,13 @@ _FAULTS = {
     "malformed": "it is damaged; sqlite3's .recover may save what is left",
     "locked": "another program holds it locked; try again when that is done",
     "readonly": "it was left in the middle of a write; open it once with sqlite3 so that SQLite can roll that back",
-    "unable to open": "it cannot be opened; check the permissions of the file and its folder",
+    "to open": "it cannot be opened; check the permissions of the file and its folder",
 }
+_NEEDS_FOLDER = (
+    "it is in WAL mode, in which even reading needs to write into its folder; allow that, or copy the file, with its "
+    "-wal if there is one, to a folder of your own"
+)
+_WAL_FAULTS = {"readonly": _NEEDS_FOLDER, "unable to open": _NEEDS_FOLDER}
 
 
 class Source:
@@ -53,9 +56,12 @@ class Source:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             raise DfsyncError(f"There is no source {self.path}. Name a SQLite file with --source.")
-        self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
+        try:
+            self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
+        except adbc_driver_manager.Error as error:
+            raise self._unreadable(error) from error
         try:
             self.query(sa.text(f"PRAGMA busy_timeout = {_WAIT_MS}"))
             self.schema = _reflect(self)
@@ -101,16 +107,20 @@ class Source:
     def _unbend(self, table: Table, columns: Sequence[str], read: Any, rows: Any, range_: tuple[Any, Any]) -> Any:
         """The result with every column of several storage classes read again as `MIXED`."""
         where, key = range_
-        for place, name in enumerate(columns, start=1):
-            if not _suspicious(table[name], read.column(place)):
-                continue
-            column: Any = sa.column(name)
-            classes = sa.select(sa.func.typeof(column)).select_from(rows).where(*where, column.is_not(None)).distinct()
-            if self.query(classes).num_rows < 2 and _valid(read.column(place)):
-                continue
-            by_class = [sa.case((sa.func.typeof(column) == c, _exact(column, c))).label(c) for c in CLASSES]
-            again = self.query(sa.select(*by_class).select_from(rows).where(*where).order_by(key), read.num_rows)
-            read = read.set_column(place, name, _mixed(again))
+        places = {name: i for i, name in enumerate(columns, start=1) if _suspicious(table[name], read.column(i))}
+        if not places:
+            return read
+        ask = sa.select(*map(_classes, places)).select_from(rows).where(*where)
+        held = [set(classes.as_py().split(",")) - {"null"} for (classes,) in self.query(ask).columns]
+        found = dict(zip(places, held, strict=True))
+        mixed = {n: c for n, c in found.items() if len(c) > 1 or not _valid(read.column(places[n]))}
+        if not mixed:
+            return read
+        parts = [_of_class(name, each) for name, classes in mixed.items() for each in sorted(classes)]
+        again = self.query(sa.select(*parts).select_from(rows).where(*where).order_by(key), read.num_rows)
+        for name, classes in mixed.items():
+            by_class = {each: again.column(f"{each} of {name}") for each in classes}
+            read = read.set_column(places[name], name, _mixed(by_class))
         return read
 
     def query(self, statement: Any, batch_rows: int = 1024) -> Any:
@@ -123,15 +133,25 @@ class Source:
                 cursor.execute(str(compiled), parameters or None)
                 return cursor.fetch_arrow_table().combine_chunks()
             except adbc_driver_manager.Error as error:
-                raise DfsyncError(f"The source {self.path} cannot be read: {_fault(str(error))}.") from error
+                raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> DfsyncError:
+        faults = [*(_WAL_FAULTS.items() if _in_wal_mode(self.path) else ()), *_FAULTS.items()]
+        reason = next((text for sign, text in faults if sign in str(error)), str(error))
+        return DfsyncError(f"The source {self.path} cannot be read: {reason}.")
 
 
 def _uri(path: Path) -> str:
     return f"file:{quote(os.fsencode(path.resolve()))}?mode=ro"
 
 
-def _fault(message: str) -> str:
-    return next((text for sign, text in _FAULTS.items() if sign in message), message)
+def _in_wal_mode(path: Path) -> bool:
+    """By the file's header: https://www.sqlite.org/fileformat.html section 1.3.3."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\x02\x02"
+    except OSError:
+        return False
 
 
 def _table(table: Table) -> Any:
@@ -176,10 +196,9 @@ def _ids(table: Table, column: Any) -> Any:
 
 
 def _suspicious(column: Column, values: Any) -> bool:
-    """Whether ADBC may have bent a value: not for integers, nor for text where SQLite keeps nothing but text."""
+    """Whether ADBC may have bent a value: not for integers, nor where SQLite keeps no other numbers or texts."""
     if pa.types.is_floating(values.type):
-        largest = pc.max(pc.abs(values)).as_py()
-        return largest is not None and largest >= _EXACT_INTEGER
+        return column.kind != "real" and bool(pc.any(pc.equal(pc.floor(values), values)).as_py())
     if pa.types.is_string(values.type):
         return column.kind != "text" or not _valid(values)
     return not pa.types.is_integer(values.type)
@@ -193,14 +212,23 @@ def _valid(values: Any) -> bool:
     return True
 
 
-def _exact(column: Any, storage_class: str) -> Any:
-    # Text may hold bytes that are no UTF-8, which an Arrow string must not: it comes as bytes and is sorted out after.
-    return sa.cast(column, sa.BLOB) if storage_class == "text" else column
+def _classes(name: str) -> Any:
+    """The storage classes of a column, each once, with commas between."""
+    return sa.func.group_concat(sa.distinct(sa.func.typeof(sa.column(name)))).label(f"classes of {name}")
 
 
-def _mixed(read: Any) -> Any:
-    """Four columns by storage class as one of `MIXED`. Text that is not UTF-8 goes to the blobs, as what it is."""
-    parts = {f.name: _typed(read.column(f.name), pa.binary() if f.name == "text" else f.type) for f in MIXED}
+def _of_class(name: str, storage_class: str) -> Any:
+    column: Any = sa.column(name)
+    return sa.case((sa.func.typeof(column) == storage_class, column)).label(f"{storage_class} of {name}")
+
+
+def _mixed(read: dict[str, Any]) -> Any:
+    """Columns by storage class as one of `MIXED`. Text that is not UTF-8 goes to the blobs, as what it is."""
+    # Text as bytes at first, since ADBC takes what SQLite says is text for granted.
+    types = {f.name: pa.binary() if f.name == "text" else f.type for f in MIXED}
+    rows = len(next(iter(read.values())))
+    nulls = {name: pa.nulls(rows, type_) for name, type_ in types.items()}
+    parts = nulls | {name: _typed(column, types[name]) for name, column in read.items()}
     text = parts["text"]
     try:
         parts["text"] = text.cast(pa.string())
@@ -285,7 +313,8 @@ def _references(source: Source, name: str) -> tuple[Reference, ...]:
     for _, part in rows.sort_values(["id", "seq"]).groupby("id"):
         parent_columns = () if part["to"].isna().any() else tuple(part["to"])
         found.append(Reference(tuple(part["from"]), str(part["table"].iloc[0]), parent_columns))
-    return tuple(found)
+    # SQLite lists what was declared last first.
+    return tuple(reversed(found))
 
 
 def affinity(declared: str) -> str:

@@ -47,7 +47,7 @@ judged by the server."""
 
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
 _ARROW = {
-    "year": pa.int64(),
+    "year": pa.uint16(),
     "bit": pa.uint64(),
     "float": pa.float64(),
     "double": pa.float64(),

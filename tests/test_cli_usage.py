@@ -13,7 +13,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import typer.main
 from sqlalchemy import create_engine, text
 
 import dfsync.__main__

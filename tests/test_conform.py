@@ -1,0 +1,346 @@
+"""Values as the target's columns hold them; a value that does not fit makes its row a reject that says why."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from dfsync import frames
+from dfsync.conform import Conformed, conform
+from dfsync.schema import Column
+from dfsync.source import MIXED
+from dfsync.types import arrow_type
+
+INT = Column("v", "integer", "int")
+BIGINT = Column("v", "integer", "bigint")
+UNSIGNED = Column("v", "integer", "bigint unsigned", unsigned=True)
+TINYINT = Column("v", "integer", "tinyint")
+YEAR = Column("v", "year", "year")
+BIT = Column("v", "bit", "bit(3)", precision=3)
+DECIMAL = Column("v", "decimal", "decimal(5,2)", precision=5, scale=2)
+WIDE = Column("v", "decimal", "decimal(65,30)", precision=65, scale=30)
+POSITIVE = Column("v", "decimal", "decimal(5,2) unsigned", precision=5, scale=2, unsigned=True)
+FLOAT = Column("v", "float", "float", precision=12)
+ROUNDED = Column("v", "float", "float(5,2)", precision=5, scale=2)
+DOUBLE = Column("v", "double", "double", precision=22)
+POSITIVE_DOUBLE = Column("v", "double", "double unsigned", precision=22, unsigned=True)
+VARCHAR = Column("v", "text", "varchar(5)", length=5, octets=20, charset="utf8mb4")
+CHAR = Column("v", "text", "char(3)", length=3, octets=12, charset="utf8mb4")
+TINYTEXT = Column("v", "text", "tinytext", length=255, octets=255, charset="utf8mb4")
+LATIN1 = Column("v", "text", "varchar(5)", length=5, octets=5, charset="latin1")
+ASCII = Column("v", "text", "varchar(5)", length=5, octets=5, charset="ascii")
+UTF8MB3 = Column("v", "text", "varchar(5)", length=5, octets=15, charset="utf8mb3")
+BLOB = Column("v", "binary", "tinyblob", length=255)
+BINARY = Column("v", "binary", "binary(2)", length=2)
+ENUM = Column("v", "enum", "enum('Red','1','a,b')", values=("Red", "1", "a,b"), collation="utf8mb4_general_ci")
+EXACT_ENUM = Column("v", "enum", "enum('Red','red')", values=("Red", "red"), collation="utf8mb4_bin")
+ONE_CASE = Column("v", "enum", "enum('Red')", values=("Red",), collation="utf8mb4_bin")
+SET = Column("v", "set", "set('x','Y','2')", values=("x", "Y", "2"), collation="utf8mb4_general_ci")
+EXACT_SET = Column("v", "set", "set('x','X')", values=("x", "X"), collation="latin1_general_cs")
+JSON = Column("v", "json", "json")
+DATE = Column("v", "date", "date")
+DATETIME = Column("v", "datetime", "datetime", precision=0)
+OTHER = Column("v", "other", "geometry")
+UUID = Column("v", "other", "uuid")
+INET4 = Column("v", "other", "inet4")
+INET6 = Column("v", "other", "inet6")
+
+FITS: list[tuple[Column, Any, Any]] = [
+    (INT, 12, 12),
+    (INT, "12", 12),
+    (INT, " +12.00 ", 12),
+    (INT, "-0", 0),
+    (INT, "007", 7),
+    (INT, "000000000000000000000000000000000000000000007", 7),
+    (INT, 12.0, 12),
+    (INT, -0.0, 0),
+    (INT, 2**31 - 1, 2**31 - 1),
+    (INT, -(2**31), -(2**31)),
+    (BIGINT, 2**63 - 1, 2**63 - 1),
+    (BIGINT, str(2**63 - 1), 2**63 - 1),
+    (BIGINT, str(-(2**63)), -(2**63)),
+    (BIGINT, -(2.0**63), -(2**63)),
+    (UNSIGNED, str(2**64 - 1), 2**64 - 1),
+    (UNSIGNED, f" {2**64 - 1}.0", 2**64 - 1),
+    (UNSIGNED, 2.0**63, 2**63),
+    (UNSIGNED, 0, 0),
+    (TINYINT, -128, -128),
+    (TINYINT, 127, 127),
+    (YEAR, 1901, 1901),
+    (YEAR, 2155, 2155),
+    (YEAR, 0, 0),
+    (YEAR, "2024", 2024),
+    (BIT, 7, 7),
+    (BIT, "0", 0),
+    (DECIMAL, 12, Decimal("12.00")),
+    (DECIMAL, "999.99", Decimal("999.99")),
+    (DECIMAL, "-999.994999", Decimal("-999.99")),
+    (DECIMAL, ".5", Decimal("0.50")),
+    (DECIMAL, "5.", Decimal("5.00")),
+    (DECIMAL, " 1e2 ", Decimal("100.00")),
+    (DECIMAL, "0.005", Decimal("0.01")),
+    (DECIMAL, "-0.005", Decimal("-0.01")),
+    (DECIMAL, "0.0049" + "9" * 80, Decimal("0.00")),
+    (DECIMAL, "1e-99", Decimal("0.00")),
+    (DECIMAL, 0.1, Decimal("0.10")),
+    (DECIMAL, 1e-300, Decimal("0.00")),
+    (WIDE, "9" * 35 + "." + "9" * 30, Decimal("9" * 35 + "." + "9" * 30)),
+    (WIDE, "1E-30", Decimal("1E-30")),
+    (POSITIVE, "0.00", Decimal("0.00")),
+    (FLOAT, 0.5, 0.5),
+    (FLOAT, 0.1, 0.10000000149011612),
+    (FLOAT, 3.4028234663852886e38, 3.4028234663852886e38),
+    (FLOAT, 16777217, 16777216.0),
+    (ROUNDED, 1.005, 1.0),
+    (ROUNDED, 999.99, 999.989990234375),
+    (ROUNDED, 0.125, 0.11999999731779099),
+    (DOUBLE, "1e308", 1e308),
+    (DOUBLE, "+.5", 0.5),
+    (DOUBLE, 5e-324, 5e-324),
+    (DOUBLE, 3, 3.0),
+    (DOUBLE, 1.7976931348623157e308, 1.7976931348623157e308),
+    (POSITIVE_DOUBLE, -0.0, 0.0),
+    (VARCHAR, "", ""),
+    (VARCHAR, "é😀中xx", "é😀中xx"),
+    (VARCHAR, "ab   ", "ab   "),
+    (VARCHAR, "a\x00'\n", "a\x00'\n"),
+    (VARCHAR, 12345, "12345"),
+    (VARCHAR, 1.0, "1.0"),
+    (VARCHAR, -2.5, "-2.5"),
+    (VARCHAR, 1e20, "1e+20"),
+    (CHAR, "abc  ", "abc"),
+    (CHAR, " a ", " a"),
+    (CHAR, "ab\t", "ab\t"),
+    (TINYTEXT, "é" * 127, "é" * 127),
+    (LATIN1, "é€Ÿÿ\x81", "é€Ÿÿ\x81"),
+    (ASCII, "~\x00 \x7f", "~\x00 \x7f"),
+    (UTF8MB3, "中\uffff", "中\uffff"),
+    (BLOB, b"\x00\xff", b"\x00\xff"),
+    (BLOB, "é", b"\xc3\xa9"),
+    (BINARY, b"ab", b"ab"),
+    (ENUM, "Red", "Red"),
+    (ENUM, "rED", "Red"),
+    (ENUM, "a,b", "a,b"),
+    (ENUM, 1, "1"),
+    (EXACT_ENUM, "red", "red"),
+    (SET, "", ""),
+    (SET, "y,X,y", "x,Y"),
+    (SET, 2, "2"),
+    (EXACT_SET, "X", "X"),
+    (JSON, '{"b": 1, "a": [1.50, 1e2, "\\u00e9"]}', '{"a":[1.5,100.0,"é"],"b":1}'),
+    (JSON, "18446744073709551615", "18446744073709551615"),
+    (JSON, 5, "5"),
+    (JSON, 5.0, "5.0"),
+    (DATE, "2024-02-29", date(2024, 2, 29)),
+    (DATETIME, "2024-02-29", datetime(2024, 2, 29)),
+    (OTHER, "POINT(1 1)", "POINT(1 1)"),
+    (OTHER, 1, "1"),
+    (OTHER, 1.0, "1.0"),
+    (UUID, "123E4567E89B12D3A456426614174000", "123e4567-e89b-12d3-a456-426614174000"),
+    (INET4, "10.0.0.1", "10.0.0.1"),
+    (INET6, "2001:DB8:0:0::1", "2001:db8::1"),
+]
+
+DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
+    (INT, 2**31, "is out of the range of int (-2147483648 to 2147483647)"),
+    (INT, -(2**31) - 1, "is out of the range of int"),
+    (INT, 1.5, "is not a whole number"),
+    (INT, float("inf"), "is out of the range of int"),
+    (INT, "1.5", "is not an integer"),
+    (INT, "0x10", "is not an integer"),
+    (INT, "", "is not an integer"),
+    (INT, "1e3", "is not an integer"),
+    (INT, "\uff19", "is not an integer"),
+    (INT, b"1", "is a blob, not a number"),
+    (BIGINT, str(2**63), "is out of the range of bigint"),
+    (BIGINT, str(-(2**63) - 1), "is out of the range of bigint"),
+    (BIGINT, 2.0**63, "is out of the range of bigint"),
+    (BIGINT, "9" * 50, "is out of the range of bigint"),
+    (UNSIGNED, -1, "is out of the range of bigint unsigned (0 to 18446744073709551615)"),
+    (UNSIGNED, "-1", "is out of the range of bigint unsigned"),
+    (UNSIGNED, str(2**64), "is out of the range of bigint unsigned"),
+    (UNSIGNED, 2.0**64, "is out of the range of bigint unsigned"),
+    (UNSIGNED, -1.0, "is out of the range of bigint unsigned"),
+    (TINYINT, 128, "is out of the range of tinyint"),
+    (TINYINT, -129, "is out of the range of tinyint"),
+    (YEAR, 1900, "is out of the range of year"),
+    (YEAR, 2156, "is out of the range of year"),
+    (YEAR, 24, "is out of the range of year"),
+    (BIT, 8, "is out of the range of bit(3)"),
+    (BIT, -1, "is out of the range of bit(3)"),
+    (DECIMAL, 1000, "is out of the range of decimal(5,2)"),
+    (DECIMAL, "999.995", "is out of the range of decimal(5,2)"),
+    (DECIMAL, "-1e400", "is out of the range of decimal(5,2)"),
+    (DECIMAL, "9" * 90, "is out of the range of decimal(5,2)"),
+    (DECIMAL, "1,5", "is not a number"),
+    (DECIMAL, "", "is not a number"),
+    (DECIMAL, ".", "is not a number"),
+    (DECIMAL, float("inf"), "is not a number"),
+    (WIDE, "1" + "0" * 35, "is out of the range of decimal(65,30)"),
+    (POSITIVE, "-0.01", "is negative and the column is decimal(5,2) unsigned"),
+    (POSITIVE, b"1", "is a blob, not a number"),
+    (FLOAT, 3.5e38, "is out of the range of float"),
+    (ROUNDED, 1000, "is out of the range of float(5,2)"),
+    (ROUNDED, 999.999, "is out of the range of float(5,2)"),
+    (DOUBLE, float("inf"), "is infinite"),
+    (DOUBLE, float("-inf"), "is infinite"),
+    (DOUBLE, "1e400", "is infinite"),
+    (DOUBLE, "nan", "is not a number"),
+    (DOUBLE, b"1", "is a blob, not a number"),
+    (POSITIVE_DOUBLE, -1e-300, "is negative and the column is double unsigned"),
+    (VARCHAR, "abcdef", "is longer than the 5 characters of varchar(5)"),
+    (VARCHAR, 123456, "is longer than the 5 characters of varchar(5)"),
+    (VARCHAR, b"abc", "is a blob, or text that is not UTF-8"),
+    (CHAR, "abcd ", "is longer than the 3 characters of char(3)"),
+    (TINYTEXT, "é" * 128, "is longer than the 255 bytes of tinytext"),
+    (LATIN1, "中", "holds a character that the column's character set latin1 lacks"),
+    (LATIN1, "\x80", "holds a character that the column's character set latin1 lacks"),
+    (ASCII, "é", "holds a character that the column's character set ascii lacks"),
+    (UTF8MB3, "😀", "holds a character that the column's character set utf8mb3 lacks"),
+    (BLOB, b"x" * 256, "is longer than tinyblob"),
+    (BLOB, 1, "is a number, not a blob"),
+    (BLOB, 1.5, "is a number, not a blob"),
+    (BINARY, b"a", "would be padded to binary(2)"),
+    (BINARY, b"abc", "is longer than binary(2)"),
+    (ENUM, "blue", "is not one of enum('Red','1','a,b')"),
+    (ENUM, "", "is not one of enum"),
+    (ENUM, 2, "is not one of enum"),
+    (ENUM, b"Red", "is a blob, or text that is not UTF-8"),
+    (ONE_CASE, "red", "is not one of enum('Red')"),
+    (SET, "x,z", "is not of set('x','Y','2')"),
+    (SET, "x,,Y", "is not of set"),
+    (SET, 3, "is not of set"),
+    (JSON, "{", "is not valid JSON"),
+    (JSON, "NaN", "is not valid JSON"),
+    (JSON, "1e400", "is not valid JSON"),
+    (JSON, "[" * 100_000, "is not valid JSON"),
+    (JSON, '"\\ud800"', "is not valid JSON"),
+    (JSON, '[{"a": 1, "a": 2}]', "has a key twice, of which the column keeps one"),
+    (JSON, b"{}", "is a blob, or text that is not UTF-8"),
+    (DATE, 20240229, "is a number, not a date or time"),
+    (DATE, 2024.5, "is a number, not a date or time"),
+    (DATE, b"2024-02-29", "is a blob, not a date or time"),
+    (OTHER, b"\x00", "is a blob, or text that is not UTF-8"),
+    (UUID, "not one", "is not of uuid"),
+    (INET4, "10.0.0.256", "is not of inet4"),
+    (INET6, "10.0.0.1", "is not of inet6"),
+]
+
+NOTES: list[tuple[Column, Any, str]] = [
+    (DECIMAL, "0.005", "decimal(5,2) keeps 2 decimals; longer fractions are rounded"),
+    (FLOAT, 0.1, "float keeps about 7 digits; make it DOUBLE to keep them all"),
+    (ROUNDED, 0.125, "float(5,2) keeps 2 decimals; longer fractions are rounded"),
+    (DOUBLE, 2**53 + 1, "double keeps about 16 digits of large integers"),
+    (DOUBLE, -(2**53) - 1, "double keeps about 16 digits of large integers"),
+    (CHAR, "a ", "char(3) does not keep trailing spaces"),
+    (JSON, "[0.12345678901234567890]", "json keeps about 16 digits of a number"),
+    (JSON, "18446744073709551617", "json keeps about 16 digits of a number"),
+    (DATETIME, "2024-01-01 10:00:00.5", "datetime keeps 0 digits of a second's fraction; the rest is rounded"),
+]
+EXACT = [(DECIMAL, "0.10"), (FLOAT, 0.5), (DOUBLE, 2**53), (DOUBLE, 0.1), (CHAR, "a"), (JSON, "[0.1,1.50]")]
+
+
+def conformed(column: Column, *values: Any) -> Conformed:
+    classes = {int: "integer", float: "real", str: "text", bytes: "blob"}
+    rows = [None if v is None else {field.name: None for field in MIXED} | {classes[type(v)]: v} for v in values]
+    return conform(frames.to_frame(pa.table({"v": pa.array(rows, MIXED)}), range(1, len(values) + 1)), [column])
+
+
+def named(cases: list[Any]) -> list[Any]:
+    return [pytest.param(*case, id=f"{case[0].type}-{str(case[1])[:20]!r}") for case in cases]
+
+
+@pytest.mark.parametrize(("column", "value", "held"), named(FITS))
+def test_a_value_that_means_the_same_is_converted(column: Column, value: Any, held: Any) -> None:
+    made = conformed(column, None, value)
+    assert made.rejects.empty, made.rejects["reason"].tolist()
+    array = frames.arrow(made.frame["v"])
+    assert array.type == arrow_type(column)
+    assert array.to_pylist() == [None, held]
+    assert str(array[1].as_py()) == str(held)
+
+
+@pytest.mark.parametrize(("column", "value", "reason"), named(DOES_NOT_FIT))
+def test_a_value_that_would_lose_something_is_a_reject_that_says_what(column: Column, value: Any, reason: str) -> None:
+    made = conformed(column, None, value)
+    assert made.frame.index.tolist() == [1]
+    assert made.rejects.index.tolist() == [2]
+    assert made.rejects["reason"].tolist()[0].startswith(reason)
+    assert made.rejects["column"].tolist() == ["v"]
+
+
+@pytest.mark.parametrize(("column", "value", "note"), named(NOTES))
+def test_lost_precision_is_noted_once_per_column(column: Column, value: Any, note: str) -> None:
+    assert conformed(column, value, None, value).notes == {"v": note}
+
+
+@pytest.mark.parametrize(("column", "value"), named(EXACT))
+def test_nothing_is_noted_where_nothing_is_lost(column: Column, value: Any) -> None:
+    assert conformed(column, value, None).notes == {}
+
+
+@pytest.mark.parametrize(("column", "value"), named([case[:2] for case in FITS]))
+def test_a_bad_neighbour_changes_no_value(column: Column, value: Any) -> None:
+    bad: Any = {"binary": 1, "text": b"\xff", "other": b"\xff"}.get(column.kind, "no such value")
+    alone, beside = conformed(column, value), conformed(column, value, bad)
+    assert beside.rejects.index.tolist() == [2]
+    assert frames.arrow(beside.frame["v"]).to_pylist() == frames.arrow(alone.frame["v"]).to_pylist()
+
+
+def test_values_of_every_storage_class_go_into_one_column() -> None:
+    made = conformed(BIGINT, 1, 2.0, "3", None, b"4", 5)
+    assert made.frame["v"].tolist()[:3] == [1, 2, 3]
+    assert made.frame.index.tolist() == [1, 2, 3, 4, 6]
+    assert made.rejects["value"].tolist() == ["x'34'"]
+
+
+@pytest.mark.parametrize("type_", [pa.int64(), pa.float64(), pa.string(), pa.binary(), MIXED, pa.null()])
+@pytest.mark.parametrize("column", [INT, DECIMAL, VARCHAR, BLOB, DATE, JSON, SET], ids=lambda column: column.type)
+def test_a_column_of_nothing_but_null_takes_the_targets_type(type_: Any, column: Column) -> None:
+    made = conform(frames.to_frame(pa.table({"v": pa.nulls(2, type_)}), [1, 2]), [column])
+    assert frames.arrow(made.frame["v"]).type == arrow_type(column)
+    assert made.frame["v"].isna().all()
+
+
+def test_no_rows_make_no_rows_of_the_targets_types() -> None:
+    made = conform(frames.to_frame(pa.table({"v": pa.array([], pa.string())}), []), [DATE])
+    assert frames.arrow(made.frame["v"]).type == pa.date32()
+    assert made.rejects.empty
+
+
+def test_null_is_a_reject_where_the_column_allows_none() -> None:
+    made = conformed(Column("v", "integer", "int", nullable=False), None, 7)
+    assert made.rejects["reason"].tolist() == ["is NULL, which the column does not allow"]
+    assert made.rejects["value"].isna().all()
+    assert made.frame["v"].tolist() == [7]
+
+
+def test_null_is_welcome_where_the_target_counts_up() -> None:
+    made = conformed(Column("v", "integer", "int", nullable=False, auto_increment=True), None)
+    assert made.rejects.empty
+
+
+def test_a_row_of_two_faults_is_rejected_once_for_the_first_column() -> None:
+    frame = frames.to_frame(pa.table({"a": ["x", "1"], "b": ["y", "z"]}), [10, 20])
+    columns = [Column("a", "integer", "int"), Column("b", "integer", "int")]
+    made = conform(frame, columns)
+    assert made.rejects["column"].to_dict() == {10: "a", 20: "b"}
+    assert made.frame.empty
+    assert list(made.frame.columns) == ["a", "b"]
+
+
+def test_a_column_keeps_its_place_and_the_frame_its_index() -> None:
+    frame = frames.to_frame(pa.table({"b": [1, 2], "a": ["x", "y"], "c": [0, 0]}), [7, 3])
+    made = conform(frame, [Column("a", "text", "text"), Column("b", "integer", "int")])
+    assert list(made.frame.columns) == ["a", "b"]
+    assert made.frame.index.tolist() == [7, 3]
+    assert made.frame.index.name == "old_id"
+
+
+def test_a_long_value_is_shortened_in_its_reject() -> None:
+    made = conformed(VARCHAR, "x" * 1000, b"\xff" * 1000)
+    assert made.rejects["value"].tolist() == ["x" * 200 + "…", "x'" + "ff" * 99 + "…"]

@@ -1,0 +1,135 @@
+"""Which source rows are in the target already, and which of the others are the same as one another."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfsync import frames
+from dfsync.match import match
+
+
+def source(keys: dict[int, tuple[Any, ...]], *types: Any) -> pd.DataFrame:
+    return frames.to_frame(table(list(keys.values()), *types), list(keys))
+
+
+def target(keys: dict[int, tuple[Any, ...]], *types: Any, id_type: Any = None) -> pd.DataFrame:
+    made = frames.to_frame(table(list(keys.values()), *types))
+    # The id's place among the columns must not matter.
+    made.insert(0, "new_id", frames.series(pa.array(list(keys), id_type or pa.int64())))
+    return made
+
+
+def table(keys: list[tuple[Any, ...]], *types: Any) -> pa.Table:
+    types = types or (pa.string(), pa.int64())
+    arrays = [pa.array([key[i] for key in keys], type_) for i, type_ in enumerate(types)]
+    return pa.table(arrays, names=[f"k{i}" for i in range(len(types))])
+
+
+def outcome(made: pd.DataFrame) -> dict[int, tuple[int | None, int]]:
+    new = frames.arrow(made["new_id"]).to_pylist()
+    return dict(zip(made.index.tolist(), zip(new, made["first_id"].tolist(), strict=True), strict=True))
+
+
+def test_a_row_is_matched_by_its_whole_key() -> None:
+    made = match(
+        source({1: ("a", 1), 2: ("a", 2), 3: ("b", 1)}),
+        target({70: ("b", 1), 80: ("a", 2), 90: ("c", 3)}),
+    )
+    assert outcome(made) == {1: (None, 1), 2: (80, 2), 3: (70, 3)}
+    assert made.index.name == "old_id"
+
+
+def test_of_equal_rows_in_the_source_the_lowest_id_is_first() -> None:
+    made = match(source({2: ("a", 1), 5: ("b", 1), 7: ("a", 1), 9: ("a", 1)}), target({40: ("b", 1)}))
+    assert outcome(made) == {2: (None, 2), 5: (40, 5), 7: (None, 2), 9: (None, 2)}
+
+
+def test_the_outcome_is_in_the_order_of_the_old_ids_whatever_came_in() -> None:
+    made = match(source({9: ("a", 1), 2: ("a", 1), 5: ("b", 1)}), target({1: ("a", 1)}))
+    assert made.index.tolist() == [2, 5, 9]
+    assert outcome(made) == {2: (1, 2), 5: (None, 5), 9: (1, 2)}
+
+
+def test_null_in_a_key_equals_nothing_on_either_side() -> None:
+    made = match(
+        source({1: ("a", None), 2: ("a", None), 3: (None, 1), 4: (None, None)}),
+        target({10: ("a", None), 20: (None, 1), 30: (None, None)}),
+    )
+    assert outcome(made) == {1: (None, 1), 2: (None, 2), 3: (None, 3), 4: (None, 4)}
+
+
+def test_where_the_target_has_a_key_twice_the_lowest_id_is_taken() -> None:
+    made = match(source({1: ("a", 1)}), target({30: ("a", 1), 20: ("a", 1), 40: ("a", 1)}))
+    assert outcome(made) == {1: (20, 1)}
+
+
+@pytest.mark.parametrize("id_type", [pa.int64(), pa.uint64()])
+def test_an_empty_target_matches_nothing_and_keeps_the_type_of_its_ids(id_type: Any) -> None:
+    made = match(source({1: ("a", 1), 2: ("a", 1)}), target({}, id_type=id_type))
+    assert outcome(made) == {1: (None, 1), 2: (None, 1)}
+    assert frames.arrow(made["new_id"]).type == id_type
+
+
+def test_an_empty_source_gives_an_empty_outcome() -> None:
+    made = match(source({}), target({1: ("a", 1)}))
+    assert made.empty
+    assert list(made.columns) == ["new_id", "first_id"]
+
+
+def test_unsigned_ids_beyond_int64_stay_exact() -> None:
+    made = match(source({1: ("a", 1)}), target({2**64 - 1: ("a", 1)}, id_type=pa.uint64()))
+    assert outcome(made) == {1: (2**64 - 1, 1)}
+
+
+def test_a_signed_key_is_matched_with_an_unsigned_one() -> None:
+    made = match(source({1: (7,), 2: (-1,), 3: (None,)}, pa.int64()), target({5: (7,), 6: (2**64 - 1,)}, pa.uint64()))
+    assert outcome(made) == {1: (5, 1), 2: (None, 2), 3: (None, 3)}
+
+
+@pytest.mark.parametrize(
+    ("type_", "same", "other"),
+    [
+        (pa.string(), "", " "),
+        (pa.string(), "a\x00b", "a\x00c"),
+        (pa.binary(), b"\xff", b"\xfe"),
+        (pa.float64(), 0.1, 0.2),
+        (pa.uint64(), 2**64 - 1, 2**64 - 2),
+        (pa.decimal128(10, 2), Decimal("1.10"), Decimal("1.11")),
+        (pa.decimal256(65, 30), Decimal("1E-30"), Decimal("2E-30")),
+        (pa.date32(), date(2024, 1, 1), date(2024, 1, 2)),
+        (pa.timestamp("us"), pd.Timestamp("2024-01-01 00:00:00.000001"), pd.Timestamp("2024-01-01")),
+    ],
+)
+def test_keys_of_every_type_are_matched(type_: Any, same: Any, other: Any) -> None:
+    made = match(source({1: (same,), 2: (other,)}, type_), target({9: (same,)}, type_))
+    assert outcome(made) == {1: (9, 1), 2: (None, 2)}
+
+
+def test_columns_may_have_any_names() -> None:
+    keys = frames.to_frame(pa.table([["a"], [1]], names=["new_id ", "old_id"]), [3])
+    have = frames.to_frame(pa.table([[1], ["a"], [8]], names=["old_id", "new_id ", "new_id"]))
+    assert outcome(match(keys, have)) == {3: (8, 3)}
+
+
+KEYS = st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([1, 2, None]))
+
+
+@given(st.lists(KEYS, max_size=9), st.lists(KEYS, max_size=9))
+def test_matching_is_what_a_plain_loop_would_find(ours: list[Any], theirs: list[Any]) -> None:
+    made = match(source(dict(enumerate(ours, 1))), target(dict(enumerate(theirs, 100))))
+    expected: dict[int, tuple[int | None, int]] = {}
+    for old_id, key in enumerate(ours, 1):
+        if None in key:
+            expected[old_id] = (None, old_id)
+        else:
+            new_id = next((i for i, other in enumerate(theirs, 100) if other == key), None)
+            expected[old_id] = (new_id, ours.index(key) + 1)
+    assert outcome(made) == expected

@@ -1,0 +1,174 @@
+"""Plan files: what they may say, and what is said of mistakes in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfsync.errors import DfsyncError
+from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, in_order, only, read_plan, with_on_match
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "my.toml"
+
+
+def refusal(file: Path, text: str) -> str:
+    file.write_text(text)
+    with pytest.raises(DfsyncError) as caught:
+        read_plan(file)
+    return str(caught.value).replace(str(file), "my.toml")
+
+
+class TestAPlanFile:
+    def test_says_how_each_table_travels(self, file: Path) -> None:
+        file.write_text(
+            """
+            [tables.commits]
+            table = "git commits"
+            id = "nr"
+            natural_key = ["hash", "repository_id"]
+            foreign_keys = { repository_id = "repositories" }
+            after = ["authors"]
+            on_match = "update"
+            ignore_columns = ["cache"]
+            [tables.repositories]
+            [tables.authors]
+            foreign_keys = {}
+            natural_key = []
+            """
+        )
+        plan = read_plan(file)
+        assert plan.source == f"plan {file}"
+        assert plan.tables == (
+            TablePlan(
+                name="commits",
+                table="git commits",
+                id="nr",
+                natural_key=("hash", "repository_id"),
+                foreign_keys=(ForeignKey("repository_id", "repositories"),),
+                after=("authors",),
+                on_match="update",
+                ignore_columns=("cache",),
+            ),
+            TablePlan(name="repositories", table="repositories"),
+            TablePlan(name="authors", table="authors", natural_key=(), foreign_keys=()),
+        )
+
+    def test_of_git_history_is_one(self) -> None:
+        plan = read_plan(BUILT_IN)
+        assert plan.source == "built-in plan"
+        assert {table.name: table.table for table in plan.tables} == {
+            "repositories": "repositories",
+            "authors": "authors",
+            "commits": "commits",
+            "pull_requests": "pull_requests",
+            "pr_approvals": "pr_approvals",
+            "staff_details": "staff_details",
+            "author_mappings": "author_staff_mapping",
+            "staff_metrics": "staff_metrics",
+            "current_year_metrics": "current_year_staff_metrics",
+        }
+        assert plan["pr_approvals"].key == ("pull_request_id", "user_email")
+        assert plan["pr_approvals"].parents == {"pull_request_id": "pull_requests"}
+        assert [table.name for table in in_order(plan.tables)] == plan.names
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "names no tables: it needs at least one [tables.NAME]."),
+            ("tables = 1", "names no tables"),
+            ("[tables]", "names no tables"),
+            ("[tables", "is not valid TOML: "),
+            ("[tabels.a]", "unknown setting 'tabels' in the file. Did you mean 'tables'?"),
+            ("[tables]\na = 1", "[tables.a] must be a table of settings."),
+            (
+                "[tables.a]\nnatural_keys = ['b']",
+                "unknown setting 'natural_keys' in [tables.a]. Did you mean 'natural_key'?",
+            ),
+            ("[tables.a]\ndeferred = []", "unknown setting 'deferred' in [tables.a]."),
+            ("[tables.a]\norigin = {}", "unknown setting 'origin' in [tables.a]."),
+            ("[tables.a]\nname = 'b'", "unknown setting 'name' in [tables.a]."),
+            ("[tables.a]\nnatural_key = 'b'", "[tables.a] natural_key must be a list of names, not 'b'."),
+            ("[tables.a]\nafter = [1]", "[tables.a] after must be a list of names, not [1]."),
+            ("[tables.a]\nignore_columns = ['']", "[tables.a] ignore_columns must be a list of names"),
+            ("[tables.a]\ntable = ''", "[tables.a] table must be a name in quotes, not ''."),
+            ("[tables.a]\nid = 1", "[tables.a] id must be a name in quotes, not 1."),
+            ("[tables.a]\non_match = 'replace'", "[tables.a] on_match must be 'skip' or 'update', not 'replace'."),
+            ("[tables.a]\nforeign_keys = ['b']", "[tables.a] foreign_keys must be like { repository_id = "),
+            ("[tables.a]\nforeign_keys = { b = 1 }", "[tables.a] foreign_keys must be like { repository_id = "),
+            (
+                "[tables.a]\nforeign_keys = { b = 'repositorys' }\n[tables.repositories]",
+                "[tables.a] refers to 'repositorys', which is not in it. Did you mean 'repositories'?",
+            ),
+            ("[tables.a]\nafter = ['zzz']", "[tables.a] refers to 'zzz', which is not in it."),
+            ("[tables.'../a']", "'../a' cannot be a name, because files are named after it."),
+            ("[tables.'.a']", "'.a' cannot be a name"),
+            ('[tables."a\\u0000"]', "cannot be a name"),
+        ],
+    )
+    def test_with_a_mistake_is_told_what_it_is(self, file: Path, text: str, said: str) -> None:
+        message = refusal(file, text)
+        assert message.startswith("The plan my.toml")
+        assert said in message
+
+    def test_that_is_not_there_or_no_text(self, file: Path) -> None:
+        with pytest.raises(DfsyncError, match="cannot be read: No such file or directory"):
+            read_plan(file)
+        file.write_bytes(b"\xff\xfe")
+        with pytest.raises(DfsyncError, match="is not valid TOML"):
+            read_plan(file)
+
+
+def table(name: str, *parents: str, after: tuple[str, ...] = (), deferred: tuple[str, ...] = ()) -> TablePlan:
+    keys = tuple(ForeignKey(f"{parent}_id", parent) for parent in parents)
+    return TablePlan(name, name, foreign_keys=keys, after=after, deferred=deferred)
+
+
+def order(*tables: TablePlan) -> str:
+    return " ".join(placed.name for placed in in_order(tables))
+
+
+class TestTheOrder:
+    def test_is_the_given_one_where_nothing_says_otherwise(self) -> None:
+        assert order(table("c"), table("a"), table("b")) == "c a b"
+
+    def test_has_parents_before_their_children(self) -> None:
+        assert order(table("c", "b"), table("b", "a"), table("d"), table("a")) == "d a b c"
+
+    def test_has_those_that_come_after(self) -> None:
+        assert order(table("c", after=("a",)), table("b"), table("a", "b")) == "b a c"
+
+    def test_minds_no_table_that_refers_to_itself(self) -> None:
+        assert order(table("b", "b"), table("a", "a", "b")) == "b a"
+
+    def test_minds_no_foreign_key_that_is_filled_in_later(self) -> None:
+        assert order(table("a", "b", deferred=("b_id",)), table("b", "a")) == "a b"
+
+    def test_of_a_circle_is_none(self) -> None:
+        with pytest.raises(DfsyncError, match="No order for a, b: each needs another one's rows first"):
+            order(table("a", "b"), table("b", "a"), table("c"))
+
+
+class TestTheChosenTables:
+    PLAN = Plan((table("repositories"), table("commits", "repositories"), table("files", "commits")), "built-in plan")
+
+    def test_come_in_the_order_of_the_plan(self) -> None:
+        assert only(self.PLAN, ["files", "repositories"]) == ["repositories", "files"]
+
+    def test_may_not_be_others_than_the_plan_has(self) -> None:
+        with pytest.raises(DfsyncError, match=r"^No table 'comits' in the built-in plan\. Did you mean 'commits'\?$"):
+            only(self.PLAN, ["comits"])
+        with pytest.raises(DfsyncError, match=r"It has repositories, commits, files\.$"):
+            only(self.PLAN, ["zzz"])
+
+    def test_need_their_parents_at_any_distance(self) -> None:
+        assert self.PLAN.ancestors(["files"]) == {"commits", "repositories"}
+        assert self.PLAN.ancestors(["files", "commits"]) == {"repositories"}
+        assert self.PLAN.ancestors(["repositories"]) == set()
+
+    def test_all_do_the_same_on_a_match_where_that_is_asked(self) -> None:
+        assert with_on_match(self.PLAN, None) is self.PLAN
+        assert {t.on_match for t in with_on_match(self.PLAN, "update").tables} == {"update"}

@@ -1,0 +1,195 @@
+"""The files of a run: what is in them, and that each is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from history import TABLES, create_tables, empty_source, execute, run, run_sql
+from sqlalchemy import Engine
+
+import dfsync
+from dfsync import frames, record
+from dfsync.errors import DfsyncError
+
+SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
+TABLE_KEYS = ["name", "table", "total", "synced", "skipped", "updated", "failed", "error", "note", "seconds"]
+INT = "int64[pyarrow]"
+
+
+def mapping(*pairs: tuple[int, int]) -> pd.DataFrame:
+    old, new = (pa.array([pair[i] for pair in pairs], pa.int64()) for i in (0, 1))
+    action = pa.array(["inserted"] * len(pairs), pa.string())
+    return frames.to_frame(pa.table({"old_id": old, "new_id": new, "action": action}))
+
+
+class TestIdMappings:
+    def test_are_plain_json_by_ascending_old_id(self, tmp_path: Path) -> None:
+        record.open_folder(tmp_path)
+        record.write_mapping(tmp_path, "commits", mapping((1, 1001), (2, 7), (100, -3)))
+        record.write_mapping(tmp_path, "none", mapping())
+        record.write_id_mappings(tmp_path, ["none", "commits", "never synced"])
+        text = (tmp_path / "id_mappings.json").read_text()
+        assert json.loads(text) == {"none": {}, "commits": {"1": 1001, "2": 7, "100": -3}}
+        assert text == '{\n  "none": {},\n  "commits": {\n    "1": 1001,\n    "2": 7,\n    "100": -3\n  }\n}\n'
+
+    def test_of_no_table_at_all(self, tmp_path: Path) -> None:
+        record.open_folder(tmp_path)
+        record.write_id_mappings(tmp_path, ["commits"])
+        assert json.loads((tmp_path / "id_mappings.json").read_text()) == {}
+
+    def test_of_more_rows_than_are_written_at_once(self, tmp_path: Path) -> None:
+        record.open_folder(tmp_path)
+        pairs = [(i, i + 5) for i in range(record._AT_ONCE + 3)]
+        record.write_mapping(tmp_path, "many", mapping(*pairs))
+        record.write_id_mappings(tmp_path, ["many"])
+        known = json.loads((tmp_path / "id_mappings.json").read_text())["many"]
+        assert known == {str(old): new for old, new in pairs}
+
+    def test_quote_a_name_that_needs_it(self, tmp_path: Path) -> None:
+        record.open_folder(tmp_path)
+        record.write_mapping(tmp_path, "a'b ä.c\"", mapping((1, 2)))
+        record.write_id_mappings(tmp_path, ["a'b ä.c\""])
+        assert json.loads((tmp_path / "id_mappings.json").read_text()) == {"a'b ä.c\"": {"1": 2}}
+
+
+class TestTheFolder:
+    def test_and_its_files_are_private(self, tmp_path: Path) -> None:
+        out = tmp_path / "new" / "out"
+        record.open_folder(out)
+        record.write_mapping(out, "a", mapping((1, 2)))
+        record.write_id_mappings(out, ["a"])
+        assert oct(out.stat().st_mode)[-3:] == "700"
+        assert {oct(path.stat().st_mode)[-3:] for path in out.rglob("*") if path.is_file()} == {"600"}
+
+    def test_that_cannot_be_made_is_said_in_a_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(DfsyncError, match=r"cannot be made: Not a directory\. Choose another --out\.$"):
+            record.open_folder(tmp_path / "file" / "out")
+
+    def test_that_holds_no_mappings_is_said_in_a_sentence(self, tmp_path: Path) -> None:
+        with pytest.raises(DfsyncError, match="should be the --out folder of an earlier run"):
+            dfsync.load_mappings(tmp_path)
+
+
+class TestAFullDisk:
+    @pytest.fixture
+    def small(self, tmp_path: Path) -> Iterator[Path]:
+        folder = tmp_path / "small"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+            pytest.skip("only root may mount a small file system")
+        yield folder
+        subprocess.run(["umount", str(folder)], check=True)
+
+    def test_leaves_the_old_files_as_they_were(self, small: Path) -> None:
+        record.open_folder(small)
+        record.write_mapping(small, "a", mapping((1, 2)))
+        before = (small / "mappings" / "a.parquet").read_bytes()
+        with pytest.raises(DfsyncError, match="cannot be written: No space left on device"):
+            record.write_mapping(small, "a", mapping(*((i, i * 7919 % 1_000_003) for i in range(100_000))))
+        assert (small / "mappings" / "a.parquet").read_bytes() == before
+        assert [path.name for path in small.rglob("*") if path.is_file()] == ["a.parquet"]
+
+    def test_is_no_harm_to_the_target(self, target: Engine, small: Path, tmp_path: Path) -> None:
+        create_tables(target)
+        source = run_sql(
+            empty_source(tmp_path / "s.db"),
+            """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+            INSERT INTO authors (id, email) SELECT i, hex(randomblob(16)) FROM n""",
+        )
+        with pytest.raises(DfsyncError, match="What was synced is in the target; make room"):
+            run(source, target, small, tables=("authors",))
+        assert not (small / "mappings" / "authors.parquet").exists()
+        result = run(source, target, tmp_path / "out", tables=("authors",))
+        assert result.summary.loc["authors", "skipped"] == 12000
+
+
+class TestARun:
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return run_sql(
+            empty_source(tmp_path / "s.db"),
+            """INSERT INTO repositories (id, slug) VALUES (5, 'a'), (6, 'b');
+            INSERT INTO commits (id, repository_id, hash) VALUES (1, 5, 'x'), (2, 7, 'y'), (3, 6, 'x');
+            INSERT INTO pull_requests (id, repository_id, pr_id) VALUES (9, 6, 1);""",
+        )
+
+    def test_leaves_its_files_and_its_frames(self, source: Path, target: Engine, tmp_path: Path) -> None:
+        create_tables(target)
+        execute(target, "INSERT INTO repositories (id, slug) VALUES (70, 'B')")
+        result = run(source, target, tmp_path / "out")
+        out = tmp_path / "out"
+        assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == sorted(
+            ["id_mappings.json", "summary.json", "rejects/commits.parquet"]
+            + [f"mappings/{name}.parquet" for name in TABLES]
+        )
+        commits = result.mappings["commits"]
+        assert dict(commits.dtypes.astype(str)) == {
+            "old_id": INT,
+            "new_id": INT,
+            "action": "string[pyarrow]",
+            "hash": "string[pyarrow]",
+            "repository_id": INT,
+        }
+        assert commits.to_dict("list") == {
+            "old_id": [1, 3],
+            "new_id": [1, 2],
+            "action": ["inserted", "inserted"],
+            "hash": ["x", "x"],
+            "repository_id": [71, 70],
+        }
+        rejects = result.rejects["commits"]
+        assert dict(rejects.dtypes.astype(str)) == {
+            "old_id": INT,
+            "column": "string[pyarrow]",
+            "value": "string[pyarrow]",
+            "reason": "string[pyarrow]",
+        }
+        assert dict(result.rejects["authors"].dtypes.astype(str)) != {}
+        assert list(result.rejects["authors"].columns) == list(rejects.columns)
+        read = dfsync.load_mappings(out)
+        assert set(read) == set(TABLES)
+        for name, frame in read.items():
+            pd.testing.assert_frame_equal(frame, result.mappings[name])
+        assert pq.read_table(out / "rejects" / "commits.parquet").column_names == list(rejects.columns)
+
+    def test_sums_itself_up(self, source: Path, target: Engine, tmp_path: Path) -> None:
+        create_tables(target)
+        run_sql(source, "DROP TABLE staff_metrics")
+        result = run(source, target, tmp_path / "out")
+        summary = result.summary
+        assert dict(summary.dtypes.astype(str)[["total", "synced", "skipped", "updated", "failed", "seconds"]]) == {
+            **dict.fromkeys(["total", "synced", "skipped", "updated", "failed"], "int64"),
+            "seconds": "float64",
+        }
+        assert summary.index.name == "name"
+        assert list(summary.index) == list(TABLES)
+        assert summary.loc[["commits"], ["table", "total", "synced", "failed"]].to_dict("list") == {
+            "table": ["commits"],
+            "total": [3],
+            "synced": [2],
+            "failed": [1],
+        }
+        assert summary.loc["staff_metrics", "note"] == "the source has no table staff_metrics"
+        kept = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert kept == json.loads(json.dumps(result.as_dict()))
+        assert kept.keys() >= SUMMARY_KEYS
+        assert all(list(table) == TABLE_KEYS for table in kept["tables"])
+        assert kept["overall"] == {"total": 6, "synced": 5, "skipped": 0, "updated": 0, "failed": 1}
+        assert "staff_metrics" not in result.mappings
+
+    def test_may_be_called_again_in_the_same_process(self, source: Path, target: Engine, tmp_path: Path) -> None:
+        create_tables(target)
+        for synced in (2, 0):
+            options = dfsync.Options(tables=("repositories",))
+            result = dfsync.sync(source, target.url, out=tmp_path / "out", options=options)
+            assert result.counts[0].synced == synced

@@ -1,0 +1,256 @@
+"""A table that fails as a whole rolls back, the others go on; and a process that is killed does no harm."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from history import (
+    assert_arrived,
+    counts,
+    create_tables,
+    empty_source,
+    execute,
+    fetch,
+    ids,
+    run,
+    run_sql,
+    sample,
+    source_rows,
+    target_rows,
+    user,
+)
+from sqlalchemy import Engine, create_engine, text
+
+import dfsync.target
+from dfsync.options import Options
+from dfsync.plan import TablePlan
+from dfsync.result import Observer
+from dfsync.sync import sync
+
+WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
+HISTORY = ("repositories", "commits", "pull_requests", "pr_approvals")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sample(tmp_path_factory.mktemp("source") / "history.db", 200)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def limited(target: Engine) -> Iterator[Engine]:
+    """The target as a user who may not write everywhere."""
+    create_tables(target)
+    writable = ("repositories", "commits", "pr_approvals")
+    with user(target, "secret pass", "SELECT ON *", *(f"INSERT ON {table}" for table in writable)) as name:
+        engine = create_engine(target.url.set(username=name, password="secret pass"))
+        yield engine
+        engine.dispose()
+
+
+class TestATableThatFails:
+    def test_rolls_back_while_the_others_commit_and_its_children_are_rejects(
+        self, source: Path, target: Engine, limited: Engine, out: Path
+    ) -> None:
+        execute(
+            target,
+            f"INSERT INTO repositories (id, slug) VALUES (7, '{source_rows(source, 'repositories')[12]['slug']}')",  # noqa: S608
+            "INSERT INTO pull_requests (id, repository_id, pr_id) VALUES (77, 7, 1)",
+        )
+        result = run(source, limited, out, tables=HISTORY)
+        assert not result.ok
+        pulls = source_rows(source, "pull_requests")
+        there = [id_ for id_, row in pulls.items() if (row["repository_id"], row["pr_id"]) == (12, 1)]
+        assert len(there) == 1
+        by_name = {c.name: c for c in result.counts}
+        assert "denied" in (by_name["pull_requests"].error or "")
+        assert counts(result)["pull_requests"] == (0, len(there), len(pulls) - len(there))
+        assert counts(result)["commits"] == (200, 0, 0)
+        assert len(target_rows(target, "commits")) == 200
+        assert list(target_rows(target, "pull_requests")) == [77]
+        # What is in the target stays in the map, and lets its own children in.
+        assert ids(result.mappings["pull_requests"]) == dict.fromkeys(there, 77)
+        children = source_rows(source, "pr_approvals")
+        orphans = [id_ for id_, row in children.items() if row["pull_request_id"] not in there]
+        assert list(result.rejects["pr_approvals"]["old_id"]) == orphans
+        assert counts(result)["pr_approvals"] == (len(children) - len(orphans), 0, len(orphans))
+        assert result.rejects["pull_requests"].empty
+
+    def test_is_made_good_by_another_run(self, source: Path, target: Engine, limited: Engine, out: Path) -> None:
+        run(source, limited, out, tables=HISTORY)
+        result = run(source, target, out, tables=HISTORY)
+        assert result.ok
+        assert_arrived(source, target, result.mappings, also_matched=True)
+
+    @WAYS
+    def test_in_the_middle_leaves_none_of_its_rows(
+        self, source: Path, target: Engine, out: Path, local_infile: bool
+    ) -> None:
+        create_tables(target)
+        options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile)
+        cut = _CutOff(target, "commits", after=100)
+        result = sync(source, target.url, out=out, options=options, observer=cut)
+        assert cut.done
+        by_name = {c.name: c for c in result.counts}
+        assert by_name["commits"].error
+        assert counts(result)["commits"] == (0, 0, 200)
+        assert fetch(target, "SELECT COUNT(*) FROM commits") == [(0,)]
+        assert {name: c.failed for name, c in by_name.items() if name != "commits"} == {
+            "repositories": 0,
+            "pull_requests": 0,
+            "pr_approvals": 0,
+        }
+        assert ids(result.mappings["commits"]) == {}
+
+    @WAYS
+    def test_because_its_ids_have_run_out(self, source: Path, target: Engine, out: Path, local_infile: bool) -> None:
+        create_tables(target)
+        execute(target, "ALTER TABLE pull_requests MODIFY id INT AUTO_INCREMENT, AUTO_INCREMENT = 2147483640")
+        result = run(source, target, out, tables=HISTORY, local_infile=local_infile)
+        assert [c.name for c in result.counts if c.error] == ["pull_requests"]
+        assert counts(result)["commits"] == (200, 0, 0)
+        assert counts(result)["pull_requests"] == (0, 0, 20)
+        assert target_rows(target, "pull_requests") == {}
+        assert set(result.rejects["pr_approvals"]["old_id"]) == set(source_rows(source, "pr_approvals"))
+
+    def test_for_a_lock_that_is_soon_gone_succeeds_after_all(
+        self, target: Engine, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create_tables(target)
+        source = run_sql(empty_source(tmp_path / "s.db"), "INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b')")
+        monkeypatch.setattr(
+            dfsync.target, "_SESSION", (*dfsync.target._SESSION, "SET SESSION innodb_lock_wait_timeout = 1")
+        )
+        with target.connect() as other:
+            other.execute(text("INSERT INTO authors (email) VALUES ('b')"))
+            timer = threading.Timer(1.6, other.rollback)
+            timer.start()
+            result = run(source, target, out, tables=("authors",))
+            timer.join()
+        assert counts(result) == {"authors": (2, 0, 0)}
+        known = ids(result.mappings["authors"])
+        assert dict(fetch(target, "SELECT id, email FROM authors")) == {
+            known[1]: "a",
+            known[2]: "b",
+        }
+
+    def test_for_a_lock_that_stays_says_so(
+        self, target: Engine, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create_tables(target)
+        source = run_sql(
+            empty_source(tmp_path / "s.db"),
+            "INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b'); INSERT INTO repositories (slug) VALUES ('r')",
+        )
+        monkeypatch.setattr(
+            dfsync.target, "_SESSION", (*dfsync.target._SESSION, "SET SESSION innodb_lock_wait_timeout = 1")
+        )
+        with target.connect() as other:
+            other.execute(text("INSERT INTO authors (email) VALUES ('b')"))
+            result = run(source, target, out, tables=("repositories", "authors"))
+        (failed,) = [c for c in result.counts if c.error]
+        assert (failed.name, failed.total, failed.failed) == ("authors", 2, 2)
+        assert "Lock wait timeout exceeded" in (failed.error or "")
+        assert fetch(target, "SELECT COUNT(*) FROM authors") == [(0,)]
+        assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(1,)]
+
+
+class _CutOff(Observer):
+    """Ends dfsync's connection in the middle of a table."""
+
+    def __init__(self, target: Engine, table: str, after: int) -> None:
+        self._target, self._table, self._after = target, table, after
+        self.done = False
+
+    def progress(self, table: TablePlan, done: int) -> None:
+        if table.name == self._table and done >= self._after and not self.done:
+            self.done = True
+            with self._target.connect() as connection:
+                mine = connection.scalar(text("SELECT CONNECTION_ID()"))
+                others = connection.scalars(
+                    text("SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> :mine"),
+                    {"mine": mine},
+                ).all()
+                for other in others:
+                    connection.exec_driver_sql(f"KILL {int(other)}")
+
+
+KILLED = """
+import os, signal, sys
+from dfsync.options import Options
+from dfsync.result import Observer
+from dfsync.sync import sync
+
+source, target, out, event, table = sys.argv[1:]
+
+
+class Killer(Observer):
+    def progress(self, plan, done):
+        self._end("progress", plan) if done >= 100 else None
+
+    def rows_done(self, plan, *_):
+        self._end("rows_done", plan)
+
+    def table_finished(self, plan, _):
+        self._end("table_finished", plan)
+
+    def table_started(self, plan, _):
+        self._end("table_started", plan)
+
+    def _end(self, what, plan):
+        if (what, plan.name) == (event, table):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+options = Options(batch_size=50, tables=("repositories", "commits", "pull_requests", "pr_approvals"))
+sync(source, target, out=out, options=options, observer=Killer())
+"""
+
+
+class TestAProcessThatIsKilled:
+    @pytest.mark.parametrize(
+        ("moment", "table"),
+        [
+            ("progress", "commits"),
+            ("rows_done", "commits"),
+            ("table_finished", "commits"),
+            ("table_started", "pr_approvals"),
+        ],
+    )
+    def test_leaves_nothing_half_done_and_the_next_run_finishes(
+        self, source: Path, target: Engine, target_url: str, out: Path, moment: str, table: str
+    ) -> None:
+        create_tables(target)
+        command = [sys.executable, "-c", KILLED, str(source), target_url, str(out), moment, table]
+        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        _wait_until_alone(target)
+        assert fetch(target, "SELECT COUNT(*) FROM commits") in ([(0,)], [(200,)])
+        assert not (out / "id_mappings.json").exists()
+        result = run(source, target, out, tables=HISTORY)
+        assert result.ok
+        assert all(c.total == len(target_rows(target, c.table)) for c in result.counts)
+        again = run(source, target, out.with_name("again"), tables=HISTORY)
+        assert (out / "id_mappings.json").read_bytes() == (out.with_name("again") / "id_mappings.json").read_bytes()
+        assert_arrived(source, target, again.mappings, also_matched=True)
+        assert not [path for path in out.rglob("*") if "partial" in path.name]
+
+
+def _wait_until_alone(target: Engine) -> None:
+    """Until the server has noticed that the killed client is gone, and rolled back."""
+    ask = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
+    target.dispose()
+    deadline = time.monotonic() + 20
+    while fetch(target, ask) != [(0,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
