@@ -19,7 +19,26 @@ log = logging.getLogger(__name__)
 
 _MOST_REFUSALS = 10_000
 # What a single row can be at fault for, beyond the driver's DataError and IntegrityError.
-_ROW_FAULTS = {1048, 1153, 1264, 1265, 1292, 1364, 1366, 1367, 1411, 1416, 1441, 1644, 1690, 3140, 3819, 4025, 4078}
+_ROW_FAULTS = {
+    1048,
+    1153,
+    1264,
+    1265,
+    1292,
+    1364,
+    1366,
+    1367,
+    1411,
+    1416,
+    1441,
+    1644,
+    1690,
+    3140,
+    3157,
+    3819,
+    4025,
+    4078,
+}
 
 
 _NO_PARENT = {1216, 1452}

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from dfsync import circle, frames, record
 from dfsync import target as server
+from dfsync.circle_match import match_circle
 from dfsync.discover import circles
 from dfsync.errors import DfsyncError, TableFailed
 from dfsync.options import Options
@@ -138,10 +139,16 @@ def _sync_together(run: Run, works: list[Work]) -> None:
     with server.connect(run.engine) as connection, connection.begin() as transaction:
         # From here on the transaction sees the target as it is now, plus what it does itself: see `load.Loader`.
         connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
-        for work in works:
-            work.go(connection)
-            run.maps[work.plan.name] = work.map()
-        _close_circle(run, works, connection)
+        try:
+            match_circle([work.begin(connection) for work in works])
+            for work in works:
+                work.go()
+                run.maps[work.plan.name] = work.map()
+            _close_circle(run, works, connection)
+        except RuntimeError as error:
+            # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.
+            connection.invalidate()
+            raise TableFailed(f"the server does not keep to the protocol, and got nothing: {error}") from error
         for work in works:
             if work.asked:
                 work.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import re
 import ssl
@@ -26,6 +27,7 @@ from dfsync.types import KINDS, arrow_type
 log = logging.getLogger(__name__)
 
 _KEYS_AT_ONCE = 500
+_ESCAPES = {"n": "\n", "r": "\r", "0": "\0", "t": "\t"}
 _LOCK_NAME = 64
 _LOCK_SECONDS = 60
 _ROWS_AT_ONCE = 50_000
@@ -33,8 +35,13 @@ _ROWS_AT_ONCE = 50_000
 _IDS_AT_ONCE = 10_000
 # Ours alone, for the session: bad values are errors and not bent ones, and 0 is a value of an id column like any other.
 _SESSION = (
-    "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')",
+    "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(REPLACE(REPLACE(@@sql_mode, 'PAD_CHAR_TO_FULL_LENGTH', ''), "
+    "'EMPTY_STRING_IS_NULL', ''), ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')",
+    # SQLite's own CURRENT_TIMESTAMP is UTC; and no hour of the year is missing in it.
+    "SET SESSION time_zone = '+00:00'",
 )
+# A date of the target that is no date, like 0000-00-00, comes as text and is taken for the first day that is one.
+_NO_DATE = {pa.date32(): dt.date.min, pa.timestamp("us"): dt.datetime.min}
 _COLUMNS = sa.text("""
     SELECT TABLE_NAME AS `table`, COLUMN_NAME AS name, DATA_TYPE AS data_type, COLUMN_TYPE AS type,
         IS_NULLABLE AS nullable, COLUMN_DEFAULT AS `default`, EXTRA AS extra, CHARACTER_MAXIMUM_LENGTH AS length,
@@ -257,11 +264,22 @@ def _fetch(
     columns = zip(*rows, strict=True) if rows else ([] for _ in range(len(names) + 1))
     id_type = arrow_type(table[id_column]) if id_column else pa.int64()
     types = [id_type, *(arrow_type(table[name]) for name in names)]
-    arrays = [pa.array(values, type=type_) for values, type_ in zip(columns, types, strict=True)]
+    arrays = [_array(values, type_) for values, type_ in zip(columns, types, strict=True)]
     arrays[1:] = [as_read(array, table[name]) for array, name in zip(arrays[1:], names, strict=True)]
     frame = frames.to_frame(pa.table(arrays, names=[str(i) for i in range(len(arrays))]))
     frame.columns = pd.Index([frames.NEW_ID, *names], dtype=object)
     return frame
+
+
+def _array(values: Sequence[Any], type_: Any) -> Any:
+    try:
+        return pa.array(values, type=type_)
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        if type_ not in _NO_DATE:
+            raise
+        # Value by value: the rare table that holds such dates.
+        dates = [_NO_DATE[type_] if isinstance(value, str) else value for value in values]
+        return pa.array(dates, type=type_)
 
 
 def _readable(column: Column) -> Any:
@@ -306,7 +324,10 @@ def _column(row: dict[str, Any]) -> Column:
 
 
 def _members(type_: str) -> tuple[str, ...]:
-    return tuple(member.replace("''", "'") for member in re.findall(r"'((?:[^']|'')*)'", type_))
+    return tuple(
+        re.sub(r"''|\\(.)", lambda found: _ESCAPES.get(found.group(1), found.group(1)) or "'", member)
+        for member in re.findall(r"'((?:[^']|'')*)'", type_)
+    )
 
 
 def _indexes(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[str, tuple[str, ...], bool]]:
