@@ -245,6 +245,8 @@ class EmbeddedServer:
         while True:
             if server.poll() is not None:
                 raise self._failure("ended while it was starting")
+            if time.monotonic() > deadline:
+                raise self._failure(f"did not answer within {START_SECONDS:.0f} seconds")
             try:
                 with pymysql.connect(unix_socket=str(socket), user="root", read_timeout=30) as connection:
                     connection.cursor().execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4")
@@ -254,8 +256,6 @@ class EmbeddedServer:
                 # From 2000 on it is the client that could not reach the server; below, the server has refused.
                 if code < 2000:
                     raise DfsyncError(f"The embedded MariaDB in {self._folder} is up but refuses: {text}.") from error
-            if time.monotonic() > deadline:
-                raise self._failure(f"did not answer within {START_SECONDS:.0f} seconds")
             time.sleep(0.05)
 
     def _failure(self, what: str) -> DfsyncError:

@@ -281,8 +281,8 @@ def test_a_server_that_dies_while_starting_shows_the_end_of_its_log(folder: Path
 
 
 def test_a_server_that_never_answers_is_given_up_and_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "START_SECONDS", 0.0)
-    with pytest.raises(DfsyncError, match="did not answer within 0 seconds"):
+    monkeypatch.setattr(server_module, "START_SECONDS", -1.0)
+    with pytest.raises(DfsyncError, match="did not answer within"):
         EmbeddedServer(folder, options=SMALL).start()
     holder = (folder / "lock").read_text()
     found = re.search(r"its mariadbd is process (\d+)", holder)
