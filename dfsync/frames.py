@@ -5,6 +5,7 @@ Every frame of source rows is indexed by `old_id` (int64, unique), so its column
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def rejects(ids: Any, column: str | None, values: Any, reason: Any) -> pd.DataFr
     return frame.astype(STRING)
 
 
+@cache
 def no_rejects() -> pd.DataFrame:
     return rejects([], "", [], "")
 

@@ -102,7 +102,7 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
         try:
             _sync_together(run, works)
             break
-        except (sa.exc.SQLAlchemyError, pymysql.MySQLError, OSError, DfsyncError) as fault:
+        except (sa.exc.SQLAlchemyError, pymysql.MySQLError, pa.ArrowException, OSError, DfsyncError) as fault:
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
             error = server.refusal(fault)
             if server.error_code(fault) not in _TRY_AGAIN or attempt == _ATTEMPTS:

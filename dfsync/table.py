@@ -6,7 +6,7 @@ that are new travel whole, batch by batch. What comes out is kept in one frame, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -66,17 +66,20 @@ class TablePass:
     times: Times = field(default_factory=Times)
     notes: dict[str, str] = field(default_factory=dict)
     rejects: list[pd.DataFrame] = field(default_factory=list)
+    found: pd.Series[Any] | None = None
+    """Where it takes more than this table to tell: the `new_id` of each row that is recognised by its content."""
 
     def read(
-        self, columns: Sequence[Column], size: int, ids: Any = None, *, deferred: bool = False
+        self, columns: Sequence[Column], size: int, ids: Any = None, *, late: Collection[str] | None = None
     ) -> Iterator[pd.DataFrame]:
         """The rows by ascending id, extracted, conformed and remapped; those that do not fit go to the rejects.
 
-        Foreign keys that are deferred stay as they are, unless `deferred` says that their parents are in by now.
+        The foreign keys `late` stay as they are: those that are deferred, unless others are named.
         """
         plan = self.shape.plan
         names = [column.name for column in columns]
-        foreign_keys = [fk for fk in plan.foreign_keys or () if deferred or fk.column not in plan.deferred]
+        late = plan.deferred if late is None else late
+        foreign_keys = [fk for fk in plan.foreign_keys or () if fk.column not in late]
         extracted = self.source.batches(self.shape.source, plan.id, names, size, ids)
         for frame in self.times.pulls("extract", extracted):
             with self.times("conform"):
@@ -202,7 +205,7 @@ def update_table(table: TablePass, outcome: pd.DataFrame, *, dry_run: bool) -> p
     if shape.id is None or not columns or not shape.key or not len(ids):
         return outcome
     action = outcome[frames.ACTION].copy()
-    for frame in table.read(columns, table.batch_size, ids, deferred=True):
+    for frame in table.read(columns, table.batch_size, ids, late=()):
         source = frame.assign(**{frames.NEW_ID: outcome.loc[frame.index, frames.NEW_ID]})
         there = target.find_rows(table.connection, shape.target, shape.id, columns, source[frames.NEW_ID].tolist())
         aligned = there.set_index(frames.NEW_ID).loc[source[frames.NEW_ID]].set_axis(frame.index)
@@ -250,7 +253,7 @@ def _both_keys(table: TablePass, ids: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     names = [column.name for column in shape.key]
 
     def source_keys() -> pd.DataFrame:
-        return pd.concat([_no_keys(shape), *table.read(shape.key, _KEY_ROWS, ids)])
+        return pd.concat([no_keys(shape), *table.read(shape.key, _KEY_ROWS, ids)])
 
     few = _LOOK_UP * (len(ids) if ids is not None else table.source.count(shape.source))
     if shape.id and _indexed(shape) and target.highest_id(table.connection, shape.target, shape.id) > few:
@@ -295,7 +298,7 @@ def _with_keys(outcome: pd.DataFrame, keyed: pd.DataFrame, there: pd.DataFrame) 
     return outcome.assign(**{frames.ACTION: MATCHED}, **{name: s.set_axis(outcome.index) for name, s in made.items()})
 
 
-def _no_keys(shape: Shape) -> pd.DataFrame:
+def no_keys(shape: Shape) -> pd.DataFrame:
     """No rows, with the columns and dtypes of the natural key, whatever the source holds."""
     return frames.to_frame(pa.table({c.name: pa.array([], arrow_type(c)) for c in shape.key}), [])
 
@@ -303,24 +306,27 @@ def _no_keys(shape: Shape) -> pd.DataFrame:
 def no_outcome(shape: Shape) -> pd.DataFrame:
     """The outcome of no row."""
     none = frames.series(pa.array([], pa.int64()))
-    return _no_keys(shape).assign(**{frames.NEW_ID: none, FIRST_ID: none}).assign(**{frames.ACTION: ""})
+    return no_keys(shape).assign(**{frames.NEW_ID: none, FIRST_ID: none}).assign(**{frames.ACTION: ""})
 
 
 def _match_content(table: TablePass, ids: Any, keys: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The outcome of rows recognised by their whole content, because their `keys` hold a NULL or there are none.
-
-    What a deferred foreign key will hold is not known yet, so it is not compared.
-    """
+    """The outcome of rows recognised by their whole content, because their `keys` hold a NULL or there are none."""
     shape = table.shape
-    compared = [column for column in shape.columns if column.name not in shape.plan.deferred]
-    names = [column.name for column in compared]
-    source = _digests([frame[names] for frame in table.read(shape.columns, table.batch_size, ids)])
+    names = [column.name for column in shape.columns]
+    source = _digests(list(table.read(shape.columns, table.batch_size, ids)))
+    if table.found is not None:
+        outcome = pd.DataFrame({frames.NEW_ID: table.found.reindex(source.index), FIRST_ID: source.index})
+        return _with_own_keys(outcome, keys)
     with table.times("match"):
-        rows = target.read_rows(table.connection, shape.target, shape.id, compared, [c.name for c in shape.key])
+        rows = target.read_rows(table.connection, shape.target, shape.id, shape.columns, [c.name for c in shape.key])
         there = [(rows_[frames.NEW_ID], content.digests(rows_[names])) for rows_ in rows]
         digested = content.numbered(pd.concat([_digests([]), *(d for _, d in there)], ignore_index=True))
         new_id = pd.concat([pd.Series([], dtype=frames.INT64), *(i for i, _ in there)], ignore_index=True)
         outcome = match(content.numbered(source), digested.assign(**{frames.NEW_ID: new_id}))
+    return _with_own_keys(outcome, keys)
+
+
+def _with_own_keys(outcome: pd.DataFrame, keys: pd.DataFrame | None) -> pd.DataFrame:
     own = keys.loc[outcome.index] if keys is not None else pd.DataFrame(index=outcome.index)
     return outcome.assign(**{frames.ACTION: MATCHED}, **{name: own[name] for name in own.columns})
 

@@ -239,7 +239,7 @@ class _Check:
         table = TablePass(shape, self._run.source, connection, self._run.maps, self._run.options.batch_size)
         key = [column.name for column in shape.key]
         unkeyed = [np.array([], dtype=np.int64)]
-        for frame in table.read(shape.columns, table.batch_size, deferred=True) if key else ():
+        for frame in table.read(shape.columns, table.batch_size, late=()) if key else ():
             keyed = frame[frame[key].notna().all(axis=1).to_numpy()]
             unkeyed.append(frame.index.difference(keyed.index).to_numpy())
             yield len(keyed), self._by_key(connection, shape, keyed)

@@ -37,12 +37,17 @@ class Work:
         self.knows = False
         """Whether every row was looked for in the target; until then, what an earlier run found stands."""
 
-    def go(self, connection: sa.Connection) -> None:
-        """Matches every row and, unless the table is only asked for its map, inserts what is new."""
-        run, shape, options = self._run, self._shape, self._run.options
-        self._pass = TablePass(shape, run.source, connection, run.maps, options.batch_size, self._times)
+    def begin(self, connection: sa.Connection) -> TablePass:
+        """The table's way through the stages, in this transaction."""
+        run = self._run
+        self._pass = TablePass(self._shape, run.source, connection, run.maps, run.options.batch_size, self._times)
         run.maps[self.plan.name] = self.map()
-        inserter = Rehearsal() if options.dry_run else self._loader(connection)
+        return self._pass
+
+    def go(self) -> None:
+        """Matches every row and, unless the table is only asked for its map, inserts what is new."""
+        run = self._run
+        inserter = Rehearsal() if run.options.dry_run else self._loader(self._pass.connection)
         with self._times("total"):
             for ids in self._levels():
                 matched = outcome = match_table(self._pass, ids)

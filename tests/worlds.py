@@ -1,0 +1,220 @@
+"""Random schemas with rows at both ends, for the property tests; nothing in here knows how dfsync works."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from sqlalchemy import Engine, create_engine, make_url, text
+
+Row = dict[str, Any]
+Rows = dict[str, dict[int, Row]]
+"""By table and id; the id is not in the row."""
+
+NAMES = ["a", "order", "b b", "tä`x", 'q"%s']
+VALUES: dict[str, list[Any]] = {
+    "VARCHAR(4)": ["a", "b", "A", "ä", "😀", ""],
+    "SMALLINT": [0, 1, -5, 300],
+    "REAL": [0.5, -2.25, 1e300],
+}
+UNFIT: dict[str, list[Any]] = {"VARCHAR(4)": ["too long"], "SMALLINT": ["x", 40_000], "REAL": ["x"]}
+MISSING = 99
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Reference:
+    name: str
+    parent: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Tab:
+    name: str
+    columns: tuple[Column, ...]
+    references: tuple[Reference, ...]
+    key: tuple[str, ...] = ()
+    declared: bool = False
+    """The natural key is a unique constraint of the source; else it is in the plan file."""
+
+    @property
+    def names(self) -> list[str]:
+        return [*(column.name for column in self.columns), *(reference.name for reference in self.references)]
+
+    @property
+    def parents(self) -> dict[str, str]:
+        return {reference.name: reference.parent for reference in self.references}
+
+    def fits(self, row: Row) -> bool:
+        return not any(row[column.name] in UNFIT[column.type] for column in self.columns)
+
+
+@dataclass(frozen=True)
+class World:
+    tables: dict[str, Tab]
+    source: Rows
+    target: Rows
+    plan: str | None = field(default=None)
+
+
+@st.composite
+def schemas(draw: Any) -> dict[str, Tab]:
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
+    made = {}
+    for place, name in enumerate(names):
+        types = draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=3))
+        columns = tuple(Column(f"c{i}", type_, draw(st.booleans())) for i, type_ in enumerate(types))
+        parents = draw(st.lists(st.sampled_from(names), max_size=2))
+        # A circle must have a place where it may be empty: a reference to a later table, or to the table itself.
+        references = tuple(
+            Reference(f"r{i}", parent, draw(st.booleans()) or names.index(parent) >= place)
+            for i, parent in enumerate(parents)
+        )
+        choices = [column.name for column in columns]
+        choices += [r.name for r in references if names.index(r.parent) <= place]
+        key = tuple(draw(st.lists(st.sampled_from(choices), max_size=2, unique=True)))
+        made[name] = Tab(name, columns, references, key, bool(key) and draw(st.booleans()))
+    return made
+
+
+@st.composite
+def worlds(draw: Any) -> World:
+    tables = draw(schemas())
+    source = {name: draw(_rows(tab, tables, st.integers(1, 12), misfits=True)) for name, tab in tables.items()}
+    target = {name: draw(_rows(tab, tables, st.integers(1, 12), misfits=False)) for name, tab in tables.items()}
+    source = {name: _unique(tab, source[name]) if tab.declared else source[name] for name, tab in tables.items()}
+    plan = None
+    if draw(st.booleans()) or any(tab.key and not tab.declared for tab in tables.values()):
+        plan = "".join(
+            f"[tables.t{i}]\ntable = {json.dumps(name)}\n"
+            + ("" if tab.declared else f"natural_key = {json.dumps(list(tab.key))}\n")
+            for i, (name, tab) in enumerate(tables.items())
+        )
+    return World(tables, source, _sound(tables, target), plan)
+
+
+def _rows(tab: Tab, tables: dict[str, Tab], ids: Any, *, misfits: bool) -> Any:
+    columns = {
+        column.name: st.sampled_from(
+            VALUES[column.type] + (UNFIT[column.type][:] if misfits else []) + ([None] if column.nullable else [])
+        )
+        for column in tab.columns
+    }
+    # Low ids, so that most references find something, and one that never does.
+    wanted = st.one_of(st.integers(1, 4), st.just(MISSING)) if misfits else st.integers(1, 4)
+    references = {r.name: st.one_of(st.none(), wanted) if r.nullable else wanted for r in tab.references}
+    row = st.fixed_dictionaries({**columns, **references})
+    few = st.one_of(st.integers(1, 4), ids)
+    return st.dictionaries(few, row, max_size=6)
+
+
+def _unique(tab: Tab, rows: dict[int, Row]) -> dict[int, Row]:
+    """Without the rows whose natural key a row before them has."""
+    seen = set()
+    kept = {}
+    for id_, row in sorted(rows.items()):
+        key = tuple(row[name] for name in tab.key)
+        if not tab.key or None in key or key not in seen:
+            seen.add(key)
+            kept[id_] = row
+    return kept
+
+
+def _sound(tables: dict[str, Tab], rows: Rows) -> Rows:
+    """Without the rows that break a unique key or a foreign key; a foreign key that may be empty is."""
+    while True:
+        kept: Rows = {}
+        for name, tab in tables.items():
+            kept[name] = {}
+            for id_, row in _unique(tab, rows[name]).items():
+                lost = {r.name: r.nullable for r in tab.references if row[r.name] not in (*rows[r.parent], None)}
+                if all(lost.values()):
+                    kept[name][id_] = {**row, **dict.fromkeys(lost)}
+        if kept == rows:
+            return rows
+        rows = kept
+
+
+def source_script(tables: dict[str, Tab]) -> str:
+    return ";\n".join(_create(tab) for tab in tables.values())
+
+
+def _create(tab: Tab) -> str:
+    parts = ['"id of it" INTEGER PRIMARY KEY']
+    parts += [f"{_q(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in tab.columns]
+    parts += [
+        f"{_q(r.name)} INTEGER{'' if r.nullable else ' NOT NULL'} REFERENCES {_q(r.parent)}" for r in tab.references
+    ]
+    if tab.declared:
+        parts.append(f"UNIQUE ({', '.join(map(_q, tab.key))})")
+    return f"CREATE TABLE {_q(tab.name)} ({', '.join(parts)})"
+
+
+def fill_source(path: Path, world: World) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for name, rows in world.source.items():
+            for id_, row in rows.items():
+                marks = ", ".join("?" * (len(row) + 1))
+                names = ", ".join(map(_q, ["id of it", *row]))
+                statement = f"INSERT INTO {_q(name)} ({names}) VALUES ({marks})"  # noqa: S608
+                connection.execute(statement, [id_, *row.values()])
+
+
+def fill_target(engine: Engine, world: World) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SET foreign_key_checks = 0"))
+        for name, rows in world.target.items():
+            for id_, row in rows.items():
+                names = ", ".join(map(_b, ["id of it", *row])).replace("%", "%%")
+                statement = (
+                    f"INSERT INTO {_b(name).replace('%', '%%')} ({names}) VALUES ({', '.join(['%s'] * (len(row) + 1))})"  # noqa: S608
+                )
+                connection.exec_driver_sql(statement, (id_, *row.values()))
+        connection.execute(text("SET foreign_key_checks = 1"))
+
+
+def read_target(engine: Engine, tables: dict[str, Tab]) -> Rows:
+    found: Rows = {}
+    with engine.connect() as connection:
+        for name in tables:
+            rows = connection.exec_driver_sql(f"SELECT * FROM {_b(name)}".replace("%", "%%")).mappings()  # noqa: S608
+            found[name] = {row["id of it"]: {k: v for k, v in row.items() if k != "id of it"} for row in rows}
+    return found
+
+
+@contextmanager
+def database(server_url: str) -> Iterator[Engine]:
+    """An engine on a database that lives as long as one example."""
+    name = f"dfsync_world_{uuid.uuid4().hex}"
+    server = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(make_url(server_url).set(database=name))
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+            connection.execute(text(f"DROP DATABASE {name}"))
+            server.dispose()
+
+
+def _q(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _b(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
