@@ -53,7 +53,8 @@ class _Matching:
         self._like, self._there_like = _likeness(here, there)
         self._parents, self._there_parents = _references(here), _references(there)
         self._shared = np.concatenate([np.full(len(rows.ids), rows.keyed) for rows in here])
-        self._match = np.full(len(self._like), -1)
+        # By place, and behind that what a reference to no row leads to.
+        self._match = np.append(np.full(len(self._like), -1), [_LOST, _EMPTY])
         self._settled = np.zeros(len(self._like), dtype=bool)
         self._waits = (self._parents >= 0).sum(axis=1)
         self._children = _Children(self._parents)
@@ -67,7 +68,7 @@ class _Matching:
         for row in np.flatnonzero(~self._settled).tolist():
             if not self._settled[row]:
                 self._go_on(self._freed(self._try(row)))
-        return self._match
+        return self._match[:-2]
 
     def _go_on(self, rows: Any) -> None:
         """Settles the rows, all of whose parents are settled, then their children, and so on."""
@@ -84,7 +85,7 @@ class _Matching:
 
     def _look_up(self, rows: Any) -> None:
         parents = self._parents[rows]
-        wanted = np.where(parents >= 0, np.append(self._match, [_LOST, _EMPTY])[parents], parents)
+        wanted = self._match[parents]
         # A parent that is not there can be the parent of no row there.
         lost = ((parents >= 0) & (wanted < 0)).any(axis=1) | (parents == _LOST).any(axis=1)
         rows, wanted = rows[~lost], wanted[~lost]
@@ -145,14 +146,15 @@ class _Groups:
         start = np.searchsorted(self._hashes, hashes)
         known = start < np.searchsorted(self._hashes, hashes, "right")
         found = np.full(len(like), -1)
+        if not known.any():
+            return found
         found[known] = self._take(start[known], hashes[known], shared[known])
         same = (self._like[found] == like) & (self._parents[found] == parents).all(axis=1)
         return np.where(same, found, -1)
 
     def _take(self, start: Any, hashes: Any, shared: Any) -> Any:
-        turn = pd.Series(start[~shared]).groupby(start[~shared]).cumcount().to_numpy()
         at = start.copy()
-        at[~shared] += self._taken[start[~shared]] + turn
+        at[~shared] += self._taken[start[~shared]] + _turns(start[~shared])
         found = at < np.searchsorted(self._hashes, hashes, "right")
         place = np.where(found, self._order[np.minimum(at, len(self._order) - 1)], -1)
         mine = found & ~shared
@@ -220,6 +222,14 @@ def _references(end: Sequence[Rows]) -> Any:
             part[:, slot] = np.where(empty, _EMPTY, found)
         made.append(part)
     return np.concatenate(made)
+
+
+def _turns(values: Any) -> Any:
+    """How many equal ones come before each."""
+    order = np.argsort(values, kind="stable")
+    turns = np.empty_like(order)
+    turns[order] = np.arange(len(order)) - np.searchsorted(values[order], values[order])
+    return turns
 
 
 def _hash(like: Any, parents: Any) -> Any:
