@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync import frames
-from dfsync.match import FIRST_ID
+from dfsync.outcome import ACTIONS, Outcome
 from dfsync.remap import MISSING_PARENT, new_ids
-from dfsync.result import INSERTED
+from dfsync.result import INSERTED, MATCHED
 from dfsync.table import TablePass
 from dfsync.update import update
 
@@ -25,19 +26,18 @@ class Member:
     """One table of a circle, after its rows went in."""
 
     table: TablePass
-    outcome: pd.DataFrame
+    outcome: Outcome
     references: pd.DataFrame
     """Of the inserted rows: the old ids in its foreign keys within the circle. Index `old_id`."""
 
 
-def member(table: TablePass, outcome: pd.DataFrame, names: Sequence[str]) -> Member:
+def member(table: TablePass, outcome: Outcome, names: Sequence[str]) -> Member:
     """`names` are the tables of the circle."""
     columns = [column for column, parent in table.shape.plan.parents.items() if parent in names]
-    inserted = outcome.index[(outcome[frames.ACTION] == INSERTED).to_numpy(dtype=bool)]
-    return Member(table, outcome, table.reference_ids(columns, inserted.to_numpy()))
+    return Member(table, outcome, table.reference_ids(columns, outcome.old_id[outcome.did(INSERTED)]))
 
 
-def drop_orphans(members: Sequence[Member], maps: Mapping[str, pd.DataFrame]) -> dict[str, list[Any]]:
+def drop_orphans(members: Sequence[Member], maps: Mapping[str, pd.DataFrame], *, dry_run: bool) -> dict[str, list[Any]]:
     """Takes the rows whose parent has no target row out of the outcomes and into the rejects, until none is left, since
     one orphan makes the next. `maps` has the rows of every table of the circle, also of one that is only matched. Gives
     the target ids to delete, by table.
@@ -52,14 +52,13 @@ def drop_orphans(members: Sequence[Member], maps: Mapping[str, pd.DataFrame]) ->
             for column in one.references.columns:
                 orphans = _orphans(one, column, there[one.table.shape.plan.parents[column]])
                 if len(orphans):
-                    doomed[name] += one.outcome.loc[orphans, frames.NEW_ID].tolist()
-                    _reject(one, orphans, column)
-                    there[name] = _present(one.outcome)
+                    doomed[name] += _reject(one, orphans, column, dry_run=dry_run)
+                    there[name] = pd.Index(one.outcome.old_id[one.outcome.known])
                     again = True
     return doomed
 
 
-def fill(member: Member, connection: sa.Connection, maps: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def fill(member: Member, connection: sa.Connection, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Gives the deferred foreign keys of the inserted rows their new values; the reject frame of rows refused."""
     shape = member.table.shape
     deferred = [name for name in member.references.columns if name in shape.plan.deferred]
@@ -68,22 +67,26 @@ def fill(member: Member, connection: sa.Connection, maps: dict[str, pd.DataFrame
     if old.empty or shape.id is None:
         return frames.no_rejects()
     values = pd.DataFrame({name: new_ids(old[name], maps[shape.plan.parents[name]]) for name in deferred})
-    cells = values.notna().astype(bool)
-    frame = values.assign(**{frames.NEW_ID: member.outcome.loc[values.index, frames.NEW_ID]})
-    return update(connection, shape.target, shape.id, frame, cells)
+    return update(connection, shape.target, _by_id(member, values.index), values, values.notna().astype(bool))
 
 
 def delete(connection: sa.Connection, member: Member, ids: Sequence[Any]) -> None:
     """Takes rows of this run back that turned out to be orphans."""
     shape = member.table.shape
-    own_id: Any = sa.column(shape.id or "")
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    own_id = quote(shape.id or "")
+    # The highest first, since a row that refers to another one of the table came in after it.
+    statement = sa.text(f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN :ids ORDER BY {own_id} DESC")  # noqa: S608 quoted by the dialect
+    highest_first = sorted(map(int, ids), reverse=True)
     for start in range(0, len(ids), _AT_ONCE):
-        chunk = [int(i) for i in ids[start : start + _AT_ONCE]]
-        connection.execute(sa.delete(sa.table(shape.target.name, own_id)).where(own_id.in_(chunk)))
+        chunk = highest_first[start : start + _AT_ONCE]
+        connection.execute(statement.bindparams(sa.bindparam("ids", chunk, expanding=True)))
 
 
-def _present(outcome: pd.DataFrame) -> pd.Index[Any]:
-    return outcome.index[outcome[frames.NEW_ID].notna().to_numpy(dtype=bool)]
+def _by_id(member: Member, ids: pd.Index[Any]) -> pd.DataFrame:
+    outcome = member.outcome
+    own_ids = pa.array(outcome.new_id[outcome.places(ids)])
+    return pd.DataFrame({member.table.shape.id: frames.series(own_ids)}).set_axis(ids)
 
 
 def _orphans(member: Member, column: str, parents: pd.Index[Any]) -> pd.Index[Any]:
@@ -92,18 +95,54 @@ def _orphans(member: Member, column: str, parents: pd.Index[Any]) -> pd.Index[An
     return member.references.index[lost]
 
 
-def _reject(member: Member, orphans: pd.Index[Any], column: str) -> None:
+def _reject(member: Member, orphans: pd.Index[Any], column: str, *, dry_run: bool) -> list[Any]:
+    """Gives the target ids of those whose target row no other row takes over."""
     outcome = member.outcome
     parent = member.table.shape.plan.parents[column]
     reason = f"{MISSING_PARENT}: {parent} has no row with this id in the target"
     values = member.references.loc[orphans, column].astype(frames.STRING).to_numpy()
     member.table.rejects.append(frames.rejects(orphans, column, values, reason))
-    groups = outcome.loc[orphans, FIRST_ID]
-    followers = outcome.index[outcome[FIRST_ID].isin(groups).to_numpy()].difference(orphans)
-    if len(followers):
-        same = f"has the natural key of another row, which is a reject: {reason}"
-        member.table.rejects.append(frames.rejects(followers, column, [None] * len(followers), same))
-    gone = orphans.union(followers)
-    kept = outcome[frames.NEW_ID].where(~np.isin(outcome.index, gone))
-    member.outcome = outcome.assign(**{frames.NEW_ID: kept})
     member.references = member.references.drop(index=orphans)
+    places = outcome.places(orphans)
+    _hand_on(member, places, dry_run=dry_run)
+    return list(outcome.new_id[places[~outcome.known[places]]])
+
+
+def _hand_on(member: Member, orphans: Any, *, dry_run: bool) -> None:
+    """Of the rows that share an orphan's target row, by natural key, the first one that fits takes it over.
+
+    The orphans are places. The others of the natural key stay matched to it then; where none fits, none is.
+    """
+    table, outcome = member.table, member.outcome
+    groups = outcome.old_id[orphans]
+    tried = np.zeros(len(outcome), dtype=bool)
+    tried[orphans] = True
+    while True:
+        heirs = np.flatnonzero(outcome.known & ~tried & np.isin(outcome.first_id, groups))
+        heirs = np.sort(heirs[np.unique(outcome.first_id[heirs], return_index=True)[1]])
+        if not len(heirs):
+            break
+        tried[heirs] = True
+        read = table.read(table.shape.columns, table.batch_size, outcome.old_id[heirs])
+        able = np.concatenate([np.array([], np.int64), *(_take_over(member, rows, dry_run=dry_run) for rows in read)])
+        heirs = outcome.places(able)
+        outcome.lead(heirs)
+        outcome.action[heirs] = ACTIONS.index(INSERTED)
+        references = table.reference_ids([*member.references.columns], able)
+        member.references = pd.concat([member.references, references])
+    left = np.isin(outcome.first_id, groups)
+    outcome.known[left] = False
+    handed = tried & ~left & ~outcome.own
+    outcome.action[handed] = ACTIONS.index(MATCHED)
+
+
+def _take_over(member: Member, rows: pd.DataFrame, *, dry_run: bool) -> Any:
+    """Puts the values of these rows, one of a natural key, into their target row; the `old_id` of those that fit."""
+    empty = {column: frames.nulls_like(rows[column]) for column in member.table.shape.plan.deferred}
+    values = rows.assign(**empty)
+    if dry_run:
+        return values.index.to_numpy()
+    cells = pd.DataFrame(True, index=values.index, columns=values.columns)
+    refused = update(member.table.connection, member.table.shape.target, _by_id(member, values.index), values, cells)
+    member.table.rejects.append(refused)
+    return values.index.difference(refused.index).to_numpy()

@@ -7,20 +7,32 @@ rows of all tables of the circle are laid side by side (`side_by_side`) and gone
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from dfsync import content, frames, target
+from dfsync import target
+from dfsync.digest import DIGESTS, digests
 from dfsync.equality import comparable
 from dfsync.side_by_side import Rows, side_by_side
-from dfsync.table import TablePass, no_keys
+from dfsync.table import KEY_ROWS, TablePass
+from dfsync.table_match import no_keys
 
-_KEY_ROWS = 200_000
-_DIGESTS = list(content.KEY[:2])
+
+@dataclass
+class _End:
+    """Rows of one end of a table, all with a natural key or all without. Two frames of the same index, the ids there.
+
+    They are apart because a column may be called like a digest.
+    """
+
+    digests: pd.DataFrame
+    """Of what is compared, save the foreign keys in the circle."""
+    references: pd.DataFrame
+    """Those foreign keys: ids of this end."""
 
 
 def match_circle(tables: Sequence[TablePass]) -> None:
@@ -32,10 +44,10 @@ def match_circle(tables: Sequence[TablePass]) -> None:
     for place, table in enumerate(tables):
         circular = {c: names.index(p) for c, p in table.shape.plan.parents.items() if p in names}
         for keyed, source, found in _parts(table, list(circular)):
-            slots = {column: parent for column, parent in circular.items() if column in source.columns}
-            here.append(_rows(place, keyed, source, source.index, slots))
-            there.append(_rows(place, keyed, found, found[frames.NEW_ID], slots))
-            ids.append(found[frames.NEW_ID])
+            slots = {column: parent for column, parent in circular.items() if column in source.references.columns}
+            here.append(_rows(place, keyed, source, slots))
+            there.append(_rows(place, keyed, found, slots))
+            ids.append(pd.Series(found.digests.index))
     matched = side_by_side(here, there)
     for place, table in enumerate(tables):
         mine = [
@@ -51,58 +63,55 @@ def _by_content(table: TablePass) -> bool:
     return bool(shape.plan.deferred) and (not shape.key or any(shape.source[c.name].nullable for c in shape.key))
 
 
-def _parts(table: TablePass, circular: list[str]) -> list[tuple[bool, pd.DataFrame, pd.DataFrame]]:
-    """The rows with a natural key, and those without: of the source, by `old_id`, and of the target, with `new_id`.
-
-    Each has the digests of what is compared, save the foreign keys in the circle, which are columns of their own and
-    hold the ids of their end.
-    """
+def _parts(table: TablePass, circular: list[str]) -> Iterator[tuple[bool, _End, _End]]:
+    """The rows with a natural key, and those without: of the source, and of the target."""
     shape = table.shape
-    parts = []
+    names = [column.name for column in shape.key]
     unkeyed = None
-    if shape.key:
-        keys = pd.concat([no_keys(shape), *table.read(shape.key, _KEY_ROWS, late=circular)])
-        names = [column.name for column in shape.key]
-        found = target.read_keys(table.connection, shape.target, shape.id, names).dropna()
-        parts.append((True, *_digested_keys(table, keys.dropna(), found, circular)))
+    if names:
+        keys = pd.concat([no_keys(shape), *table.read(shape.key, KEY_ROWS, late=circular)])
         unkeyed = keys.index[keys.isna().any(axis=1).to_numpy()].to_numpy()
+        found = target.read_keys(table.connection, shape.target, shape.id, names)
+        yield True, *_with_keys(table, keys.dropna(), found.dropna(), circular)
     here = table.read(shape.columns, table.batch_size, unkeyed, late=circular)
-    there = target.read_rows(table.connection, shape.target, shape.id, shape.columns, [c.name for c in shape.key])
-    parts.append((False, _digested(table, here, circular), _digested(table, there, circular)))
-    return parts
+    there = target.read_rows(table.connection, shape.target, shape.id, shape.columns, names)
+    yield False, _whole(table, here, circular), _whole(table, there, circular)
 
 
-def _digested_keys(
-    table: TablePass, keys: pd.DataFrame, found: pd.DataFrame, circular: list[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _with_keys(table: TablePass, keys: pd.DataFrame, found: pd.DataFrame, circular: list[str]) -> tuple[_End, _End]:
     plain = [column for column in table.shape.key if column.name not in circular]
     forms = [comparable(table.connection, c, keys[c.name], found[c.name]) for c in plain]
-    made = []
-    for side, frame in enumerate((keys, found)):
-        digested = content.digests(pd.DataFrame({i: form[side] for i, form in enumerate(forms)}, index=frame.index))
-        made.append(frame.drop(columns=[column.name for column in plain]).assign(**digested))
-    return made[0], made[1]
+    references = [column.name for column in table.shape.key if column.name in circular]
+    here, there = (
+        _End(digests(pd.DataFrame({i: form[side] for i, form in enumerate(forms)}, index=end.index)), end[references])
+        for side, end in enumerate((keys, found))
+    )
+    return here, there
 
 
-def _digested(table: TablePass, batches: Iterator[pd.DataFrame], circular: list[str]) -> pd.DataFrame:
-    plain = [column.name for column in table.shape.columns if column.name not in circular]
-    made = [frame.drop(columns=plain).assign(**content.digests(frame[plain])) for frame in batches]
-    none = frames.series(pa.array([], pa.int64()))
-    return pd.concat(made or [pd.DataFrame(dict.fromkeys([frames.NEW_ID, *circular, *_DIGESTS], none))])
+def _whole(table: TablePass, batches: Iterable[pd.DataFrame], circular: list[str]) -> _End:
+    names = [column.name for column in table.shape.columns]
+    plain = [name for name in names if name not in circular]
+    references = [name for name in names if name in circular]
+    none = no_keys(table.shape, names)
+    made = [_End(digests(frame[plain]), frame[references]) for frame in batches] or [
+        _End(digests(none[plain]), none[references])
+    ]
+    return _End(pd.concat([end.digests for end in made]), pd.concat([end.references for end in made]))
 
 
-def _rows(place: int, keyed: bool, frame: pd.DataFrame, ids: Any, slots: dict[str, int]) -> Rows:
+def _rows(place: int, keyed: bool, end: _End, slots: dict[str, int]) -> Rows:
     return Rows(
         table=place,
         keyed=keyed,
-        ids=_whole(ids),
-        digests=frame[_DIGESTS].to_numpy(dtype=np.uint64),
+        ids=_signed(pd.Series(end.digests.index)),
+        digests=end.digests[list(DIGESTS)].to_numpy(),
         parents=list(slots.values()),
-        references=[_whole(frame[column]) for column in slots],
-        empty=[frame[column].isna().to_numpy(dtype=bool) for column in slots],
+        references=[_signed(end.references[column]) for column in slots],
+        empty=[end.references[column].isna().to_numpy(dtype=bool) for column in slots],
     )
 
 
-def _whole(ids: Any) -> Any:
+def _signed(ids: Any) -> Any:
     """As int64; those of an unsigned column beyond it turn negative, and stay apart."""
-    return pd.Series(ids).fillna(0).to_numpy(dtype=np.uint64 if "uint" in str(ids.dtype) else np.int64).view(np.int64)
+    return ids.fillna(0).to_numpy(dtype=np.uint64 if "uint" in str(ids.dtype) else np.int64).view(np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,14 +119,15 @@ class Console(Observer):
                 rate = done / max(time.monotonic() - at.started, 0.001)
                 self._bar.update(self._bar.task_ids[0], completed=done, rate=f"{rate:,.0f} rows/s")
 
-    def rows_done(self, table: TablePlan, mapping: pd.DataFrame, rejects: pd.DataFrame) -> None:
+    def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
         at = self._open[table.name]
         every_row = (self._verbose or at.total <= FEW_ROWS) and not self._quiet
         some = len(rejects) if every_row else FEW_FAILURES
         lines = _reject_lines(table, rejects.head(some))
         at.failed, at.shown = len(rejects), len(lines)
         if every_row:
-            lines = sorted(lines + _mapping_lines(table, mapping, self._dry_run), key=lambda line: line[0])
+            lines += [line for part in mapping for line in _mapping_lines(table, part, self._dry_run)]
+            lines.sort(key=lambda line: line[0])
         for _, mark, text in lines:
             self._row_line(mark, text, always=mark == "FAIL")
 

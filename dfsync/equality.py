@@ -67,28 +67,53 @@ def ask(connection: sa.Connection, column: Column) -> Collation | None:
         return None
 
     def same(a: str, b: str) -> Any:
-        return _as(column, sa.literal(a)) == _as(column, sa.literal(b))
+        return as_held(column, sa.literal(a)) == as_held(column, sa.literal(b))
 
     pads, folds = connection.execute(sa.select(same("a", "a "), same("a", "A"))).one()
     plain = _NO_LANGUAGE.fullmatch(column.collation) is not None
     return Collation(column.collation, column.charset or "", bool(pads), bool(folds), plain)
 
 
+class Form:
+    """Owns what it takes to bring the values of one key column into comparable form: once it has seen all of them, on
+    both sides, what the target calls equal is identical in that form."""
+
+    def __init__(self, connection: sa.Connection | None, column: Column) -> None:
+        self._connection = connection
+        self._column = column
+        self._collation = None if connection is None else ask(connection, column)
+        self._longest = 1
+        self.weigh = self._collation is not None and not self._collation.plain
+        """Whether the server has to help."""
+
+    def see(self, values: pd.Series[Any]) -> None:
+        if self._collation is not None:
+            array = frames.arrow(values)
+            self._longest = max(self._longest, pc.max(pc.utf8_length(array)).as_py() or 1)
+            self.weigh = self.weigh or _beyond_ascii(array)
+
+    def of(self, values: pd.Series[Any]) -> pd.Series[Any]:
+        """The values in that form; NULL stays NULL."""
+        if self._connection is None or self._collation is None:
+            return values
+        array = frames.arrow(values)
+        if self.weigh:
+            # Some servers count characters and others weights, of which a character may have many (U+FDFA).
+            pad_to = self._longest * _MOST_WEIGHTS if self._collation.pads else None
+            made = _weigh(self._connection, self._column, array, pad_to)
+        else:
+            made = _fold(array, self._collation)
+        return frames.series(made).set_axis(values.index)
+
+
 def comparable(
     connection: sa.Connection | None, column: Column, source: pd.Series[Any], target: pd.Series[Any]
 ) -> tuple[pd.Series[Any], pd.Series[Any]]:
     """Both sides of a key column in a form in which what the target calls equal is identical. NULL stays NULL."""
-    if connection is None or column.collation is None:
-        return source, target
-    collation = ask(connection, column)
-    assert collation is not None
-    sides = [frames.arrow(side) for side in (source, target)]
-    if collation.plain and not any(_beyond_ascii(side) for side in sides):
-        folded = [_fold(side, collation) for side in sides]
-    else:
-        folded = _weigh(connection, column, collation, sides)
-    left, right = (frames.series(side) for side in folded)
-    return left.set_axis(source.index), right.set_axis(target.index)
+    form = Form(connection, column)
+    for side in (source, target):
+        form.see(side)
+    return form.of(source), form.of(target)
 
 
 def _beyond_ascii(values: Any) -> bool:
@@ -100,16 +125,13 @@ def _fold(values: Any, collation: Collation) -> Any:
     return pc.ascii_rtrim(values, characters=" ") if collation.pads else values
 
 
-def _weigh(connection: sa.Connection, column: Column, collation: Collation, sides: list[Any]) -> list[Any]:
-    """The server's weights of the distinct values, asked for in bulk."""
-    distinct = pa.chunked_array(sides).unique().drop_null()
-    # Some servers count characters and others weights, of which a character may have many (U+FDFA).
-    longest = (pc.max(pc.utf8_length(distinct)).as_py() or 1) * _MOST_WEIGHTS
+def _weigh(connection: sa.Connection, column: Column, values: Any, pad_to: int | None) -> Any:
+    """The server's weights of the values, asked for in bulk."""
+    distinct = values.unique().drop_null()
     weights: list[str] = []
     for part in _parts(distinct):
-        weights += _weights(connection, column, part.to_pylist(), longest if collation.pads else None)
-    table = pa.array(weights, pa.string())
-    return [pc.take(table, pc.index_in(side, value_set=distinct)) for side in sides]
+        weights += _weights(connection, column, part.to_pylist(), pad_to)
+    return pc.take(pa.array(weights, pa.string()), pc.index_in(values, value_set=distinct))
 
 
 def _parts(values: Any) -> Iterator[Any]:
@@ -121,12 +143,12 @@ def _parts(values: Any) -> Iterator[Any]:
 
 def _weights(connection: sa.Connection, column: Column, values: list[str], pad_to: int | None) -> list[str]:
     listed = _listed(len(values))
-    stored = sa.select(listed.c.i, _as(column, listed.c.v).label("v"), listed.c.v.label("given")).subquery("stored")
+    stored = sa.select(listed.c.i, as_held(column, listed.c.v).label("v"), listed.c.v.label("given")).subquery("stored")
     weight: Any = sa.func.weight_string(stored.c.v)
     if pad_to:
         # Some servers weigh padding too, but as often as the value was short of characters that count.
         padded: Any = sa.literal_column(f"WEIGHT_STRING(stored.v AS CHAR({int(pad_to)}))")
-        weight = _TrimTrailing(sa.func.weight_string(_as(column, sa.literal(" "))), padded)
+        weight = _TrimTrailing(sa.func.weight_string(as_held(column, sa.literal(" "))), padded)
     # A character that the column cannot hold would weigh as the question mark that takes its place.
     held: Any = sa.func.convert(stored.c.v.op("USING")(sa.literal_column("utf8mb4")))
     same = sa.cast(held, sa.LargeBinary) == sa.cast(stored.c.given, sa.LargeBinary)
@@ -146,8 +168,10 @@ def _listed(count: int) -> Any:
     return sa.text(rows).columns(sa.column("i"), sa.column("v")).subquery("listed")
 
 
-def _as(column: Column, value: Any) -> Any:
+def as_held(column: Column, value: Any) -> Any:
     """The value as the column would hold it: in its character set, under its collation."""
+    if column.collation is None:
+        return value
     # Both names come from information_schema and are plain words; there is no way to bind them.
     literal = sa.func.convert(value.op("USING")(sa.literal_column(column.charset or "utf8mb4")))
-    return sa.collate(literal, column.collation or "utf8mb4_bin")
+    return sa.collate(literal, column.collation)

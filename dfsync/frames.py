@@ -1,10 +1,12 @@
 """Between pandas frames of Arrow dtypes and Arrow itself, both ways without a copy.
 
-Every frame of source rows is indexed by `old_id` (int64, unique), so its columns are the table's alone.
+Every frame of source rows is indexed by `old_id` (int64, unique), and one of target rows by `new_id` (int64 or uint64),
+so that their columns are the table's alone, whatever these are called.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -25,6 +27,14 @@ def to_frame(table: Any, index: Any = None) -> pd.DataFrame:
     if index is not None:
         frame.index = pd.Index(np.asarray(index), dtype="int64", name=OLD_ID)
     return frame
+
+
+def by_new_id(ids: Any, table: Any, names: Sequence[str]) -> pd.DataFrame:
+    """The Arrow table under these names of columns, as a frame with the index `new_id`."""
+    frame = to_frame(table, np.zeros(len(ids), np.int64)).set_axis(pd.Index(names, dtype=object), axis=1)
+    # Ids are never NULL, and an unsigned one may be more than int64 holds.
+    wide = pa.uint64() if pa.types.is_uint64(ids.type) else pa.int64()
+    return frame.set_axis(pd.Index(ids.cast(wide).to_numpy(), name=NEW_ID))
 
 
 def series(array: Any) -> pd.Series[Any]:

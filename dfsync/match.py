@@ -4,60 +4,76 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dfsync import frames
+from dfsync.digest import DIGESTS, digests
 
 FIRST_ID = "first_id"
-_ANY_INTEGER = pa.decimal128(20, 0)
+_AT_ONCE = 1_000_000
 
 
 def match(source: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
     """For every source row the target row of the same natural key, or the source row that will make one.
 
-    `source` is indexed by `old_id` and holds the natural key's columns, `target` holds the same columns and `new_id`;
-    both in the form in which equal to the target means identical here (see `dfsync.equality`).
-    Gives a frame indexed as `source`: `new_id` (Arrow integer, NULL where the target has no such row) and `first_id`
-    (int64, the lowest `old_id` of the source rows with the same key: itself where there is no other).
-    A NULL in a key equals nothing: such a row has no `new_id` and is its own `first_id`.
+    `source` is indexed by `old_id`, `target` by `new_id`; both hold the natural key's columns, in the form
+    in which equal to the target means identical here (see `dfsync.equality`).
+    Gives a frame by ascending `old_id`: `new_id` (Arrow integer, NULL where the target has no such row; the lowest of
+    several) and `first_id` (int64, the lowest `old_id` of the source rows with the same key: itself where there is no
+    other). A NULL in a key equals nothing: such a row has no `new_id` and is its own `first_id`.
     """
-    key = [str(i) for i in range(len(source.columns))]
-    sides = [_alike(frames.arrow(source[name]), frames.arrow(target[name])) for name in source.columns]
-    rows = pa.table([*(side[0] for side in sides), pa.array(source.index)], names=[*key, frames.OLD_ID])
-    new_id = frames.arrow(target[frames.NEW_ID])
-    have = pa.table([*(side[1] for side in sides), new_id], names=[*key, frames.NEW_ID])
-    rows = _joined(rows, have, key)
-    first = _firsts(rows, key)
-    return frames.to_frame(pa.table({frames.NEW_ID: rows[frames.NEW_ID], FIRST_ID: first}), rows[frames.OLD_ID])
+    source, target = source.sort_index(), target[list(source.columns)].sort_index()
+    keyed = source.notna().all(axis=1).to_numpy(dtype=bool)
+    target = target[target.notna().all(axis=1).to_numpy(dtype=bool)]
+    found, (followers, leaders) = places(digests(source[keyed]), digests(target))
+    new_id, first_id = np.zeros(len(source), target.index.to_numpy().dtype), source.index.to_numpy().copy()
+    known = np.zeros(len(source), dtype=bool)
+    known[keyed] = found >= 0
+    new_id[known] = target.index.to_numpy()[found[found >= 0]]
+    rows = np.flatnonzero(keyed)
+    first_id[rows[followers]] = first_id[rows[leaders]]
+    columns = {frames.NEW_ID: pa.array(new_id, mask=~known), FIRST_ID: first_id}
+    return frames.to_frame(pa.table(columns), source.index)
 
 
-def _joined(rows: Any, have: Any, key: list[str]) -> Any:
-    """The rows by `old_id` with the lowest `new_id` of their key."""
-    if not have.num_rows:
-        return rows.append_column(frames.NEW_ID, pa.nulls(rows.num_rows, have[frames.NEW_ID].type))
-    # Arrow's hash join: several times as fast as merge on Arrow strings, and it joins no NULL.
-    joined = rows.join(have, key, join_type="left outer")
-    if joined.num_rows > rows.num_rows:
-        lowest = have.group_by(key).aggregate([(frames.NEW_ID, "min")]).rename_columns([*key, frames.NEW_ID])
-        joined = rows.join(lowest, key, join_type="left outer")
-    return joined.sort_by(frames.OLD_ID)
+def places(source: pd.DataFrame, target: pd.DataFrame) -> tuple[Any, tuple[Any, Any]]:
+    """By digests: for each row of the source the place of the first row of the target that is equal, -1 where there is
+    none; then the places of the rows of the source that are equal to an earlier one, and those of the first such one.
+    """
+    sides = [[side[name].to_numpy() for name in DIGESTS] for side in (target, source)]
+    found = np.full(len(source), -1) if len(target) else np.broadcast_to(np.int64(-1), len(source))
+    followers, leaders = [np.array([], np.int64)], [np.array([], np.int64)]
+    # Part by part, since sorting takes several times the memory of what is sorted.
+    parts = 1 + (len(source) + len(target)) // _AT_ONCE
+    parted = [_parts(side[0], parts) for side in sides]
+    for part in range(parts):
+        there, here = (np.flatnonzero(side == part) for side in parted)
+        order, group = _groups([np.concatenate([t[there], s[here]]) for t, s in zip(*sides, strict=True)])
+        ours = order >= len(there)
+        rows, group_of = here[order[ours] - len(there)], group[ours]
+        leads = np.append(True, np.diff(group_of) != 0)[: len(rows)]
+        followers.append(rows[~leads])
+        leaders.append(rows[leads][np.cumsum(leads) - 1][~leads])
+        if len(there):
+            lowest = order[np.append(True, np.diff(group) != 0)]
+            matched = lowest[group_of] < len(there)
+            found[rows[matched]] = there[lowest[group_of][matched]]
+    return found, (np.concatenate(followers), np.concatenate(leaders))
 
 
-def _firsts(rows: Any, key: list[str]) -> Any:
-    """The lowest `old_id` of each row's key. Rows that found different target rows have different keys."""
-    found = rows[frames.NEW_ID].drop_null()
-    loose = rows.filter(pc.is_null(rows[frames.NEW_ID])) if pc.count_distinct(found).as_py() == len(found) else rows
-    firsts = loose.group_by(key).aggregate([(frames.OLD_ID, "min")]).rename_columns([*key, FIRST_ID])
-    if firsts.num_rows == loose.num_rows:
-        return rows[frames.OLD_ID]
-    joined = rows.join(firsts, key, join_type="left outer").sort_by(frames.OLD_ID)
-    return pc.coalesce(joined[FIRST_ID], joined[frames.OLD_ID])
+def _groups(digests: list[Any]) -> tuple[Any, Any]:
+    """The rows in an order that puts equal ones together, in their own order, and the number of each one's group."""
+    order = np.lexsort(digests)
+    new = np.zeros(len(order), dtype=bool)
+    for digest in digests:
+        new[1:] |= np.diff(digest[order]) != 0
+    return order, np.cumsum(new)
 
 
-def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Both in one type: a foreign key may be signed where its parent's id is not, and Arrow joins no such pair."""
-    if left.type == right.type:
-        return left, right
-    return left.cast(_ANY_INTEGER), right.cast(_ANY_INTEGER)
+def _parts(digest: Any, parts: int) -> Any:
+    """The part in which each digest is."""
+    if parts == 1:
+        return np.zeros(len(digest), np.uint8)
+    return ((digest >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)).astype(np.uint16)

@@ -39,9 +39,17 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def write_mapping(out: Path, name: str, mapping: pd.DataFrame) -> None:
-    """`mappings/NAME.parquet`: columns as in `SyncResult.mappings`."""
-    write_whole(out / MAPPINGS / f"{name}.parquet", lambda file: pq.write_table(_table(mapping), file))
+def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
+    """`mappings/NAME.parquet`: columns as in `SyncResult.mappings`. At least one part, all of the same dtypes."""
+
+    def fill(file: IO[bytes]) -> None:
+        tables = map(_table, parts)
+        first = next(tables)
+        with pq.ParquetWriter(file, first.schema) as writer:
+            for table in itertools.chain([first], tables):
+                writer.write_table(table)
+
+    write_whole(out / MAPPINGS / f"{name}.parquet", fill)
 
 
 def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dfsync import frames
@@ -19,7 +20,8 @@ def remap(
     """Every foreign key of the frame with its new value, and the rows whose parent has no target row.
 
     `frame` is indexed by `old_id`; the columns of foreign keys that it holds are of an Arrow integer dtype.
-    `mappings` holds, by parent, `old_id` and `new_id`, one row per source row of the parent that has a target row.
+    `mappings` holds, by parent, `old_id` and `new_id`, one row per source row of the parent that has a target row,
+    by ascending `old_id`.
     Gives the frame without the rejected rows, and their reject frame. NULL stays NULL.
     """
     remapped = frame.copy(deep=False)
@@ -42,7 +44,14 @@ def remap(
 
 def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:
     """The new id for each old one, NULL where there is none; the index of `old` stays."""
-    ids = mapping[[frames.OLD_ID, frames.NEW_ID]].astype({frames.OLD_ID: frames.INT64})
     wanted = pd.DataFrame({frames.OLD_ID: old.array}).astype(frames.INT64)
-    merged = wanted.merge(ids, on=frames.OLD_ID, how="left")
+    merged = wanted.merge(_near(wanted[frames.OLD_ID], mapping), on=frames.OLD_ID, how="left")
     return merged[frames.NEW_ID].set_axis(old.index)
+
+
+def _near(wanted: pd.Series[Any], mapping: pd.DataFrame) -> pd.DataFrame:
+    """The part of the mapping between the lowest and the highest id wanted, since it may have millions of rows."""
+    known = mapping[frames.OLD_ID].to_numpy(dtype=np.int64)
+    low, high = wanted.min(), wanted.max()
+    part = slice(0) if pd.isna(low) else slice(np.searchsorted(known, low), np.searchsorted(known, high, "right"))
+    return mapping[[frames.OLD_ID, frames.NEW_ID]].iloc[part].astype({frames.OLD_ID: frames.INT64})

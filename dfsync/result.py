@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,8 +146,9 @@ class Observer:
     def progress(self, table: TablePlan, done: int) -> None:
         """`done` rows of the table are matched or loaded so far."""
 
-    def rows_done(self, table: TablePlan, mapping: pd.DataFrame, rejects: pd.DataFrame) -> None:
-        """Every row is accounted for, just before the commit: the frames of `SyncResult`, `rejects` by `old_id`."""
+    def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
+        """Every row is accounted for, just before the commit: the frames of `SyncResult`, `mapping` in parts that are
+        made when they are asked for."""
 
     def note(self, table: TablePlan, message: str) -> None:
         """Something that the user should know and that is no error."""

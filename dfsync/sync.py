@@ -98,7 +98,7 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
     present = [table for table in group if table.name in run.shapes]
     error: str | None = None
     for attempt in range(1, _ATTEMPTS + 1):
-        works = [Work(run, run.shapes[table.name], observer) for table in present]
+        works = [Work(run, run.shapes[table.name], observer, folder) for table in present]
         try:
             _sync_together(run, works)
             break
@@ -111,12 +111,15 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
                 break
             log.warning("%s: %s; once more", group[0].name, error)
             error = None
+            for work in works:
+                work.release()
     for work in works:
         run.maps[work.plan.name] = work.map()
         if work.asked:
             counts[work.plan.name] = work.close(counts[work.plan.name].total, error)
-            _record(run, work, folder)
+            _record(work, folder)
             observer.table_finished(work.plan, counts[work.plan.name])
+        work.release()
     return list(counts.values())
 
 
@@ -162,7 +165,8 @@ def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> Non
     works = [work for work in works if work.asked]
     if any(work.plan.deferred for work in works):
         members = {work.plan.name: work.member(names) for work in works}
-        doomed = circle.drop_orphans(list(members.values()), {name: run.maps[name] for name in names})
+        maps = {name: run.maps[name] for name in names}
+        doomed = circle.drop_orphans(list(members.values()), maps, dry_run=run.options.dry_run)
         for work in reversed(works):
             work.take_back(members[work.plan.name], doomed[work.plan.name])
             run.maps[work.plan.name] = work.map()
@@ -176,9 +180,9 @@ def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> Non
             work.update()
 
 
-def _record(run: Run, work: Work, folder: Path) -> None:
+def _record(work: Work, folder: Path) -> None:
     if work.plan.id is not None and work.knows:
-        record.write_mapping(folder, work.plan.name, work.mapping())
+        record.write_mapping(folder, work.plan.name, work.mappings())
     record.write_rejects(folder, work.plan.name, work.rejects())
 
 

@@ -170,8 +170,8 @@ def highest_id(connection: sa.Connection, table: Table, id_column: str) -> int:
 
 
 def read_keys(connection: sa.Connection, table: Table, id_column: str | None, key: Sequence[str]) -> pd.DataFrame:
-    """Id and natural key of every row: `new_id` (0 where the table has no surrogate id) and the key's columns, in the
-    Arrow types of `types.arrow_type`."""
+    """The natural key of every row, in the Arrow types of `types.arrow_type`; index `new_id` (int64 or uint64; 0 where
+    the table has no surrogate id)."""
     columns = table.pick(key)
     select = _select(table, id_column, key)
     if id_column is None or not {column.kind for column in columns} <= packed.KINDS:
@@ -184,9 +184,9 @@ def read_keys(connection: sa.Connection, table: Table, id_column: str | None, ke
             after = own_id <= highest if last is None else own_id.between(last + 1, highest)
             parts.append(_fetch(connection, select.where(after), table, id_column, key))
         else:
-            parts.append(frames.to_frame(batch).set_axis([frames.NEW_ID, *key], axis=1))
+            parts.append(frames.by_new_id(batch.column(0), batch.drop_columns([batch.column_names[0]]), key))
         last = highest
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts)
 
 
 def find_keys(
@@ -209,13 +209,13 @@ def find_keys(
         part = frames.to_arrow(wanted.iloc[start : start + _KEYS_AT_ONCE]).to_pylist()
         values = [tuple(row.values()) if len(key) > 1 else row[key[0]] for row in part]
         parts.append(_fetch(connection, select.where(keys.in_(values)), table, id_column, names))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts)
 
 
 def read_rows(
     connection: sa.Connection, table: Table, id_column: str | None, columns: Sequence[Column], unkeyed: Sequence[str]
 ) -> Iterator[pd.DataFrame]:
-    """Whole rows, `new_id` and the columns, in batches by ascending id: all, or those with a NULL in `unkeyed`."""
+    """Whole rows, indexed by `new_id`, in batches by ascending id: all, or those with a NULL in `unkeyed`."""
     names = [column.name for column in columns]
     select = _select(table, id_column, names)
     if unkeyed:
@@ -228,16 +228,16 @@ def read_rows(
     while True:
         after = ordered if last is None else ordered.where(sa.column(id_column) > last)
         frame = _fetch(connection, after, table, id_column, names)
-        if frame.empty:
+        if not len(frame):
             return
         yield frame
-        last = int(frame[frames.NEW_ID].iloc[-1])
+        last = int(frame.index[-1])
 
 
 def find_rows(
     connection: sa.Connection, table: Table, id_column: str, columns: Sequence[Column], ids: Sequence[int]
 ) -> pd.DataFrame:
-    """The rows of those ids that are there, `new_id` and the columns, by ascending id."""
+    """The columns of the rows of those ids that are there, by ascending `new_id`, the index."""
     names = [column.name for column in columns]
     own_id: Any = sa.column(id_column)
     select = _select(table, id_column, names).order_by(own_id)
@@ -249,7 +249,7 @@ def find_rows(
         if chunk[-1] - chunk[0] + 1 > len(chunk):
             where = sa.and_(where, own_id.in_(chunk))
         parts.append(_fetch(connection, select.where(where), table, id_column, names))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts)
 
 
 def _select(table: Table, id_column: str | None, names: Sequence[str]) -> Any:
@@ -266,9 +266,7 @@ def _fetch(
     types = [id_type, *(arrow_type(table[name]) for name in names)]
     arrays = [_array(values, type_) for values, type_ in zip(columns, types, strict=True)]
     arrays[1:] = [as_read(array, table[name]) for array, name in zip(arrays[1:], names, strict=True)]
-    frame = frames.to_frame(pa.table(arrays, names=[str(i) for i in range(len(arrays))]))
-    frame.columns = pd.Index([frames.NEW_ID, *names], dtype=object)
-    return frame
+    return frames.by_new_id(arrays[0], pa.table(arrays[1:], names=[str(i) for i in range(len(names))]), names)
 
 
 def _array(values: Sequence[Any], type_: Any) -> Any:

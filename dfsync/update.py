@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from dfsync import frames
 from dfsync.bulk import in_bulk
+from dfsync.equality import as_held
 from dfsync.schema import Table
 
 _ROWS = 1_000
@@ -33,18 +34,19 @@ def differing(source: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
 
 
 def update(
-    connection: sa.Connection, table: Table, id_column: str, frame: pd.DataFrame, cells: pd.DataFrame
+    connection: sa.Connection, table: Table, by: pd.DataFrame, values: pd.DataFrame, cells: pd.DataFrame
 ) -> pd.DataFrame:
-    """Sets the cells of the target that `cells` (bool, as `frame` but without `new_id`) marks to the frame's values.
+    """Sets the cells of the target that `cells` (bool) marks to those of `values`.
 
-    `frame` holds `new_id` and the target's columns, conformed. Rows that differ in the same columns go together. Gives
-    the reject frame of the rows that the server refused, by the frame's index.
+    All three have the same index. `by` holds the columns of the target that name a row, `values` and `cells` those that
+    may change, conformed. Rows that differ in the same columns go together. Gives the reject frame of the rows that the
+    server refused, by that index.
     """
     refused = [frames.no_rejects()]
     for columns, rows in _patterns(cells):
-        part = frame.loc[rows, [frames.NEW_ID, *columns]]
+        part = pd.concat([by.loc[rows], values.loc[rows, columns]], axis=1)
         for chunk in _chunks(part):
-            refused.append(in_bulk(connection, chunk, lambda sent: _send(connection, table, id_column, sent)))
+            refused.append(in_bulk(connection, chunk, lambda sent: _send(connection, table, by.shape[1], sent)))
     return pd.concat(refused)
 
 
@@ -63,8 +65,7 @@ def _patterns(cells: pd.DataFrame) -> Iterator[tuple[list[Any], Any]]:
 def _chunks(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Parts of so many rows and bytes at most that a statement of them fits into what any server takes."""
     sizes = np.full(len(frame), 20 * frame.shape[1], dtype=np.int64)
-    for name in frame.columns:
-        values = frames.arrow(frame[name])
+    for values in map(frames.arrow, (frame.iloc[:, place] for place in range(frame.shape[1]))):
         if pa.types.is_string(values.type) or pa.types.is_binary(values.type):
             sizes += pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False)
     chunk = np.maximum(np.cumsum(sizes) // _BYTES, np.arange(len(frame)) // _ROWS)
@@ -72,15 +73,19 @@ def _chunks(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield frame[chunk == number]
 
 
-def _send(connection: sa.Connection, table: Table, id_column: str, frame: pd.DataFrame) -> None:
+def _send(connection: sa.Connection, table: Table, by: int, frame: pd.DataFrame) -> None:
+    """One statement; the first `by` columns name the row."""
     # A derived table and no temporary one: it needs no further privilege, and replication lets it pass.
-    columns: list[Any] = [sa.column(name) for name in (id_column, *frame.columns[1:])]
+    names = list(frame.columns)
+    columns: list[Any] = [sa.column(name) for name in dict.fromkeys(names)]
     there = sa.table(table.name, *columns)
     sent = _listed(*frame.shape)
-    values = {there.c[column.name]: sent.c[f"c{place}"] for place, column in enumerate(columns) if place}
-    statement = sa.update(there).values(values).where(there.c[id_column] == sent.c.c0)
-    cells = [column.to_pylist() for column in frames.to_arrow(frame).columns]
-    bound = {f"v{row}_{place}": value for place, column in enumerate(cells) for row, value in enumerate(column)}
+    cells = [sent.c[f"c{place}"] for place in range(len(names))]
+    same = [there.c[name] == as_held(table[name], cell) for name, cell in zip(names[:by], cells[:by], strict=True)]
+    values = {there.c[name]: cell for name, cell in zip(names[by:], cells[by:], strict=True)}
+    statement = sa.update(there).values(values).where(*same)
+    rows = [frames.arrow(frame.iloc[:, place]).to_pylist() for place in range(len(names))]
+    bound = {f"v{row}_{place}": value for place, column in enumerate(rows) for row, value in enumerate(column)}
     connection.execute(statement, bound)
 
 

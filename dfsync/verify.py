@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync import compare, frames, record
 from dfsync import target as server
-from dfsync.equality import comparable
 from dfsync.errors import DfsyncError
-from dfsync.match import match
 from dfsync.options import Options
 from dfsync.result import MATCHED, Frames, Observer
 from dfsync.run import Run, prepare
 from dfsync.settings import open_target
 from dfsync.shape import Shape
-from dfsync.table import TablePass, match_table
+from dfsync.table import TablePass
+from dfsync.table_match import match_table, rows_by_key
 
 _SAMPLE = 100
 # More at once are too many for MySQL to look up one by one, and it reads the table through instead.
@@ -216,9 +214,9 @@ class _Check:
             mapped = mapping.iloc[place[known]].set_index(frames.OLD_ID)
             new_ids = mapped[frames.NEW_ID].to_numpy()
             there = self._rows(connection, shape, np.unique(new_ids))
-            at = pd.Index(there.iloc[:, 0].to_numpy()).get_indexer(pd.Index(new_ids))
+            at = there.index.get_indexer(pd.Index(new_ids))
             here = mapped.index[at >= 0]
-            aligned = there.iloc[at[at >= 0], 1:].set_axis(here)
+            aligned = there.iloc[at[at >= 0]].set_axis(here)
             differences = [
                 compare.compare(connection, shape, frame.loc[here], aligned, self._run.maps),
                 compare.rows(compare.DELETED, mapped.index[at < 0].to_numpy()),
@@ -228,11 +226,11 @@ class _Check:
             yield len(frame), whole.join(mapped)
 
     def _rows(self, connection: sa.Connection, shape: Shape, ids: Any) -> pd.DataFrame:
-        """The target rows of these ids (ascending), the id in the first column."""
+        """The target rows of these ids (ascending), indexed by them."""
         assert shape.id is not None
         parts = np.array_split(ids, range(_ROWS, len(ids), _ROWS))
         rows = [server.find_rows(connection, shape.target, shape.id, shape.columns, part.tolist()) for part in parts]
-        return pd.concat(rows, ignore_index=True)
+        return pd.concat(rows)
 
     def _keyed(self, connection: sa.Connection, shape: Shape) -> Iterator[tuple[int, pd.DataFrame]]:
         """As `_mapped`, of a table without a surrogate id: through its key, or else its whole content."""
@@ -251,24 +249,19 @@ class _Check:
             outcome = match_table(table, left if key else None)
             if not key:
                 unfit = table.rejected(outcome)
-            lost = outcome.index[outcome[frames.NEW_ID].isna().to_numpy()]
-            yield len(outcome), _without_id(self._absent(lost.to_numpy()))
+            yield len(outcome), _without_id(self._absent(outcome.old_id[~outcome.known]))
         yield len(unfit), _without_id(self._absent(unfit.index.to_numpy()))
 
     def _by_key(self, connection: sa.Connection, shape: Shape, source: pd.DataFrame) -> pd.DataFrame:
         key = [column.name for column in shape.key]
-        there = server.find_keys(connection, shape.target, None, key, source[key], shape.names)
-        sides = [comparable(connection, c, source[c.name], there[c.name]) for c in shape.key]
-        left, right = (pd.DataFrame(dict(zip(key, side, strict=True))) for side in zip(*sides, strict=True))
-        place = match(left, right.assign(**{frames.NEW_ID: frames.series(pa.array(range(len(there)), pa.int64()))}))
-        found = place[frames.NEW_ID].dropna()
-        aligned = there.iloc[found.to_numpy(dtype=np.int64)].set_axis(found.index)
+        names = [name for name in shape.names if name not in key]
+        there, _ = rows_by_key(connection, shape, source, names)
         cells = [
-            compare.changed(connection, column, source.loc[found.index, column.name], aligned[column.name])
+            compare.changed(connection, column, source.loc[there.index, column.name], there[column.name])
             for column in shape.columns
-            if column not in shape.key
+            if column.name in names
         ]
-        absent = self._absent(place.index.difference(found.index).to_numpy())
+        absent = self._absent(source.index.difference(there.index).to_numpy())
         return _without_id(pd.concat([compare.no_cells(), *cells, absent]).sort_index(kind="stable"))
 
 

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from dfsync import circle, frames
+from dfsync import circle, frames, outcome
 from dfsync.errors import TableFailed
+from dfsync.key_file import KeyFile
 from dfsync.levels import circular, levels
 from dfsync.load import Loader
-from dfsync.match import FIRST_ID
 from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Observer
 from dfsync.run import Run
 from dfsync.shape import Shape
-from dfsync.table import Rehearsal, TablePass, load_table, match_table, no_outcome, update_table
+from dfsync.table import TablePass
+from dfsync.table_load import Inserter, Rehearsal, load_table
+from dfsync.table_map import mapping
+from dfsync.table_match import match_table
+from dfsync.table_update import update_table
 from dfsync.times import Times
 
 
 class Work:
     """One table of a run: its pass through the stages, and what has come of it."""
 
-    def __init__(self, run: Run, shape: Shape, observer: Observer) -> None:
+    def __init__(self, run: Run, shape: Shape, observer: Observer, folder: Path | None = None) -> None:
+        """`folder` is where the table's keys have room for as long as it takes."""
         self.plan = shape.plan
         self.asked = shape.plan.name in run.names
         self._run = run
         self._shape = shape
         self._observer = observer
-        self._matched = self._outcome = no_outcome(shape)
+        self._folder = folder
+        self._outcome = outcome.nothing()
+        self._parts: list[outcome.Outcome] = []
+        self._keys: list[KeyFile] = []
         self._rejects = frames.no_rejects()
         self._times = Times()
         self._done = 0
@@ -40,25 +49,49 @@ class Work:
     def begin(self, connection: sa.Connection) -> TablePass:
         """The table's way through the stages, in this transaction."""
         run = self._run
-        self._pass = TablePass(self._shape, run.source, connection, run.maps, run.options.batch_size, self._times)
+        self._pass = TablePass(
+            self._shape,
+            run.source,
+            connection,
+            run.maps,
+            run.options.batch_size,
+            self._times,
+            folder=self._folder,
+            keys=self._keys,
+        )
         run.maps[self.plan.name] = self.map()
         return self._pass
 
     def go(self) -> None:
         """Matches every row and, unless the table is only asked for its map, inserts what is new."""
-        run = self._run
-        inserter = Rehearsal() if run.options.dry_run else self._loader(self._pass.connection)
+        inserter = Rehearsal() if self._run.options.dry_run else self._loader(self._pass.connection)
         with self._times("total"):
+            by_level = False
             for ids in self._levels():
-                matched = outcome = match_table(self._pass, ids)
-                self._matched = matched if ids is None else pd.concat([self._matched, matched]).sort_index()
-                self.knows = ids is None
-                self._progress(int(matched[frames.NEW_ID].notna().sum()))
-                if self.asked:
-                    outcome = load_table(self._pass, matched, inserter, self._progress)
-                self._outcome = outcome if ids is None else pd.concat([self._outcome, outcome]).sort_index()
-                run.maps[self.plan.name] = self.map()
+                by_level = ids is not None
+                self._go(ids, inserter)
+            if by_level:
+                self._look_again()
         self.knows = True
+
+    def _go(self, ids: Any, inserter: Inserter) -> None:
+        found = match_table(self._pass, ids)
+        self._parts.append(found)
+        self.knows = ids is None
+        self._progress(int(np.count_nonzero(found.known)))
+        if self.asked:
+            load_table(self._pass, found, inserter, self._progress)
+        self._outcome = outcome.joined(self._parts)
+        self._run.maps[self.plan.name] = self.map()
+
+    def _look_again(self) -> None:
+        """Finds the target rows of rows that did not fit, where a later level inserted one of the same natural key."""
+        lost = self._outcome.old_id[~self._outcome.known]
+        if not self.asked or not self._shape.key or not len(lost):
+            return
+        found = match_table(self._pass, lost)
+        self._outcome.set(self._outcome.places(found.old_id[found.known]), found.new_id[found.known], MATCHED)
+        self._run.maps[self.plan.name] = self.map()
 
     def _loader(self, connection: sa.Connection) -> Loader:
         return Loader(connection, self._shape.target, self._shape.id, local_infile=self._run.options.local_infile)
@@ -84,14 +117,13 @@ class Work:
 
     def take_back(self, member: circle.Member, ids: list[Any]) -> None:
         """Deletes the rows of this run that turned out to be orphans."""
-        self._outcome = member.outcome
         if ids and not self._run.options.dry_run:
             circle.delete(self._pass.connection, member, ids)
 
     def update(self) -> None:
         """Brings matched rows to the source's values."""
         with self._times("total"), self._times("update"):
-            self._outcome = update_table(self._pass, self._outcome, dry_run=self._run.options.dry_run)
+            update_table(self._pass, self._outcome, dry_run=self._run.options.dry_run)
 
     def check(self) -> None:
         """Promise 1: raises `TableFailed` where a source row is neither mapped nor rejected."""
@@ -99,46 +131,33 @@ class Work:
         for column, note in self._pass.notes.items():
             self._observer.note(self.plan, f"{self.plan.table}.{column}: {note}")
         total = self._run.source.count(self._shape.source)
-        mapped = int(self._outcome[frames.NEW_ID].notna().sum())
+        mapped = int(np.count_nonzero(self._outcome.known))
         if mapped + len(self._rejects) != total:
             raise TableFailed(
                 f"of {total} source rows {mapped} have a target row and {len(self._rejects)} are rejects: the others "
                 "are unaccounted for, which is a fault of dfsync; please report it"
             )
-        self._observer.rows_done(self.plan, self._mapping(), self.rejects())
+        self._observer.rows_done(self.plan, self.mappings(), self.rejects())
 
     def roll_back(self) -> None:
-        self._outcome = self._matched
+        """Leaves the rows that were found in the target."""
+        self._outcome = outcome.joined(self._parts)
+        self._outcome.forget()
         self._rejects = frames.no_rejects()
 
     def map(self) -> pd.DataFrame:
         """`old_id` and `new_id` of the rows that have a target row, for the children."""
-        known = self._outcome.loc[self._outcome[frames.NEW_ID].notna().to_numpy(), [frames.NEW_ID]]
-        return known.reset_index()
+        return self._outcome.map()
 
-    def mapping(self) -> pd.DataFrame:
-        """The mapping frame, as in `SyncResult.mappings`."""
-        mapping = self._mapping()
-        return mapping[mapping[frames.NEW_ID].notna()]
-
-    def _mapping(self) -> pd.DataFrame:
-        """With the rows that a dry run would insert, whose `new_id` is NULL."""
-        known = self._outcome[self._outcome[frames.NEW_ID].notna().to_numpy()].drop(columns=FIRST_ID)
-        if self._run.options.dry_run:
-            known[frames.NEW_ID] = known[frames.NEW_ID].where(known[frames.NEW_ID] > 0)
-        taken = {frames.OLD_ID, frames.NEW_ID, frames.ACTION}
-        own = [name for name in known.columns if name not in taken]
-        renamed = known[[frames.NEW_ID, frames.ACTION, *own]].rename(
-            columns={name: f"{name}_key" for name in own if name.lower() in taken}
-        )
-        return renamed.astype({frames.ACTION: frames.STRING}).reset_index()
+    def mappings(self) -> Iterator[pd.DataFrame]:
+        """The mapping frame, as in `SyncResult.mappings`, in parts; also with the rows that a dry run would insert."""
+        return mapping(self._pass, self._outcome, dry_run=self._run.options.dry_run)
 
     def rejects(self) -> pd.DataFrame:
         return self._rejects.reset_index()
 
     def close(self, total: int, error: str | None) -> Counts:
-        actions = self._outcome.loc[self._outcome[frames.NEW_ID].notna().to_numpy(), frames.ACTION].value_counts()
-        synced, skipped, updated = (int(actions.get(action, 0)) for action in (INSERTED, MATCHED, UPDATED))
+        synced, skipped, updated = (self._outcome.count(action) for action in (INSERTED, MATCHED, UPDATED))
         return Counts(
             name=self.plan.name,
             table=self.plan.table,
@@ -150,6 +169,11 @@ class Work:
             error=error,
             seconds=dict(self._times),
         )
+
+    def release(self) -> None:
+        """Gives back what only the way through the stages needed."""
+        for keys in self._keys:
+            keys.close()
 
     def _progress(self, rows: int) -> None:
         self._done += rows

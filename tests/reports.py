@@ -46,7 +46,7 @@ def run_folder(out: Path, what: Plan, counts: list[Counts], **more: Any) -> Path
     record.open_folder(out)
     for c in counts:
         actions = ["inserted"] * c.synced + ["matched"] * c.skipped + ["updated"] * c.updated
-        record.write_mapping(out, c.name, mapping(*((i, i + 100, action) for i, action in enumerate(actions, 1))))
+        record.write_mapping(out, c.name, [mapping(*((i, i + 100, action) for i, action in enumerate(actions, 1)))])
     facts = {"started": "2026-01-02T03:04:05+00:00", "source": "/home/me/my.db", "target": "app on db.example.com:3306"}
     record.write_summary(out, SyncResult(tuple(counts), {}, {}, 4.5, plan=what, **{**facts, **more}))
     return out

@@ -55,7 +55,7 @@ class Screen:
 def three_repositories(console: Console) -> None:
     console.table_started(REPOSITORIES, 3)
     frame = mapping((1, 101, "inserted", "my-repo"), (2, 102, "inserted", "other"), (3, 103, "matched", "existing"))
-    console.rows_done(REPOSITORIES, frame, NO_REJECTS)
+    console.rows_done(REPOSITORIES, [frame], NO_REJECTS)
     console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 3, 2, 1))
 
 
@@ -84,7 +84,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen = Screen()
         screen.console.table_started(REPOSITORIES, 3)
         frame = mapping((3, 103, "matched", "c"), (1, 101, "inserted", "a"))
-        screen.console.rows_done(REPOSITORIES, frame, rejects((2, "slug", "x" * 300, "longer than 100 characters")))
+        screen.console.rows_done(REPOSITORIES, [frame], rejects((2, "slug", "x" * 300, "longer than 100 characters")))
         marks = [line[:8] for line in screen.text.splitlines() if line.startswith("  [")]
         assert marks == ["  [SYNC]", "  [FAIL]", "  [SKIP]"]
         failed = f"  [FAIL] Repository (ID: 2): column slug: value '{'x' * 59}…': longer than 100 characters"
@@ -94,7 +94,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen = Screen()
         screen.console.table_started(REPOSITORIES, 3)
         frame = rejects((7, "slug", None, "may not be NULL"), (None, None, None, "no room"), (9, None, None, "why"))
-        screen.console.rows_done(REPOSITORIES, NONE, frame)
+        screen.console.rows_done(REPOSITORIES, [NONE], frame)
         assert screen.text.splitlines()[-3:] == [
             "  [FAIL] Repository (ID: 7): column slug: value NULL: may not be NULL",
             "  [FAIL] Repository (ID: 9): why",
@@ -104,7 +104,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
     def test_updated_rows(self) -> None:
         screen = Screen()
         screen.console.table_started(REPOSITORIES, 1)
-        screen.console.rows_done(REPOSITORIES, mapping((1, 101, "updated", "a")), NO_REJECTS)
+        screen.console.rows_done(REPOSITORIES, [mapping((1, 101, "updated", "a"))], NO_REJECTS)
         screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 1, updated=1))
         assert "  [UPDATE] Repository 'a' (ID: 1 -> 101)\n" in screen.text
         assert "Repositories: 0 synced, 0 skipped, 1 updated, 0 failed\n" in screen.text
@@ -113,7 +113,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen = Screen()
         screen.console.table_started(COMMITS, 2)
         frame = mapping((1, 101, "inserted", "abc", 5), (2, 102, "inserted", None, 5), key=COMMITS.key)
-        screen.console.rows_done(COMMITS, frame, NO_REJECTS)
+        screen.console.rows_done(COMMITS, [frame], NO_REJECTS)
         assert "Commit 'abc' (ID: 1 -> 101)" in screen.text
         assert "Commit 'NULL' (ID: 2 -> 102)" in screen.text
 
@@ -122,10 +122,10 @@ Repositories: 2 synced, 1 skipped, 0 failed
         two = TablePlan("visits", "visits", "id", ("place", "day"), ())
         screen.console.table_started(two, 1)
         frame = mapping((1, 9, "inserted", "here", pd.Timestamp("2024-02-03")), key=two.key)
-        screen.console.rows_done(two, frame, NO_REJECTS)
+        screen.console.rows_done(two, [frame], NO_REJECTS)
         assert "Visit 'here / 2024-02-03 00:00:00' (ID: 1 -> 9)" in screen.text
         none = TablePlan("visits", "visits", "id", (), ())
-        screen.console.rows_done(none, mapping((2, 10, "matched"), key=()), NO_REJECTS)
+        screen.console.rows_done(none, [mapping((2, 10, "matched"), key=())], NO_REJECTS)
         assert "[SKIP] Visit already exists (ID: 2 -> 10)" in screen.text
 
     def test_long_tables_show_the_first_failures_only(self) -> None:
@@ -133,7 +133,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen.console.table_started(COMMITS, 1000)
         bad = rejects(*((n, "hash", "y", "bad") for n in range(16)))
         good = mapping(*((100 + n, 7, "inserted", "h", 1) for n in range(100)), key=COMMITS.key)
-        screen.console.rows_done(COMMITS, good, bad)
+        screen.console.rows_done(COMMITS, [good], bad)
         screen.console.table_finished(COMMITS, Counts("commits", "commits", 116, 100, 0, 0, 16))
         assert screen.text.count("[FAIL]") == 10
         assert "[SYNC]" not in screen.text
@@ -143,7 +143,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen = Screen(verbose=True)
         screen.console.table_started(COMMITS, 60)
         good = mapping(*((n, 100 + n, "inserted", "h", 1) for n in range(40)), key=COMMITS.key)
-        screen.console.rows_done(COMMITS, good, rejects(*((n, "hash", "y", "bad") for n in range(40, 60))))
+        screen.console.rows_done(COMMITS, [good], rejects(*((n, "hash", "y", "bad") for n in range(40, 60))))
         screen.console.table_finished(COMMITS, Counts("commits", "commits", 60, 40, 0, 0, 20))
         assert screen.text.count("[SYNC]") == 40
         assert screen.text.count("[FAIL]") == 20
@@ -246,7 +246,7 @@ OVERALL: 4995 records synced, 0 failed
         screen.console.run_started(Plan((REPOSITORIES,), "built-in plan"), ["repositories"])
         screen.console.table_started(REPOSITORIES, 3)
         frame = mapping((1, None, "inserted", "a"), (2, 102, "matched", "b"), (3, 103, "updated", "c"))
-        screen.console.rows_done(REPOSITORIES, frame, NO_REJECTS)
+        screen.console.rows_done(REPOSITORIES, [frame], NO_REJECTS)
         counts = Counts("repositories", "repositories", 3, 1, 1, 1)
         screen.console.table_finished(REPOSITORIES, counts)
         screen.console.run_finished(result(counts, dry_run=True))
@@ -268,7 +268,7 @@ class TestQuiet:
         console.note(REPOSITORIES, "by the way")
         console.table_started(COMMITS, 2)
         good = mapping((5, 6, "inserted", "h", 1), key=COMMITS.key)
-        console.rows_done(COMMITS, good, rejects((4, "hash", "y", "bad")))
+        console.rows_done(COMMITS, [good], rejects((4, "hash", "y", "bad")))
         counts = Counts("commits", "commits", 2, failed=2, error="no room")
         console.table_finished(COMMITS, counts)
         console.run_finished(result(counts))
@@ -315,7 +315,7 @@ class TestTerminal:
             screen.console.table_started(COMMITS, total)
             good = mapping(*((n, 100 + n, "matched", "h", 1) for n in range(total)), key=COMMITS.key)
             screen.console.progress(COMMITS, total)
-            screen.console.rows_done(COMMITS, good, NO_REJECTS)
+            screen.console.rows_done(COMMITS, [good], NO_REJECTS)
             screen.console.table_finished(COMMITS, Counts("commits", "commits", total, 0, total))
         assert (f"{total}/{total}" in screen.text) is shown
         assert ("rows/s" in screen.text) is shown
@@ -341,7 +341,7 @@ class TestHostileData:
         console.table_missing(table, HOSTILE)
         console.table_started(table, 2)
         frame = mapping((1, 2, "inserted", HOSTILE), key=(HOSTILE,))
-        console.rows_done(table, frame, rejects((3, HOSTILE, HOSTILE, HOSTILE)))
+        console.rows_done(table, [frame], rejects((3, HOSTILE, HOSTILE, HOSTILE)))
         console.note(table, HOSTILE)
         counts = Counts(HOSTILE, HOSTILE, 2, 1, 0, 0, 1, error=HOSTILE, note=None)
         console.table_finished(table, counts)

@@ -21,10 +21,8 @@ def source(keys: dict[int, tuple[Any, ...]], *types: Any) -> pd.DataFrame:
 
 
 def target(keys: dict[int, tuple[Any, ...]], *types: Any, id_type: Any = None) -> pd.DataFrame:
-    made = frames.to_frame(table(list(keys.values()), *types))
-    # The id's place among the columns must not matter.
-    made.insert(0, "new_id", frames.series(pa.array(list(keys), id_type or pa.int64())))
-    return made
+    made = table(list(keys.values()), *types)
+    return frames.by_new_id(pa.array(list(keys), id_type or pa.int64()), made, made.column_names)
 
 
 def table(keys: list[tuple[Any, ...]], *types: Any) -> pa.Table:
@@ -114,8 +112,10 @@ def test_keys_of_every_type_are_matched(type_: Any, same: Any, other: Any) -> No
 
 
 def test_columns_may_have_any_names() -> None:
-    keys = frames.to_frame(pa.table([["a"], [1]], names=["new_id ", "old_id"]), [3])
-    have = frames.to_frame(pa.table([[1], ["a"], [8]], names=["old_id", "new_id ", "new_id"]))
+    keys = frames.to_frame(pa.table([["a"], [1], [2]], names=["new_id", "old_id", "first_id"]), [3])
+    have = frames.by_new_id(
+        pa.array([8]), pa.table([[1], ["a"], [2]], names=list("abc")), ["old_id", "new_id", "first_id"]
+    )
     assert outcome(match(keys, have)) == {3: (8, 3)}
 
 

@@ -33,8 +33,8 @@ def mapping(*pairs: tuple[int, int]) -> pd.DataFrame:
 class TestIdMappings:
     def test_are_plain_json_by_ascending_old_id(self, tmp_path: Path) -> None:
         record.open_folder(tmp_path)
-        record.write_mapping(tmp_path, "commits", mapping((1, 1001), (2, 7), (100, -3)))
-        record.write_mapping(tmp_path, "none", mapping())
+        record.write_mapping(tmp_path, "commits", [mapping((1, 1001), (2, 7), (100, -3))])
+        record.write_mapping(tmp_path, "none", [mapping()])
         record.write_id_mappings(tmp_path, ["none", "commits", "never synced"])
         text = (tmp_path / "id_mappings.json").read_text()
         assert json.loads(text) == {"none": {}, "commits": {"1": 1001, "2": 7, "100": -3}}
@@ -48,14 +48,14 @@ class TestIdMappings:
     def test_of_more_rows_than_are_written_at_once(self, tmp_path: Path) -> None:
         record.open_folder(tmp_path)
         pairs = [(i, i + 5) for i in range(record._AT_ONCE + 3)]
-        record.write_mapping(tmp_path, "many", mapping(*pairs))
+        record.write_mapping(tmp_path, "many", [mapping(*pairs)])
         record.write_id_mappings(tmp_path, ["many"])
         known = json.loads((tmp_path / "id_mappings.json").read_text())["many"]
         assert known == {str(old): new for old, new in pairs}
 
     def test_quote_a_name_that_needs_it(self, tmp_path: Path) -> None:
         record.open_folder(tmp_path)
-        record.write_mapping(tmp_path, "a'b ä.c\"", mapping((1, 2)))
+        record.write_mapping(tmp_path, "a'b ä.c\"", [mapping((1, 2))])
         record.write_id_mappings(tmp_path, ["a'b ä.c\""])
         assert json.loads((tmp_path / "id_mappings.json").read_text()) == {"a'b ä.c\"": {"1": 2}}
 
@@ -64,7 +64,7 @@ class TestTheFolder:
     def test_and_its_files_are_private(self, tmp_path: Path) -> None:
         out = tmp_path / "new" / "out"
         record.open_folder(out)
-        record.write_mapping(out, "a", mapping((1, 2)))
+        record.write_mapping(out, "a", [mapping((1, 2))])
         record.write_id_mappings(out, ["a"])
         assert oct(out.stat().st_mode)[-3:] == "700"
         assert {oct(path.stat().st_mode)[-3:] for path in out.rglob("*") if path.is_file()} == {"600"}
@@ -81,10 +81,10 @@ class TestTheFolder:
 
 class TestAFullDisk:
     @pytest.fixture
-    def small(self, tmp_path: Path) -> Iterator[Path]:
+    def small(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
         folder = tmp_path / "small"
         folder.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(folder)]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={getattr(request, 'param', 256)}k", "none", str(folder)]
         if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
             pytest.skip("only root may mount a small file system")
         yield folder
@@ -92,13 +92,14 @@ class TestAFullDisk:
 
     def test_leaves_the_old_files_as_they_were(self, small: Path) -> None:
         record.open_folder(small)
-        record.write_mapping(small, "a", mapping((1, 2)))
+        record.write_mapping(small, "a", [mapping((1, 2))])
         before = (small / "mappings" / "a.parquet").read_bytes()
         with pytest.raises(DfsyncError, match="cannot be written: No space left on device"):
-            record.write_mapping(small, "a", mapping(*((i, i * 7919 % 1_000_003) for i in range(100_000))))
+            record.write_mapping(small, "a", [mapping(*((i, i * 7919 % 1_000_003) for i in range(100_000)))])
         assert (small / "mappings" / "a.parquet").read_bytes() == before
         assert [path.name for path in small.rglob("*") if path.is_file()] == ["a.parquet"]
 
+    @pytest.mark.parametrize("small", [900], indirect=True)
     def test_is_no_harm_to_the_target(self, target: Engine, small: Path, tmp_path: Path) -> None:
         create_tables(target)
         source = run_sql(
@@ -111,6 +112,18 @@ class TestAFullDisk:
         assert not (small / "mappings" / "authors.parquet").exists()
         result = run(source, target, tmp_path / "out", tables=("authors",))
         assert result.summary.loc["authors", "skipped"] == 12000
+
+    def test_without_room_for_the_keys_fails_the_table(self, target: Engine, small: Path, tmp_path: Path) -> None:
+        create_tables(target)
+        source = run_sql(
+            empty_source(tmp_path / "s.db"),
+            """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+            INSERT INTO authors (id, email) SELECT i, hex(randomblob(16)) FROM n""",
+        )
+        error = run(source, target, small, tables=("authors",)).counts[0].error
+        assert error == "There is no room for the table's natural keys: No space left on device. Choose another --out."
+        result = run(source, target, tmp_path / "out", tables=("authors",))
+        assert result.summary.loc["authors", "synced"] == 12000
 
 
 class TestARun:

@@ -86,7 +86,7 @@ class TestWhatItTells:
 
     def test_the_maps(self, tmp_path: Path) -> None:
         out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 3, synced=1, skipped=2)])
-        record.write_mapping(out, "a", mapping((1, 1, "inserted"), (2, 50, "matched"), (9, 50, "matched")))
+        record.write_mapping(out, "a", [mapping((1, 1, "inserted"), (2, 50, "matched"), (9, 50, "matched"))])
         assert "a 3 1 - 9 1 - 50 2 1" in page(out).text.replace("\N{EN DASH}", "-")
 
     def test_what_verify_found(self, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ class TestAFolderThatIsNoFinishedRun:
         assert "a.parquet is not as dfsync writes it" in self.complaint(out)
 
     def test_a_run_that_was_killed_halfway(self, out: Path) -> None:
-        record.write_mapping(out, "a", mapping((1, 1, "matched"), (2, 2, "inserted")))
+        record.write_mapping(out, "a", [mapping((1, 1, "matched"), (2, 2, "inserted"))])
         assert "are of different runs" in self.complaint(out)
         assert "run it again" in self.complaint(out)
 

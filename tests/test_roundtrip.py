@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfsync import content, frames
+from dfsync import frames
 from dfsync.conform import conform
+from dfsync.digest import digests
 from dfsync.load import Loader
 from dfsync.schema import Table
 from dfsync.source import MIXED
@@ -172,7 +173,7 @@ def test_what_was_conformed_is_read_back_unchanged(connection: sa.Connection, ty
         if len(sent):
             assert frames.arrow(there["v"]).to_pylist() == frames.arrow(sent["v"]).to_pylist()
             pd.testing.assert_frame_equal(
-                content.digests(there[["v"]]), content.digests(sent).reset_index(drop=True), check_names=False
+                digests(there[["v"]]), digests(sent).reset_index(drop=True), check_names=False
             )
 
     holds()

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfsync import frames
-from dfsync.content import KEY, digests, numbered
-from dfsync.match import match
+from dfsync.digest import DIGESTS, digests, numbered
+from dfsync.match import places
 
 
 def rows(
@@ -83,6 +83,7 @@ def test_values_of_every_type_count_to_their_last_digit(type_: Any, one: Any, ot
 
 def test_an_id_is_the_same_signed_or_unsigned() -> None:
     assert digest(rows((5,), types=(pa.int64(),))) == digest(rows((5,), types=(pa.uint64(),)))
+    assert digest(rows((-1,), types=(pa.int64(),))) != digest(rows((2**64 - 1,), types=(pa.uint64(),)))
 
 
 def test_names_and_index_do_not_count() -> None:
@@ -98,21 +99,23 @@ def test_rows_of_no_columns_are_all_the_same() -> None:
 def test_no_rows_have_no_digests() -> None:
     none = digests(rows(("a",)).iloc[:0])
     assert none.empty
-    assert list(numbered(none).columns) == list(KEY)
+    assert list(numbered(none).columns) == list(DIGESTS)
 
 
 def test_equal_rows_are_numbered_in_their_order() -> None:
     made = numbered(digests(rows(("a",), ("b",), ("a",), (None,), ("a",), (None,))))
-    assert made["number"].tolist() == [0, 0, 1, 0, 2, 1]
+    again = numbered(digests(rows(("b",), (None,), (None,), ("a",), ("a",), ("a",))))
     assert made.index.tolist() == [1, 2, 3, 4, 5, 6]
+    assert made.drop_duplicates().shape == (6, 2)
+    assert made.to_numpy().tolist() == again.iloc[[3, 0, 4, 1, 5, 2]].to_numpy().tolist()
 
 
 def test_two_equal_rows_want_two_in_the_target_the_kth_with_the_kth() -> None:
     ours = numbered(digests(rows(("a",), ("b",), ("a",), ("a",))))
-    theirs = numbered(digests(rows(("a",), ("a",), ("c",)).reset_index(drop=True)))
-    made = match(ours, theirs.assign(new_id=frames.series(pa.array([50, 60, 70]))))
-    assert frames.arrow(made["new_id"]).to_pylist() == [50, None, 60, None]
-    assert made["first_id"].tolist() == [1, 2, 3, 4]
+    theirs = numbered(digests(rows(("a",), ("a",), ("c",))))
+    found, (followers, _) = places(ours, theirs)
+    assert found.tolist() == [0, -1, 1, -1]
+    assert len(followers) == 0
 
 
 TEXTS = st.one_of(st.none(), st.text(max_size=3), st.sampled_from(["NULL", "=", ""]))

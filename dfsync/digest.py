@@ -1,0 +1,73 @@
+"""Rows in 128 bits: by these they are compared, since millions of keys would not fit into memory as they are.
+
+The digests are keyed with secrets of this process, so that no source can be made to hold two rows of one digest.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dfsync import frames
+
+DIGESTS = ("digest_1", "digest_2")
+_HASH_KEYS = {name: secrets.token_hex(8) for name in DIGESTS}
+_NUMBERS = np.random.default_rng(secrets.randbits(128))
+
+
+def _odd() -> np.uint64:
+    return np.uint64(_NUMBERS.integers(2**64, dtype=np.uint64) | np.uint64(1))
+
+
+_STEP, _FACTOR, _NEGATIVE, _NULL = ({name: _odd() for name in DIGESTS} for _ in range(4))
+
+
+def digests(frame: pd.DataFrame) -> pd.DataFrame:
+    """128 bits over the values of each row, NULL among them: the columns `DIGESTS`, uint64, indexed as the frame.
+
+    Equal values have equal digests where both are integers, or both of the same other Arrow type.
+    """
+    made = {name: np.zeros(len(frame), np.uint64) for name in DIGESTS}
+    for place in range(frame.shape[1]):
+        values = frames.arrow(frame.iloc[:, place])
+        for name in DIGESTS:
+            made[name] *= _STEP[name]
+            made[name] += _mixed(_hashed(values, name))
+    return pd.DataFrame(made, index=frame.index, copy=False)
+
+
+def numbered(digested: pd.DataFrame) -> pd.DataFrame:
+    """The digests of each row together with its place among its equals, in the frame's order: the k-th of equal rows
+    has the digest of the k-th elsewhere, and of no other."""
+    number = digested.groupby(list(DIGESTS), sort=False).cumcount().to_numpy().astype(np.uint64)
+    return digested.assign(**{name: _mixed(digested[name].to_numpy() + number * _FACTOR[name]) for name in DIGESTS})
+
+
+def _hashed(values: Any, name: str) -> Any:
+    if pa.types.is_integer(values.type):
+        numbers = pc.fill_null(values, 0).to_numpy()
+        # An id may be signed at one end and unsigned at the other.
+        hashed = numbers.astype(np.uint64) * _FACTOR[name] + (numbers < 0) * _NEGATIVE[name]
+    else:
+        texts = pc.fill_null(_text(values), "").to_numpy(zero_copy_only=False)
+        hashed = pd.util.hash_array(texts, hash_key=_HASH_KEYS[name], categorize=False)
+    return np.where(values.is_null(), _NULL[name], hashed) if values.null_count else hashed
+
+
+def _text(values: Any) -> Any:
+    if pa.types.is_binary(values.type):
+        # Value by value: Arrow has no function for it.
+        return pa.array([None if value is None else value.hex() for value in values.to_pylist()], pa.string())
+    return values.cast(pa.string())
+
+
+def _mixed(hashed: Any) -> Any:
+    """Each bit of it spread over all (the finalizer of MurmurHash3, a bijection)."""
+    hashed = (hashed ^ (hashed >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    hashed = (hashed ^ (hashed >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return hashed ^ (hashed >> np.uint64(33))

@@ -1,0 +1,115 @@
+"""What has become of the rows of one table so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dfsync import frames
+from dfsync.result import INSERTED, MATCHED, UPDATED
+
+ACTIONS = (MATCHED, INSERTED, UPDATED)
+
+
+@dataclass
+class Outcome:
+    """Owns five arrays of the same length, by ascending `old_id`. Not a frame, since they are filled in place, and a
+    table may have more rows than there is room for two copies."""
+
+    old_id: Any
+    """int64."""
+    new_id: Any
+    """int64, or uint64 where the target's id needs it; 0 where the row has no target row, see `known`."""
+    known: Any
+    """bool: whether the row has a target row."""
+    first_id: Any
+    """int64: the `old_id` of the row whose target row it shares; its own where it shares none."""
+    action: Any
+    """uint8: the place in `ACTIONS`; says something only of a row that is known."""
+
+    def __len__(self) -> int:
+        return len(self.old_id)
+
+    @property
+    def own(self) -> Any:
+        """bool: the rows that share no other row's target row."""
+        return self.first_id == self.old_id
+
+    def places(self, ids: Any) -> Any:
+        """The places of those `old_id`, all of which must be there."""
+        return np.searchsorted(self.old_id, np.asarray(ids, dtype=np.int64))
+
+    def having(self, ids: Any) -> Any:
+        """Those of the ids (int64) that have a row in it."""
+        ids = np.asarray(ids, dtype=np.int64)
+        return ids[np.isin(ids, self.old_id)]
+
+    def did(self, action: str) -> Any:
+        """bool: the rows of which that is true."""
+        return self.known & (self.action == ACTIONS.index(action))
+
+    def count(self, action: str) -> int:
+        return int(np.count_nonzero(self.did(action)))
+
+    def set(self, places: Any, new_ids: Any, action: str) -> None:
+        """Gives the rows their target rows; `new_ids` is a series of integers, or an array of them."""
+        self.new_id[places] = np.asarray(new_ids, dtype=self.new_id.dtype)
+        self.known[places] = True
+        self.action[places] = ACTIONS.index(action)
+
+    def new(self) -> Any:
+        """bool: the rows whose target row was inserted, for them or for another row of their natural key."""
+        inserted = self.did(INSERTED)
+        return inserted | (self.known & inserted[self.places(self.first_id)])
+
+    def forget(self) -> None:
+        """What was inserted is no longer there, and what was updated is as it was."""
+        self.known &= ~self.new()
+        self.action[self.did(UPDATED)] = ACTIONS.index(MATCHED)
+
+    def lead(self, heirs: Any) -> None:
+        """Puts these rows (places) at the head of those with which they share a target row."""
+        groups, ids = self.first_id[heirs], self.old_id[heirs]
+        order = np.argsort(groups)
+        members = np.flatnonzero(np.isin(self.first_id, groups))
+        self.first_id[members] = ids[order][np.searchsorted(groups[order], self.first_id[members])]
+
+    def map(self) -> pd.DataFrame:
+        """`old_id` and `new_id` of the rows that have a target row, for the children (Arrow integers)."""
+        whole = bool(self.known.all())
+        arrays = [array if whole else array[self.known] for array in (self.old_id, self.new_id)]
+        return frames.to_frame(pa.table(arrays, names=[frames.OLD_ID, frames.NEW_ID]))
+
+    def mapping(self, part: slice) -> pd.DataFrame:
+        """Of the rows there that have a target row: index `old_id`, `new_id` (Arrow integer), `action` (string)."""
+        known = self.known[part]
+        names = pa.DictionaryArray.from_arrays(pa.array(self.action[part][known].astype(np.int8)), list(ACTIONS))
+        columns = {frames.NEW_ID: pa.array(self.new_id[part][known]), frames.ACTION: names.cast(pa.string())}
+        return frames.to_frame(pa.table(columns), self.old_id[part][known])
+
+
+def matched(old_id: Any, new_id: Any, known: Any, first_id: Any) -> Outcome:
+    """The outcome of a match; `new_id` counts where `known`."""
+    new_id, known = (array if array.flags.writeable else array.copy() for array in (new_id, known))
+    return Outcome(old_id, new_id, known, first_id, np.zeros(len(old_id), np.uint8))
+
+
+def nothing(dtype: Any = np.int64) -> Outcome:
+    """The outcome of no row; `dtype` is that of the new ids."""
+    none = np.array([], np.int64)
+    return Outcome(none, none.astype(dtype), none.astype(bool), none, none.astype(np.uint8))
+
+
+def joined(outcomes: Iterable[Outcome]) -> Outcome:
+    """Those of several parts of a table."""
+    parts = [one for one in outcomes if len(one)] or [nothing()]
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([part.old_id for part in parts]), kind="stable")
+    names = ("old_id", "new_id", "known", "first_id", "action")
+    return Outcome(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in names))

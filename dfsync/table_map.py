@@ -1,0 +1,93 @@
+"""A table's mapping frame, part by part, from its outcome and the natural keys that were kept on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from dfsync import frames
+from dfsync.outcome import Outcome
+from dfsync.result import INSERTED
+from dfsync.table import TablePass
+from dfsync.table_match import no_keys
+
+_AT_ONCE = 200_000
+_TAKEN = (frames.OLD_ID, frames.NEW_ID, frames.ACTION)
+
+
+def mapping(table: TablePass, outcome: Outcome, *, dry_run: bool) -> Iterator[pd.DataFrame]:
+    """By ascending `old_id`, of the rows that have a target row: `old_id`, `new_id`, `action`, and the natural key's
+    columns with the target's values. At least one part, which may be empty.
+
+    `new_id` is NULL where a dry run would insert the row. A key's column that is called like one of ours gets `_key`
+    behind its name.
+    """
+    shape = table.shape
+    names = _names([column.name for column in shape.key])
+    new = outcome.new() if dry_run else None
+    for part, keys in _parts(table, outcome) if shape.key else _slices(outcome):
+        made = outcome.mapping(part)
+        if new is not None:
+            made[frames.NEW_ID] = made[frames.NEW_ID].where(~new[part][outcome.known[part]])
+        own = keys.loc[made.index].set_axis(names, axis=1)
+        yield pd.concat([made, own], axis=1).rename_axis(frames.OLD_ID).reset_index()
+
+
+def _slices(outcome: Outcome) -> Iterator[tuple[slice, pd.DataFrame]]:
+    for start in range(0, max(len(outcome), 1), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        yield part, pd.DataFrame(index=outcome.old_id[part])
+
+
+def _parts(table: TablePass, outcome: Outcome) -> Iterator[tuple[slice, pd.DataFrame]]:
+    """Runs of rows of the outcome, by places, with the natural keys of their target rows."""
+    followers = outcome.known & ~outcome.own
+    leaders = np.unique(outcome.first_id[followers])
+    leaders = leaders[outcome.did(INSERTED)[outcome.places(leaders)]]
+    led = no_keys(table.shape)
+    overtaken = pd.concat([no_keys(table.shape), *table.overtaken])
+    done = 0
+    for keys in _keys(table):
+        end = int(np.searchsorted(outcome.old_id, keys.index[-1], "right")) if len(keys) else done
+        part = slice(done, end)
+        keys = _replaced(keys, overtaken)
+        led = pd.concat([led, keys[np.isin(keys.index, leaders)]])
+        yield part, _replaced(keys, _of_leaders(outcome, part, led))
+        done = end
+    yield slice(done, len(outcome)), no_keys(table.shape)
+
+
+def _of_leaders(outcome: Outcome, part: slice, led: pd.DataFrame) -> pd.DataFrame:
+    """The keys of the rows whose target row another row of the source has made: what that one put there."""
+    follows = np.flatnonzero(outcome.known[part] & ~outcome.own[part])
+    leaders = outcome.first_id[part][follows]
+    known = np.isin(leaders, led.index)
+    return pd.DataFrame(led.loc[leaders[known]].set_axis(outcome.old_id[part][follows[known]]))
+
+
+def _replaced(keys: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """The keys, those of `others` in place of their own."""
+    others = others.loc[others.index.isin(keys.index)]
+    return keys if others.empty else pd.concat([keys.drop(index=others.index), others]).sort_index()
+
+
+def _keys(table: TablePass) -> Iterable[pd.DataFrame]:
+    """The keys by ascending `old_id`."""
+    if len(table.keys) == 1:
+        return table.keys[0].read()
+    # Level by level they are in no order: all at once then, which a table that refers to itself can bear.
+    parts = [frame for file in table.keys for frame in file.read()]
+    whole = pd.concat([no_keys(table.shape), *parts])
+    return [whole[~whole.index.duplicated(keep="last")].sort_index()]
+
+
+def _names(key: list[str]) -> list[str]:
+    """No two alike, and none like ours."""
+    names: list[str] = []
+    for name in key:
+        while name.lower() in {*_TAKEN, *(other.lower() for other in names)}:
+            name = f"{name}_key"
+        names.append(name)
+    return names

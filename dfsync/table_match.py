@@ -1,0 +1,225 @@
+"""A table's rows held against those of the target: by natural key, else by their whole content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from dfsync import frames, outcome, target
+from dfsync.digest import DIGESTS, digests, numbered
+from dfsync.equality import Form, comparable
+from dfsync.key_file import KeyFile
+from dfsync.match import match, places
+from dfsync.outcome import Outcome
+from dfsync.shape import Shape
+from dfsync.table import KEY_ROWS, TablePass
+from dfsync.types import arrow_type
+
+_LOOK_UP = 5
+
+
+def match_table(table: TablePass, ids: Any = None) -> Outcome:
+    """The outcome before any row is loaded; `ids` (int64, ascending) narrows it to those source rows.
+
+    Rows whose key does not fit or whose parent is missing are not in it: they are in `table.rejects`. The natural keys
+    are in the last of `table.keys`.
+    """
+    if not table.shape.key:
+        return _match_content(table, ids)
+    keys = _Keys(table, ids)
+    there = keys.read()
+    with table.times("match"):
+        found = keys.match(there)
+    if not len(keys.unkeyed):
+        return found
+    return outcome.joined([found, _match_content(table, keys.unkeyed)])
+
+
+class _Keys:
+    """Owns the natural keys of the source's rows: their file, their digests, and what is needed to compare them."""
+
+    def __init__(self, table: TablePass, ids: Any) -> None:
+        self._table = table
+        self._ids = ids
+        self._names = [column.name for column in table.shape.key]
+        self._most = len(ids) if ids is not None else table.source.count(table.shape.source)
+        self._forms = {column.name: Form(table.connection, column) for column in table.shape.key}
+        self._file = KeyFile(table.folder)
+        table.keys.append(self._file)
+        self.unkeyed = np.array([], dtype=np.int64)
+        """The `old_id` of the rows with a NULL in the key."""
+
+    def read(self) -> pd.DataFrame:
+        """The target's keys, each side read while the other one is; index `new_id`, ascending, no NULL in them.
+
+        Of a target that has many more rows than the source only the keys at hand are asked for.
+        """
+        table, shape = self._table, self._table.shape
+        with ThreadPoolExecutor(1, thread_name_prefix="dfsync-source-keys") as worker:
+            reading = worker.submit(self._read_source)
+            few = _LOOK_UP * self._most
+            look_up = shape.id and _indexed(shape) and target.highest_id(table.connection, shape.target, shape.id) > few
+            if look_up:
+                reading.result()
+            with table.times("target keys"):
+                there = self._look_up() if look_up else self._read_target()
+            self._here = reading.result()
+        for name, form in self._forms.items():
+            form.see(there[name])
+        return there
+
+    def match(self, there: pd.DataFrame) -> Outcome:
+        """The outcome of the rows with a natural key; puts the keys' file among the table's."""
+        if any(form.weigh for form in self._forms.values()):
+            self._here = _gathered((self._digested(_keyed(frame)) for frame in self._file.read()), self._most)
+        pieces = (there.iloc[start : start + KEY_ROWS] for start in range(0, max(len(there), 1), KEY_ROWS))
+        found, (followers, leaders) = places(self._here, pd.concat(map(self._digested, pieces)))
+        old_id = first_id = self._here.index.to_numpy()
+        del self._here
+        if len(followers):
+            first_id = old_id.copy()
+            first_id[followers] = old_id[leaders]
+        known = found >= 0
+        new_id = np.zeros(len(old_id), there.index.to_numpy().dtype)
+        new_id[known] = there.index.to_numpy()[found[known]]
+        if known.any() and self._table.shape.id:
+            self._take_theirs(there, found)
+        return outcome.matched(old_id, new_id, known, first_id)
+
+    def _read_source(self) -> pd.DataFrame:
+        return _gathered(self._seen(self._table.read(self._table.shape.key, KEY_ROWS, self._ids)), self._most)
+
+    def _seen(self, read: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """The digests of the keys, as long as it looks as if these can be had without the server's help."""
+        for frame in self._file.write(read):
+            keyed = _keyed(frame)
+            if len(keyed) < len(frame):
+                self.unkeyed = np.append(self.unkeyed, frame.index.difference(keyed.index).to_numpy())
+            for name, form in self._forms.items():
+                form.see(keyed[name])
+            weigh = any(form.weigh for form in self._forms.values())
+            yield pd.DataFrame(dict.fromkeys(DIGESTS, np.uint64(0)), keyed.index) if weigh else self._digested(keyed)
+
+    def _digested(self, keyed: pd.DataFrame) -> pd.DataFrame:
+        forms = {place: form.of(keyed[name]) for place, (name, form) in enumerate(self._forms.items())}
+        return digests(pd.DataFrame(forms, index=keyed.index))
+
+    def _read_target(self) -> pd.DataFrame:
+        shape = self._table.shape
+        return _keyed(target.read_keys(self._table.connection, shape.target, shape.id, self._names)).sort_index()
+
+    def _look_up(self) -> pd.DataFrame:
+        table, shape = self._table, self._table.shape
+        wanted = [no_keys(shape), *map(_keyed, self._file.read())]
+        found = [target.find_keys(table.connection, shape.target, shape.id, self._names, keys) for keys in wanted]
+        return _keyed(pd.concat(found)).sort_index()
+
+    def _take_theirs(self, there: pd.DataFrame, found: Any) -> None:
+        """Puts the target's values in place of the source's where the target has the row."""
+        file = KeyFile(self._table.folder)
+        self._table.keys[-1] = file
+        for _ in file.write(_taken(frame, there, placed) for frame, placed in self._with_places(found)):
+            pass
+        self._file.close()
+
+    def _with_places(self, found: Any) -> Iterator[tuple[pd.DataFrame, Any]]:
+        """The frames of the file, with the place of each row's target row, -1 where it has none."""
+        start = 0
+        for frame in self._file.read():
+            keyed = frame.notna().all(axis=1).to_numpy(dtype=bool)
+            placed = np.full(len(frame), -1)
+            placed[keyed] = found[start : start + keyed.sum()]
+            start += keyed.sum()
+            yield frame, placed
+
+
+def _taken(frame: pd.DataFrame, there: pd.DataFrame, found: Any) -> pd.DataFrame:
+    taken = pa.array(found, mask=found < 0)
+    made = {
+        place: frames.series(
+            pc.coalesce(frames.arrow(there.iloc[:, place]).take(taken), frames.arrow(frame.iloc[:, place]))
+        ).set_axis(frame.index)
+        for place in range(frame.shape[1])
+    }
+    return pd.DataFrame(made, index=frame.index).set_axis(frame.columns, axis=1)
+
+
+def _keyed(keys: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows that have a NULL in the key."""
+    whole = keys.notna().all(axis=1).to_numpy(dtype=bool)
+    return keys if whole.all() else keys[whole]
+
+
+def _indexed(shape: Shape) -> bool:
+    key = {column.name.lower() for column in shape.key}
+    return any({c.lower() for c in index[: len(key)]} == key for index in shape.target.all_indexes())
+
+
+def _match_content(table: TablePass, ids: Any) -> Outcome:
+    """The outcome of rows recognised by their whole content, because their key holds a NULL or there is none."""
+    shape = table.shape
+    names = [column.name for column in shape.columns]
+    most = len(ids) if ids is not None else table.source.count(shape.source)
+    here = _gathered((digests(frame) for frame in table.read(shape.columns, table.batch_size, ids)), most)
+    old_id = here.index.to_numpy()
+    if table.found is not None:
+        new = table.found.reindex(here.index)
+        return outcome.matched(old_id, new.fillna(0).to_numpy(dtype=_numpy(new)), new.notna().to_numpy(), old_id)
+    with table.times("match"):
+        rows = target.read_rows(table.connection, shape.target, shape.id, shape.columns, [c.name for c in shape.key])
+        there = pd.concat([digests(rows_[names]) for rows_ in rows] or [_no_digests()])
+        found, _ = places(numbered(here), numbered(there))
+    known = found >= 0
+    new_id = np.zeros(len(old_id), there.index.to_numpy().dtype)
+    new_id[known] = there.index.to_numpy()[found[known]]
+    return outcome.matched(old_id, new_id, known, old_id)
+
+
+def _numpy(ids: pd.Series[Any]) -> Any:
+    return np.uint64 if pa.types.is_uint64(frames.arrow(ids).type) else np.int64
+
+
+def _gathered(parts: Iterable[pd.DataFrame], most: int) -> pd.DataFrame:
+    """The digests of `most` rows at most, one part after the other, without ever holding them twice."""
+    index = np.empty(most, np.int64)
+    columns = {name: np.empty(most, np.uint64) for name in DIGESTS}
+    end = 0
+    for part in parts:
+        start, end = end, end + len(part)
+        index[start:end] = part.index
+        for name in DIGESTS:
+            columns[name][start:end] = part[name]
+    made = {name: column[:end] for name, column in columns.items()}
+    return pd.DataFrame(made, index=pd.Index(index[:end], name=frames.OLD_ID, copy=False), copy=False)
+
+
+def _no_digests() -> pd.DataFrame:
+    return pd.DataFrame({name: np.array([], np.uint64) for name in DIGESTS}, index=pd.Index([], dtype="int64"))
+
+
+def rows_by_key(
+    connection: sa.Connection, shape: Shape, source: pd.DataFrame, names: Sequence[str]
+) -> tuple[pd.DataFrame, Any]:
+    """The columns `names` of the target rows that have the natural keys of these source rows (index `old_id`, conformed
+    and remapped), by `old_id`, without those that the target does not have; and their new ids."""
+    key = [column.name for column in shape.key]
+    columns = list(dict.fromkeys([*key, *names]))
+    there = target.find_keys(connection, shape.target, shape.id, key, source[key], columns)
+    sides = [comparable(connection, column, source[column.name], there[column.name]) for column in shape.key]
+    ours, theirs = (pd.DataFrame(dict(enumerate(side))) for side in zip(*sides, strict=True))
+    found = match(ours, theirs.set_axis(range(len(theirs))))[frames.NEW_ID].dropna()
+    rows = there.iloc[found.to_numpy(dtype=np.int64)]
+    return rows[list(names)].set_axis(found.index), rows.index.to_numpy()
+
+
+def no_keys(shape: Shape, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """No rows, with the columns and dtypes of the natural key, or of `names`, whatever the source holds."""
+    columns = shape.key if names is None else [column for column in shape.columns if column.name in names]
+    return frames.to_frame(pa.table({c.name: pa.array([], arrow_type(c)) for c in columns}), [])

@@ -1,0 +1,57 @@
+"""Rows of a table that the target has already, brought to the source's values."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+
+from dfsync import frames, target
+from dfsync.outcome import ACTIONS, Outcome
+from dfsync.result import MATCHED, UPDATED
+from dfsync.schema import Column
+from dfsync.table import TablePass
+from dfsync.table_match import rows_by_key
+from dfsync.update import differing, update
+
+
+def update_table(table: TablePass, outcome: Outcome, *, dry_run: bool) -> None:
+    """Matched rows whose content differs take the source's values, and `updated` becomes their action.
+
+    Of several source rows with one target row the one of the lowest id counts. The natural key never changes.
+    """
+    shape = table.shape
+    key = {column.name for column in shape.key}
+    columns = [column for column in shape.columns if column.name not in key]
+    ids = outcome.old_id[outcome.did(MATCHED) & outcome.own]
+    if not key or not columns or not len(ids):
+        return
+    for frame in table.read(columns if shape.id else shape.columns, table.batch_size, ids, late=()):
+        there, by = _there(table, outcome, frame, columns)
+        values = frame.loc[there.index, list(there.columns)]
+        cells = differing(values, there)
+        changed = cells.index[cells.any(axis=1).to_numpy(dtype=bool)]
+        if not dry_run:
+            refused = update(table.connection, shape.target, by, values, cells)
+            table.keep(refused)
+            changed = changed.difference(refused.index)
+        outcome.action[outcome.places(changed)] = ACTIONS.index(UPDATED)
+    table.keep(pd.concat([frames.no_rejects(), *(bad[bad.index.isin(ids)] for bad in table.rejects)]))
+
+
+def _there(
+    table: TablePass, outcome: Outcome, frame: pd.DataFrame, columns: list[Column]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The target rows of the frame's rows, by `old_id`, and what names each of them in the target: its id, or else its
+    natural key. Without those that another client inserted since the snapshot, or deleted."""
+    shape = table.shape
+    names = [column.name for column in columns]
+    if shape.id is None:
+        key = [column.name for column in shape.key]
+        rows, _ = rows_by_key(table.connection, shape, frame, [*key, *names])
+        return rows[names], rows[key]
+    new_ids = outcome.new_id[outcome.places(frame.index)]
+    rows = target.find_rows(table.connection, shape.target, shape.id, columns, new_ids.tolist())
+    place = rows.index.get_indexer(pd.Index(new_ids))
+    here = frame.index[place >= 0]
+    by = pd.DataFrame({shape.id: frames.series(pa.array(new_ids[place >= 0]))}).set_axis(here)
+    return rows.iloc[place[place >= 0]].set_axis(here), by
