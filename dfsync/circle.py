@@ -75,12 +75,13 @@ def delete(connection: sa.Connection, member: Member, ids: Sequence[Any]) -> Non
     shape = member.table.shape
     quote = connection.dialect.identifier_preparer.quote_identifier
     own_id = quote(shape.id or "")
-    # The highest first, since a row that refers to another one of the table came in after it.
-    statement = sa.text(f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN :ids ORDER BY {own_id} DESC")  # noqa: S608 quoted by the dialect
     highest_first = sorted(map(int, ids), reverse=True)
     for start in range(0, len(ids), _AT_ONCE):
         chunk = highest_first[start : start + _AT_ONCE]
-        connection.execute(statement.bindparams(sa.bindparam("ids", chunk, expanding=True)))
+        listed = ", ".join(["%s"] * len(chunk))
+        # In this order, since a row that refers to another one of the table came in after it.
+        statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
+        connection.exec_driver_sql(statement, tuple(chunk))
 
 
 def _by_id(member: Member, ids: pd.Index[Any]) -> pd.DataFrame:

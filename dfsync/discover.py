@@ -155,11 +155,7 @@ def _with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema
         for reference in have.references if have else ():
             parent = planned.get(reference.parent.lower())
             if parent is None:
-                if schema is source and source.find(reference.parent) is not None:
-                    raise DfsyncError(
-                        f"{table.table}.{reference.columns[0]} refers to {reference.parent}, which is not in the plan. "
-                        f"Add [tables.{reference.parent}] to the plan, or give [tables.{table.name}] its foreign_keys."
-                    )
+                _fail_if_ids(table, reference, source, target)
                 continue
             if parent.name != table.name and parent.name not in after:
                 after.append(parent.name)
@@ -170,6 +166,22 @@ def _with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema
     keys = tuple(found.values())
     after = [name for name in after if name not in {key.parent for key in keys}]
     return replace(table, foreign_keys=keys, after=tuple(after), origin={**table.origin, "foreign_keys": origin})
+
+
+def _fail_if_ids(table: TablePlan, reference: Reference, source: Schema, target: Schema) -> None:
+    """Raises `DfsyncError` where a column that travels holds ids of a table without a mapping: at the other end they
+    would name other rows."""
+    have, there = source.find(table.table), target.find(reference.parent)
+    left_out = {column.lower() for column in table.ignore_columns}
+    travelling = [c for c in reference.columns if have and c in have and c.lower() not in left_out]
+    referred = reference.parent_columns or (there.primary_key if there else ())
+    ids = there is not None and any(column in there and there[column].auto_increment for column in referred)
+    if travelling and (ids or source.find(reference.parent) is not None):
+        raise DfsyncError(
+            f"{table.table}.{travelling[0]} refers to {reference.parent}, which is not in the plan. "
+            f"Add [tables.{reference.parent}] to the plan, or give [tables.{table.name}] its foreign_keys; a column "
+            "that these leave out travels unchanged."
+        )
 
 
 def _resolved(

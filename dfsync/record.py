@@ -20,7 +20,7 @@ from dfsync.errors import DfsyncError
 from dfsync.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
-SUMMARY = "summary.json"
+SUMMARY, ID_MAPPINGS = "summary.json", "id_mappings.json"
 _AT_ONCE = 100_000
 
 
@@ -37,6 +37,26 @@ def _make(folder: Path) -> None:
         raise DfsyncError(
             f"The output folder {folder} cannot be made: {error.strerror}. Choose another --out."
         ) from error
+
+
+def forget_elsewhere(out: Path, target: str, *, whole: bool) -> None:
+    """Removes what a run into another target left, so that no two maps mix.
+
+    Raises `DfsyncError` where the run that comes is not of the `whole` plan, and could put little in its place.
+    """
+    try:
+        before = json.loads((out / SUMMARY).read_text())["target"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if before == target:
+        return
+    if not whole:
+        raise DfsyncError(
+            f"{out} holds the maps of a sync into {before}, and this one goes into {target}. Choose another --out, or "
+            "sync without --tables."
+        )
+    for path in (*out.glob("*/*.parquet"), out / ID_MAPPINGS):
+        path.unlink(missing_ok=True)
 
 
 def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
@@ -115,7 +135,7 @@ def write_id_mappings(out: Path, names: Iterable[str]) -> None:
 
     The same maps give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
     """
-    write_whole(out / "id_mappings.json", lambda file: file.writelines(_json(out, list(names))))
+    write_whole(out / ID_MAPPINGS, lambda file: file.writelines(_json(out, list(names))))
 
 
 def _json(out: Path, names: list[str]) -> Iterator[bytes]:

@@ -81,7 +81,21 @@ def shape(plan: TablePlan, source: Schema, target: Schema) -> Shape:
             f"The natural key of {plan.name} names {', '.join(missing)}, which does not travel. "
             f"Give [tables.{plan.name}] another natural_key in a plan file."
         )
-    return Shape(plan, have, there, own_id, columns)
+    made = Shape(plan, have, there, own_id, columns)
+    _fail_if_not_told_apart(made)
+    return made
+
+
+def _fail_if_not_told_apart(shape: Shape) -> None:
+    """An update must know which row is meant."""
+    key = {column.name.lower() for column in shape.key}
+    unique = any({column.lower() for column in columns} == key for columns in shape.target.uniques())
+    if shape.plan.on_match == "update" and shape.id is None and key and len(shape.columns) > len(key) and not unique:
+        raise DfsyncError(
+            f"Rows of the target's {shape.target.name} cannot be updated: it has no surrogate id, and its natural key "
+            f"({', '.join(shape.plan.key)}) is not unique there. Make it unique, or give [tables.{shape.plan.name}] "
+            'on_match = "skip" in a plan file.'
+        )
 
 
 def _own_id(plan: TablePlan, there: Table) -> str | None:

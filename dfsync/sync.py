@@ -61,6 +61,7 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
     started, start = datetime.now(UTC), time.perf_counter()
     observer.run_started(run.plan, run.names)
     with _folder(out, dry_run=run.options.dry_run) as (folder, keep):
+        record.forget_elsewhere(folder, server.place(run.engine.url), whole=run.names == run.plan.names)
         counts = [count for group in _groups(run.plan) for count in _sync_group(run, group, folder, observer)]
         result = SyncResult(
             counts=tuple(counts),
@@ -82,14 +83,24 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
 
 
 def _groups(plan: Plan) -> Iterator[list[TablePlan]]:
-    """The tables of each transaction: one, or those that refer to each other in a circle."""
+    """The tables of each transaction: one, or those that refer to each other in a circle. What a circle needs from
+    outside it comes before it."""
     together = circles(plan.tables)
-    seen: set[str] = set()
-    for table in plan.tables:
-        circle = next((circle for circle in together if table.name in circle), {table.name})
-        if table.name not in seen:
-            yield [other for other in plan.tables if other.name in circle]
-        seen |= circle
+    waiting = [[table] for table in plan.tables if not any(table.name in circle for circle in together)]
+    waiting += [[table for table in plan.tables if table.name in circle] for circle in together]
+    waiting.sort(key=lambda group: plan.names.index(group[0].name))
+    while waiting:
+        left = {table.name for group in waiting for table in group}
+        # An `after` may lead out of a circle and back into it; no order does it justice.
+        ready = next((group for group in waiting if not _needed(group) & left), waiting[0])
+        waiting.remove(ready)
+        yield ready
+
+
+def _needed(group: list[TablePlan]) -> set[str]:
+    """The tables outside the group that must be in before it."""
+    needed = {name for table in group for name in (*table.parents.values(), *table.after)}
+    return needed - {table.name for table in group}
 
 
 def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observer) -> list[Counts]:

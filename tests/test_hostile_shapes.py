@@ -1,0 +1,171 @@
+"""Schemas that once led to wrong rows without a word: each of these was found by somebody who tried to break it."""
+# ruff: noqa: S608 -- names of these tests own
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ends import Ends
+from sqlalchemy import Engine
+
+from dfsync.errors import DfsyncError
+
+
+@pytest.fixture
+def ends(tmp_path: Path, target: Engine) -> Ends:
+    return Ends(tmp_path, target)
+
+
+@pytest.mark.parametrize("name", ["first_id", "new_id", "old_id", "action", "digest_1", "number", "value"])
+@pytest.mark.parametrize("key", ["UNIQUE", "", "NOT NULL UNIQUE"])
+@pytest.mark.parametrize("on_match", ["skip", "update"])
+def test_a_column_called_like_one_of_ours(ends: Ends, name: str, key: str, on_match: str) -> None:
+    ends.here(
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, {name} INT {key}, parent INT REFERENCES t, note TEXT);
+        INSERT INTO t VALUES (5, 70, NULL, 'a'), (6, 71, 5, 'b'), (7, 72, 6, 'c')"""
+    )
+    ends.there(None, f"INSERT INTO t ({name}, note) VALUES (5, 'x'), (71, 'b'), (70, 'a')")
+    ends.sync(on_match=on_match)
+    again = ends.sync(on_match=on_match).counts[0]
+    assert (again.synced, again.updated, again.failed) == (0, 0, 0)
+    mine = [(70, None, "a"), (71, 70, "b"), (72, 71, "c")]
+    found = ends.everything()["t"]
+    by_id = {row[0]: row for row in found}
+    made = [(row[1], by_id[row[2]][1] if row[2] else None, row[3]) for row in found]
+    wanted = mine if on_match == "update" or not key else [mine[0], (71, None, "b"), mine[2]]
+    assert set(wanted) <= set(made)
+    # By whole content 71 is another row than the target's, which has no parent.
+    assert len(found) == (4 if key else 5)
+
+
+def test_a_reference_of_the_target_alone_to_a_table_without_a_mapping(ends: Ends) -> None:
+    ends.here("CREATE TABLE cart (id INTEGER PRIMARY KEY, shop INT); INSERT INTO cart VALUES (1, 2)")
+    ends.there(
+        """CREATE TABLE shop (id INT AUTO_INCREMENT PRIMARY KEY, code INT UNIQUE);
+        CREATE TABLE cart (id INT AUTO_INCREMENT PRIMARY KEY, shop INT, FOREIGN KEY (shop) REFERENCES shop (id))""",
+        "INSERT INTO shop (code) VALUES (1), (2)",
+    )
+    with pytest.raises(DfsyncError, match=r"cart\.shop refers to shop, which is not in the plan\. Add"):
+        ends.sync()
+    ends.here("SELECT 1", '[tables.cart]\nignore_columns = ["shop"]\n')
+    ends.sync_twice()
+    ends.here("SELECT 1", "[tables.cart]\nforeign_keys = {}\n")
+    ends.sync()
+    assert ends.everything()["cart"] == [(1, None), (2, 2)]
+
+
+def test_a_reference_to_what_means_the_same_at_both_ends_travels(ends: Ends) -> None:
+    ends.here("CREATE TABLE cart (id INTEGER PRIMARY KEY, shop INT); INSERT INTO cart VALUES (1, 2)")
+    ends.there(
+        """CREATE TABLE shop (id INT AUTO_INCREMENT PRIMARY KEY, code INT UNIQUE);
+        CREATE TABLE cart (id INT AUTO_INCREMENT PRIMARY KEY, shop INT, FOREIGN KEY (shop) REFERENCES shop (code))""",
+        "INSERT INTO shop (code) VALUES (1), (2)",
+    )
+    ends.sync_twice()
+    assert ends.everything()["cart"] == [(1, 2)]
+
+
+def test_a_circle_with_a_parent_outside_it(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE, b INT REFERENCES b);
+        CREATE TABLE c (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT UNIQUE, a INT REFERENCES a, c INT NOT NULL REFERENCES c);
+        INSERT INTO c VALUES (3, 'c');
+        INSERT INTO a VALUES (1, 'a', 2);
+        INSERT INTO b VALUES (2, 'b', 1, 3)"""
+    )
+    ends.there(None, "INSERT INTO c (name) VALUES ('x')")
+    ends.sync_twice()
+    rows = ends.everything()
+    assert [row[1:] for row in rows["a"]] == [("a", 1)]
+    assert [row[1:] for row in rows["b"]] == [("b", 1, 2)]
+
+
+def test_update_of_a_table_without_an_id_goes_by_the_natural_key(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE price (code TEXT PRIMARY KEY, cents INT, note TEXT);
+        INSERT INTO price VALUES ('A', 5, 'x'), ('b', 6, NULL), ('c', 7, NULL)"""
+    )
+    ends.there(
+        """CREATE TABLE price (code VARCHAR(9) CHARACTER SET latin1 PRIMARY KEY, cents INT, note VARCHAR(9))""",
+        "INSERT INTO price VALUES ('a', 1, 'x'), ('b', 6, NULL), ('z', 9, NULL)",
+    )
+    result = ends.sync(on_match="update")
+    assert ends.sync(on_match="update").counts[0].updated == 0
+    assert ends.everything()["price"] == [("a", 5, "x"), ("b", 6, None), ("c", 7, None), ("z", 9, None)]
+    counts = result.counts[0]
+    assert (counts.synced, counts.updated, counts.skipped) == (1, 1, 1)
+
+
+def test_update_of_rows_that_nothing_tells_apart_is_refused(ends: Ends) -> None:
+    ends.here(
+        "CREATE TABLE price (code TEXT, cents INT); INSERT INTO price VALUES ('a', 5)",
+        '[tables.price]\nnatural_key = ["code"]\non_match = "update"\n',
+    )
+    ends.there("CREATE TABLE price (code VARCHAR(9), cents INT)")
+    with pytest.raises(DfsyncError, match=r"cannot be updated: it has no surrogate id, and its natural key \(code\)"):
+        ends.sync()
+
+
+def test_the_next_row_of_its_natural_key_takes_an_orphans_place_in_a_circle(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, b INT, note TEXT);
+        CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT, a INT NOT NULL);
+        INSERT INTO a VALUES (1, 'x', 99, 'lost'), (2, 'X', NULL, 'heir'), (3, 'x', 7, 'third'), (4, 'y', 99, 'alone');
+        INSERT INTO b VALUES (7, 'of 1', 1), (8, 'of 2', 2), (9, 'of 4', 4)""",
+        """[tables.a]
+        natural_key = ["name"]
+        foreign_keys = { b = "b" }
+        [tables.b]
+        natural_key = ["name"]
+        foreign_keys = { a = "a" }
+        """,
+    )
+    ends.there(
+        """CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, b INT, note VARCHAR(9));
+        CREATE TABLE b (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, a INT NOT NULL,
+            FOREIGN KEY (a) REFERENCES a (id))"""
+    )
+    result = ends.sync()
+    mapping = result.mappings["a"]
+    assert [row[1:] for row in ends.everything()["a"]] == [("X", None, "heir")]
+    assert [row[1] for row in ends.everything()["b"]] == ["of 1", "of 2"]
+    assert list(result.rejects["a"]["old_id"]) == [4]
+    assert list(mapping["action"]) == ["matched", "inserted", "matched"]
+    assert list(mapping["name"]) == ["X"] * 3
+    again = ends.sync()
+    assert (again.counts[0].synced, again.counts[0].failed, again.counts[1].failed) == (0, 1, 1)
+    assert list(again.mappings["a"]["new_id"]) == list(mapping["new_id"])
+
+
+def test_a_level_later_than_the_row_of_its_natural_key_that_failed(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, parent INT NOT NULL, name TEXT, n INT);
+        INSERT INTO t VALUES (1, 9, 'a', 'no number'), (2, 9, 'b', 1), (3, 2, 'A', 3), (4, 1, 'c', 4)""",
+        """[tables.t]
+        natural_key = ["name"]
+        foreign_keys = { parent = "t" }
+        """,
+    )
+    ends.there(
+        """CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, parent INT, name VARCHAR(9) NOT NULL UNIQUE, n INT)""",
+    )
+    ends.sync_twice()
+
+
+def test_the_maps_of_another_target_do_not_mix_with_these(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        INSERT INTO a VALUES (1, 'x'); INSERT INTO b VALUES (1, 'y')"""
+    )
+    ends.there(None)
+    ends.sync()
+    summary = ends.folder / "out" / "summary.json"
+    summary.write_text(summary.read_text().replace(ends.target.url.database or "", "elsewhere"))
+    with pytest.raises(DfsyncError, match="holds the maps of a sync into elsewhere on"):
+        ends.sync(tables=("a",))
+    (ends.folder / "out" / "mappings" / "gone.parquet").touch()
+    ends.sync()
+    assert sorted(path.stem for path in (ends.folder / "out" / "mappings").iterdir()) == ["a", "b"]
