@@ -49,8 +49,10 @@ def load_table(table: TablePass, outcome: Outcome, inserter: Inserter, done: Cal
         if not pending.any():
             return
         tried |= pending
+        # Not copied where all are new: there may be millions.
+        ids = outcome.old_id if pending.all() else outcome.old_id[pending]
         lost = [np.array([], np.int64)]
-        for frame in prefetch(table.read(table.shape.columns, table.batch_size, outcome.old_id[pending])):
+        for frame in prefetch(table.read(table.shape.columns, table.batch_size, ids)):
             with table.times("load"):
                 empty = {column: frames.nulls_like(frame[column]) for column in table.shape.plan.deferred}
                 new_ids, refused = inserter.insert(frame.assign(**empty))
