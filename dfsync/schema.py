@@ -17,6 +17,8 @@ class Column:
     default: str | None = None
     generated: bool = False
     auto_increment: bool = False
+    clock: bool = False
+    """Set to the present time by an UPDATE that does not name it."""
     unsigned: bool = False
     length: int | None = None
     """Most characters of a text column, or bytes of a binary one; None where there is no limit."""

@@ -310,6 +310,7 @@ def _column(row: dict[str, Any]) -> Column:
         default=default,
         generated="generated" in extra and "default_generated" not in extra,
         auto_increment="auto_increment" in extra,
+        clock="on update" in extra,
         unsigned="unsigned" in _text(row["type"]),
         length=row["length"],
         octets=row["octets"],

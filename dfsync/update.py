@@ -77,12 +77,14 @@ def _send(connection: sa.Connection, table: Table, by: int, frame: pd.DataFrame)
     """One statement; the first `by` columns name the row."""
     # A derived table and no temporary one: it needs no further privilege, and replication lets it pass.
     names = list(frame.columns)
-    columns: list[Any] = [sa.column(name) for name in dict.fromkeys(names)]
-    there = sa.table(table.name, *columns)
+    # A column that the server would set to the present time keeps its value only where the statement says so.
+    clocks = [c.name for c in table.columns if c.clock and c.name.lower() not in map(str.lower, names)]
+    there = sa.table(table.name, *(sa.column(name) for name in dict.fromkeys([*names, *clocks])))
     sent = _listed(*frame.shape)
     cells = [sent.c[f"c{place}"] for place in range(len(names))]
     same = [there.c[name] == as_held(table[name], cell) for name, cell in zip(names[:by], cells[:by], strict=True)]
-    values = {there.c[name]: cell for name, cell in zip(names[by:], cells[by:], strict=True)}
+    values: dict[Any, Any] = {there.c[name]: cell for name, cell in zip(names[by:], cells[by:], strict=True)}
+    values |= {there.c[name]: there.c[name] for name in clocks}
     statement = sa.update(there).values(values).where(*same)
     rows = [frames.arrow(frame.iloc[:, place]).to_pylist() for place in range(len(names))]
     bound = {f"v{row}_{place}": value for place, column in enumerate(rows) for row, value in enumerate(column)}

@@ -1,0 +1,53 @@
+"""What a target's tables may have of their own: clocks, versions, limits, types that SQLite does not know."""
+
+# ruff: noqa: E501 -- SQL reads better unbroken
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ends import Ends
+from history import counts, execute
+from sqlalchemy import Engine, text
+
+
+@pytest.fixture
+def ends(tmp_path: Path, target: Engine) -> Ends:
+    return Ends(tmp_path, target)
+
+
+class TestAColumnThatTheServerSetsToThePresentTimeOnUpdate:
+    CLOCK = "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP"
+
+    def test_keeps_the_sources_value_where_a_circle_is_closed(self, ends: Ends) -> None:
+        ends.here(
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, up INTEGER REFERENCES t (id), At TEXT);
+            INSERT INTO t VALUES (1, 'a', 2, '2001-01-01 00:00:00'), (2, 'b', 1, '2002-01-01 00:00:00')"""
+        )
+        ends.there(
+            f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT, at {self.CLOCK})",
+            "INSERT INTO t (name, at) VALUES ('theirs', '2000-01-01')",
+        )
+        ends.sync_twice()
+        assert ends.read_there("SELECT name, CAST(at AS CHAR) FROM t ORDER BY at") == [
+            ("theirs", "2000-01-01 00:00:00"),
+            ("a", "2001-01-01 00:00:00"),
+            ("b", "2002-01-01 00:00:00"),
+        ]
+
+    def test_is_not_updated_with_others(self, ends: Ends) -> None:
+        ends.here(
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, n INTEGER, at TEXT);
+            INSERT INTO t VALUES (1, 'a', 5, '2001-01-01 00:00:00'), (2, 'b', 6, '2009-01-01 00:00:00')"""
+        )
+        ends.there(
+            f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, n INT, at {self.CLOCK}, own DATETIME ON UPDATE CURRENT_TIMESTAMP)",
+            "INSERT INTO t (name, n, at, own) VALUES ('a', 1, '2001-01-01', '2003-01-01'), ('b', 1, '2001-01-01', NULL)",
+        )
+        assert ends.sync(on_match="update").counts[0].updated == 2
+        assert ends.sync(on_match="update").counts[0].updated == 0
+        assert ends.read_there("SELECT n, CAST(at AS CHAR), CAST(own AS CHAR) FROM t ORDER BY id") == [
+            (5, "2001-01-01 00:00:00", "2003-01-01 00:00:00"),
+            (6, "2009-01-01 00:00:00", None),
+        ]
