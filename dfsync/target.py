@@ -46,7 +46,8 @@ _COLUMNS = sa.text("""
     SELECT TABLE_NAME AS `table`, COLUMN_NAME AS name, DATA_TYPE AS data_type, COLUMN_TYPE AS type,
         IS_NULLABLE AS nullable, COLUMN_DEFAULT AS `default`, EXTRA AS extra, CHARACTER_MAXIMUM_LENGTH AS length,
         CHARACTER_OCTET_LENGTH AS octets, NUMERIC_PRECISION AS digits, NUMERIC_SCALE AS scale,
-        DATETIME_PRECISION AS fraction, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation
+        DATETIME_PRECISION AS fraction, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation,
+        GENERATION_EXPRESSION AS expression
     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION""")
 _INDEXES = sa.text("""
     SELECT TABLE_NAME AS `table`, INDEX_NAME AS name, COLUMN_NAME AS `column`, NON_UNIQUE AS non_unique,
@@ -59,7 +60,8 @@ _REFERENCES = sa.text("""
     WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL
     ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION""")
 _TABLES = sa.text("""
-    SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'""")
+    SELECT TABLE_NAME FROM information_schema.TABLES
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')""")
 _TLS_FAILED = 2026
 _REFUSALS = {
     1044: "the user has no rights on that database",
@@ -133,7 +135,10 @@ def reflect(connection: sa.Connection) -> Schema:
     references = _grouped(connection, _REFERENCES)
     schema = Schema()
     for name in names:
-        made = [Index(*parts) for parts in _indexes(indexes.get(name, []))]
+        # Of a versioned table the server adds the versions' end to every unique key, and it is one of the present rows.
+        ends = {row["name"] for row in columns.get(name, []) if _text(row["expression"]) == "ROW END"}
+        keyed = [row for row in indexes.get(name, []) if row["column"] not in ends]
+        made = [Index(*parts) for parts in _indexes(keyed)]
         schema[name] = Table(
             name=name,
             columns=tuple(_column(row) for row in columns.get(name, [])),

@@ -51,3 +51,32 @@ class TestAColumnThatTheServerSetsToThePresentTimeOnUpdate:
             (5, "2001-01-01 00:00:00", "2003-01-01 00:00:00"),
             (6, "2009-01-01 00:00:00", None),
         ]
+
+
+class TestASystemVersionedTable:
+    @pytest.mark.parametrize(
+        "versions",
+        [
+            "",
+            ", came TIMESTAMP(6) GENERATED ALWAYS AS ROW START, went TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (came, went)",
+        ],
+        ids=["hidden", "shown"],
+    )
+    def test_is_a_table_of_its_present_rows(self, ends: Ends, versions: str) -> None:
+        if "MariaDB" not in ends.read_there("SELECT VERSION()")[0][0]:
+            pytest.skip("only MariaDB has such tables")
+        ends.here(
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER, up INTEGER REFERENCES t (id));
+            INSERT INTO t VALUES (1, 'a', 1, 2), (2, 'b', 2, NULL), (3, 'gone', 3, 1)"""
+        )
+        ends.there(
+            f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, n INT, up INT{versions}) WITH SYSTEM VERSIONING",
+            "INSERT INTO t (name, n) VALUES ('gone', 1), ('b', 7)",
+            "DELETE FROM t WHERE name = 'gone'",
+        )
+        result = ends.sync(on_match="update")
+        assert [(c.synced, c.updated, c.failed) for c in result.counts] == [(2, 1, 0)]
+        ends.sync_twice(on_match="update")
+        assert result.plan is not None
+        assert result.plan["t"].key == ("name",)
+        ends.assert_same("SELECT t.name, t.n, up.name FROM t LEFT JOIN t AS up ON up.id = t.up")
