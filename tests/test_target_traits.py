@@ -80,3 +80,18 @@ class TestASystemVersionedTable:
         assert result.plan is not None
         assert result.plan["t"].key == ("name",)
         ends.assert_same("SELECT t.name, t.n, up.name FROM t LEFT JOIN t AS up ON up.id = t.up")
+
+
+class TestAServerThatCutsResultsShort:
+    def test_gives_dfsync_all_rows(self, ends: Ends) -> None:
+        if "DFSYNC_TEST_URL" in os.environ:
+            pytest.skip("this server is not ours to change")
+        rows = ", ".join(f"({i}, '2001-01-{i}')" for i in range(10, 31))
+        ends.here(f"CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT UNIQUE); INSERT INTO t VALUES {rows}")  # noqa: S608
+        ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, day DATE UNIQUE)")
+        execute(ends.target, "SET GLOBAL sql_select_limit = 10")
+        try:
+            assert counts(ends.sync()) == {"t": (21, 0, 0)}
+            assert counts(ends.sync()) == {"t": (0, 21, 0)}
+        finally:
+            execute(ends.target, "SET GLOBAL sql_select_limit = DEFAULT")
