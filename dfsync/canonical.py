@@ -24,9 +24,11 @@ _INTEGERS = range(-(2**63), 2**64)
 
 def as_read(values: Any, column: Column) -> Any:
     """What was read from the target's column, in the form in which `conform` gives it."""
-    if column.kind != "json":
+    # Of an address the server writes some forms otherwise than the C library does.
+    form = (lambda value: _Json().form(value)) if column.kind == "json" else _FORMS.get(base_type(column))
+    if form is None:
         return values
-    return pa.array([None if value is None else _Json().form(value) for value in values.to_pylist()], pa.string())
+    return pa.array([None if value is None else form(value) for value in values.to_pylist()], pa.string())
 
 
 class _Json:

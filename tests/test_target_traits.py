@@ -95,3 +95,27 @@ class TestAServerThatCutsResultsShort:
             assert counts(ends.sync()) == {"t": (0, 21, 0)}
         finally:
             execute(ends.target, "SET GLOBAL sql_select_limit = DEFAULT")
+
+
+class TestTheTypeInet6:
+    def test_has_one_form_for_each_address_at_both_ends(self, ends: Ends) -> None:
+        if "MariaDB" not in ends.read_there("SELECT VERSION()")[0][0]:
+            pytest.skip("only MariaDB has that type")
+        # The server and the C library write these in different ways.
+        addresses = ["1:2:3:4:5:6:7:0", "0:2:3:4:5:6:7:8", "1:0:2:3:4:5:6:7", "::102:304", "::FFFF:1.2.3.4", "1::"]
+        rows = ", ".join(f"('{address}')" for address in [*addresses, "1.2.3.4"])
+        ends.here(
+            f"""CREATE TABLE keyed (id INTEGER PRIMARY KEY, ip TEXT UNIQUE); INSERT INTO keyed (ip) VALUES {rows};
+            CREATE TABLE listed (id INTEGER PRIMARY KEY, ip TEXT); INSERT INTO listed (ip) VALUES {rows}"""  # noqa: S608
+        )
+        ends.there(
+            "CREATE TABLE keyed (id INT AUTO_INCREMENT PRIMARY KEY, ip INET6 UNIQUE);\n"
+            "CREATE TABLE listed (id INT AUTO_INCREMENT PRIMARY KEY, ip INET6)"
+        )
+        result = ends.sync_twice()
+        assert counts(result) == {name: (len(addresses), 0, 1) for name in ("keyed", "listed")}
+        assert result.rejects["keyed"]["value"].tolist() == ["1.2.3.4"]
+        with ends.target.begin() as connection:
+            # Far more rows than the source has, so that keys are looked up and not read whole.
+            connection.execute(text("INSERT INTO keyed (id, ip) VALUES (9000, '::9')"))
+        assert counts(ends.sync())["keyed"] == (0, len(addresses), 1)
