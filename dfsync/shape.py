@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
 
 from dfsync.errors import DfsyncError
 from dfsync.plan import Plan, TablePlan
 from dfsync.schema import Column, Schema, Table
+from dfsync.types import arrow_type
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,11 @@ class Shape:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def id_type(self) -> Any:
+        """The Arrow type of new ids."""
+        return pa.int64() if self.id is None else arrow_type(self.target[self.id])
 
     @property
     def key(self) -> tuple[Column, ...]:

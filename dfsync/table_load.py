@@ -8,16 +8,18 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
 
-from dfsync import frames
+from dfsync import frames, target
 from dfsync.outcome import Outcome
 from dfsync.prefetch import prefetch
 from dfsync.result import INSERTED, MATCHED
+from dfsync.shape import Shape
 from dfsync.table import TablePass
 from dfsync.table_match import no_keys, rows_by_key
 
-REHEARSED = 2**62
-"""Where the ids begin that a dry run gives: higher than those of any target."""
+_REHEARSED = 2**62
 
 
 class Inserter(Protocol):
@@ -29,12 +31,15 @@ class Inserter(Protocol):
 class Rehearsal:
     """Takes every row and gives it an id that no target has, so that the children of new rows are new as well."""
 
-    def __init__(self) -> None:
-        self._next = REHEARSED
+    def __init__(self, connection: sa.Connection, shape: Shape) -> None:
+        self._type = shape.id_type
+        highest = target.highest_id(connection, shape.target, shape.id) if shape.id else 0
+        self._next = max(_REHEARSED, highest + 1)
 
     def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]:
-        start, self._next = self._next, self._next + len(frame)
-        return frames.series(pa.array(np.arange(start, self._next))).set_axis(frame.index), frames.no_rejects()
+        ids = pc.add(pa.array(np.arange(len(frame)), self._type), pa.scalar(self._next, self._type))
+        self._next += len(frame)
+        return frames.series(ids).set_axis(frame.index), frames.no_rejects()
 
 
 def load_table(table: TablePass, outcome: Outcome, inserter: Inserter, done: Callable[[int], None]) -> None:

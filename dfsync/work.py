@@ -64,7 +64,8 @@ class Work:
 
     def go(self) -> None:
         """Matches every row and, unless the table is only asked for its map, inserts what is new."""
-        inserter = Rehearsal() if self._run.options.dry_run else self._loader(self._pass.connection)
+        connection = self._pass.connection
+        inserter = Rehearsal(connection, self._shape) if self._run.options.dry_run else self._loader(connection)
         with self._times("total"):
             by_level = False
             for ids in self._levels():
