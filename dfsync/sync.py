@@ -24,6 +24,7 @@ from dfsync import target as server
 from dfsync.circle_match import match_circle
 from dfsync.discover import circles
 from dfsync.errors import DfsyncError, TableFailed
+from dfsync.masking import masked
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan
 from dfsync.result import Counts, Frames, Observer, SyncResult
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 # Lock wait timeout, deadlock, record changed since the snapshot: a fresh transaction may have better luck.
 _TRY_AGAIN = {1205, 1213, 1020}
+_EXPECTED = (sa.exc.SQLAlchemyError, pymysql.MySQLError, pa.ArrowException, OSError, DfsyncError)
 
 
 def sync(
@@ -113,9 +115,9 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
         try:
             _sync_together(run, works)
             break
-        except (sa.exc.SQLAlchemyError, pymysql.MySQLError, pa.ArrowException, OSError, DfsyncError) as fault:
+        except Exception as fault:
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
-            error = server.refusal(fault)
+            error = server.refusal(fault) if isinstance(fault, _EXPECTED) else _own_fault(fault)
             if server.error_code(fault) not in _TRY_AGAIN or attempt == _ATTEMPTS:
                 for work in works:
                     work.roll_back()
@@ -132,6 +134,11 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
             observer.table_finished(work.plan, counts[work.plan.name])
         work.release()
     return list(counts.values())
+
+
+def _own_fault(fault: Exception) -> str:
+    said = masked(f"{type(fault).__name__}: {fault}")
+    return f"a fault of dfsync, please report it ({said}); with --debug it shows the traceback"
 
 
 def _announce(run: Run, group: list[TablePlan], observer: Observer) -> dict[str, Counts]:

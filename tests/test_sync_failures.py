@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from history import (
@@ -29,6 +30,9 @@ from history import (
 from sqlalchemy import Engine, create_engine, text
 
 import dfsync.target
+from dfsync.__main__ import main
+from dfsync.conform import conform
+from dfsync.masking import remember
 from dfsync.options import Options
 from dfsync.plan import TablePlan
 from dfsync.result import Observer
@@ -165,6 +169,35 @@ class TestATableThatFails:
         assert fetch(target, "SELECT COUNT(*) FROM authors") == [(0,)]
         assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(1,)]
 
+    def test_by_a_fault_of_dfsync_says_so_and_lets_the_others_go_on(
+        self,
+        source: Path,
+        target: Engine,
+        out: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        create_tables(target)
+
+        def faulty(frame: Any, columns: Any) -> Any:
+            if "hash" in frame:
+                raise KeyError("a pass word")
+            return conform(frame, columns)
+
+        monkeypatch.setattr("dfsync.table.conform", faulty)
+        remember("a pass word")
+        command = ["--source", str(source), "--target", target.url.render_as_string(hide_password=False)]
+        assert main([*command, "--out", str(out), "--tables", ",".join(HISTORY), "--quiet"]) == 1
+        said = capsys.readouterr()
+        assert "Commits: FAILED, rolled back: a fault of dfsync, please report it (KeyError: '***')" in " ".join(
+            said.out.split()
+        )
+        assert "Traceback" not in said.out + said.err
+        assert fetch(target, "SELECT COUNT(*) FROM commits") == [(0,)]
+        assert fetch(target, "SELECT COUNT(*) FROM pull_requests") == [(20,)]
+        assert main([*command, "--out", str(out), "--tables", "commits", "--debug"]) == 1
+        assert "Traceback" in capsys.readouterr().err
+
 
 class _CutOff(Observer):
     """Ends dfsync's connection in the middle of a table."""
@@ -190,6 +223,7 @@ KILLED = """
 import os, signal, sys
 from dfsync.options import Options
 from dfsync.result import Observer
+from dfsync.server import EmbeddedServer
 from dfsync.sync import sync
 
 source, target, out, event, table = sys.argv[1:]
