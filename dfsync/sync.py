@@ -157,7 +157,7 @@ def _announce(run: Run, group: list[TablePlan], observer: Observer) -> dict[str,
 
 
 def _sync_together(run: Run, works: list[Work]) -> None:
-    with server.connect(run.engine) as connection, connection.begin() as transaction:
+    with server.connect(run.engine) as connection, _transaction(connection) as transaction:
         # From here on the transaction sees the target as it is now, plus what it does itself: see `load.Loader`.
         connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
         try:
@@ -175,6 +175,23 @@ def _sync_together(run: Run, works: list[Work]) -> None:
                 work.check()
         if run.options.dry_run:
             transaction.rollback()
+
+
+@contextmanager
+def _transaction(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
+    """Commits at its end, or rolls back for an error, which is told also where that fails."""
+    transaction = connection.begin()
+    try:
+        yield transaction
+    except BaseException:
+        try:
+            transaction.rollback()
+        except Exception:
+            log.debug("no ROLLBACK gets through; without the connection the server does it", exc_info=True)
+            connection.invalidate()
+        raise
+    if transaction.is_active:
+        transaction.commit()
 
 
 def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import TEST_OPTIONS
 from history import (
     assert_arrived,
     counts,
@@ -36,6 +39,7 @@ from dfsync.masking import remember
 from dfsync.options import Options
 from dfsync.plan import TablePlan
 from dfsync.result import Observer
+from dfsync.server import EmbeddedServer
 from dfsync.sync import sync
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
@@ -197,6 +201,49 @@ class TestATableThatFails:
         assert fetch(target, "SELECT COUNT(*) FROM pull_requests") == [(20,)]
         assert main([*command, "--out", str(out), "--tables", "commits", "--debug"]) == 1
         assert "Traceback" in capsys.readouterr().err
+
+    @WAYS
+    def test_because_the_server_dies_tells_that_and_not_that_it_cannot_roll_back(
+        self, source: Path, tmp_path: Path, out: Path, local_infile: bool
+    ) -> None:
+        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
+            target = create_engine(server.url)
+            create_tables(target)
+            target.dispose()
+            options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile)
+            result = sync(source, server.url, out=out, options=options, observer=_Kill(server.pid, "commits", 100))
+        errors = {c.name: c.error or "" for c in result.counts}
+        assert errors["repositories"] == ""
+        assert re.search(r"Lost connection|gone away", errors["commits"]), errors["commits"]
+        assert "cannot be reached" in errors["pull_requests"]
+        assert counts(result)["commits"] == (0, 0, 200)
+
+    def test_for_two_reasons_tells_the_first(self, source: Path, tmp_path: Path, out: Path) -> None:
+        class Faulty(_Kill):
+            def progress(self, table: TablePlan, done: int) -> None:
+                super().progress(table, done)
+                if not self._pid:
+                    raise ValueError("the first")
+
+        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
+            target = create_engine(server.url)
+            create_tables(target)
+            target.dispose()
+            options = Options(batch_size=50, tables=HISTORY)
+            result = sync(source, server.url, out=out, options=options, observer=Faulty(server.pid, "commits", 100))
+        assert "(ValueError: the first)" in {c.name: c.error or "" for c in result.counts}["commits"]
+
+
+class _Kill(Observer):
+    """Ends the server in the middle of a table."""
+
+    def __init__(self, pid: int, table: str, after: int) -> None:
+        self._pid, self._table, self._after = pid, table, after
+
+    def progress(self, table: TablePlan, done: int) -> None:
+        if table.name == self._table and done >= self._after and self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self._pid = 0
 
 
 class _CutOff(Observer):
