@@ -21,6 +21,7 @@ _MOST_REFUSALS = 10_000
 # What a single row can be at fault for, beyond the driver's DataError and IntegrityError.
 _ROW_FAULTS = {
     1048,
+    1118,
     1153,
     1264,
     1265,
@@ -31,8 +32,10 @@ _ROW_FAULTS = {
     1411,
     1416,
     1441,
+    1526,
     1644,
     1690,
+    1713,
     3140,
     3157,
     3819,

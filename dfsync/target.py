@@ -66,6 +66,7 @@ _TABLES = sa.text("""
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')""")
 _TLS_FAILED = 2026
 _REFUSALS = {
+    167: "the ids of the table have run out; give its id column a larger type",
     1044: "the user has no rights on that database",
     1045: "user or password is wrong",
     1049: "there is no such database; create it first",

@@ -277,3 +277,57 @@ class TestWhatOnlyTheServerRefuses:
         )
         assert counts(run(source, target, out)) == {"authors": (2, 0, 0)}
         assert fetch(target, "SELECT name FROM authors ORDER BY id") == [("ann",), ("bob",)]
+
+    @WAYS
+    def test_a_row_without_a_partition(self, target: Engine, tmp_path: Path, out: Path, local_infile: bool) -> None:
+        execute(
+            target,
+            "CREATE TABLE t (id INT AUTO_INCREMENT, n INT, PRIMARY KEY (id, n))"
+            " PARTITION BY RANGE (n) (PARTITION low VALUES LESS THAN (10))",
+        )
+        source = run_sql(
+            tmp_path / "s.db",
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 5), (2, 50), (3, 6)",
+        )
+        result = run(source, target, out, local_infile=local_infile)
+        assert counts(result) == {"t": (2, 0, 1)}
+        assert "Table has no partition for value 50" in rejected(result, "t")[0][3]
+
+    @WAYS
+    def test_a_row_that_fits_no_page(self, target: Engine, tmp_path: Path, out: Path, local_infile: bool) -> None:
+        columns = [f"c{number}" for number in range(60)]
+        declared = ", ".join(f"{name} VARCHAR(255)" for name in columns)
+        with target.begin() as connection:
+            # Each value fits its column, and not all of them fit the row.
+            connection.exec_driver_sql("SET SESSION innodb_strict_mode = 0")
+            connection.exec_driver_sql(
+                f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, {declared}) CHARSET latin1 ROW_FORMAT = COMPACT"
+            )
+        values = ", ".join(["'" + "x" * 255 + "'"] * len(columns))
+        source = run_sql(
+            tmp_path / "s.db",
+            f"CREATE TABLE t (id INTEGER PRIMARY KEY, {declared});"  # noqa: S608
+            f"INSERT INTO t (id, c0) VALUES (1, 'a'), (3, 'c'); INSERT INTO t VALUES (2, {values})",
+        )
+        result = run(source, target, out, local_infile=local_infile)
+        assert counts(result) == {"t": (2, 0, 1)}
+        assert "Row size too large" in rejected(result, "t")[0][3]
+
+    def test_an_update_too_large_for_its_undo_log(self, target: Engine, tmp_path: Path, out: Path) -> None:
+        columns = [f"c{number}" for number in range(60)]
+        declared = ", ".join(f"{name} VARCHAR(700)" for name in columns)
+        indexes = ", ".join(f"INDEX ({name})" for name in columns)
+        both = ", ".join(["'" + "x" * 700 + "'"] * len(columns))
+        execute(
+            target,
+            f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, n INT, {declared}, {indexes})"
+            " CHARSET latin1 ROW_FORMAT = DYNAMIC",
+            f"INSERT INTO t VALUES (1, 'a', 1, {both}), (2, 'b', 1, {both})",  # noqa: S608
+        )
+        source = run_sql(
+            tmp_path / "s.db",
+            f"CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE, n INTEGER, {declared});"  # noqa: S608
+            f"INSERT INTO t VALUES (1, 'a', 1, {both.replace('x', 'y')}), (2, 'b', 2, {both})",
+        )
+        (found,) = run(source, target, out, on_match="update").counts
+        assert (found.error, found.skipped, found.updated) == (None, 1, 1)
