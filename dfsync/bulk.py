@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync import frames
 from dfsync.errors import TableFailed
+from dfsync.packet import TooLarge
 from dfsync.remap import MISSING_PARENT
 from dfsync.target import error_code, refusal
 
@@ -54,9 +55,9 @@ class Bent(Exception):
 def in_bulk(connection: sa.Connection, frame: pd.DataFrame, send: Callable[[pd.DataFrame], Any]) -> pd.DataFrame:
     """Sends the rows all at once; where the server refuses that, each half for itself, down to the rows at fault.
 
-    `send` raises what the driver raises, or `Bent`. Gives the reject frame of the refused rows, by the frame's index.
-    Raises what `send` raised where no row is at fault but the table, the server or the connection; `TableFailed` after
-    ten thousand refusals.
+    `send` raises what the driver raises, `Bent` or `TooLarge`. Gives the reject frame of the refused rows, by the
+    frame's index. Raises what `send` raised where no row is at fault but the table, the server or the connection;
+    `TableFailed` after ten thousand refusals.
     """
     refused: list[pd.DataFrame] = []
     _halves(connection, frame, send, refused)
@@ -74,7 +75,7 @@ def _halves(
         send(frame)
         savepoint.commit()
         return
-    except (sa.exc.DBAPIError, pymysql.MySQLError, Bent) as error:
+    except (sa.exc.DBAPIError, pymysql.MySQLError, Bent, TooLarge) as error:
         if not _row_at_fault(error):
             raise
         savepoint.rollback()
@@ -90,11 +91,13 @@ def _halves(
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TooLarge):
+        return str(error)
     said = f"refused by the server: {refusal(error)}"
     return f"{MISSING_PARENT}, {said}" if error_code(error) in _NO_PARENT else said
 
 
 def _row_at_fault(error: Exception) -> bool:
     original = getattr(error, "orig", None) or error
-    row_errors = (Bent, pymysql.DataError, pymysql.IntegrityError)
+    row_errors = (Bent, TooLarge, pymysql.DataError, pymysql.IntegrityError)
     return isinstance(original, row_errors) or error_code(error) in _ROW_FAULTS

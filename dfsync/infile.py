@@ -19,6 +19,7 @@ from pymysql.connections import Connection as DriverConnection
 from pymysql.connections import OKPacketWrapper
 from pymysql.constants import COMMAND
 
+from dfsync import packet
 from dfsync.errors import DfsyncError
 from dfsync.prefetch import prefetch
 
@@ -49,7 +50,9 @@ def load(connection: sa.Connection, table: str, columns: list[str], rows: Any) -
     driver = connection.connection.driver_connection
     assert isinstance(driver, DriverConnection)
     try:
-        return _converse(driver, _statement(connection, table, columns, rows), rows)
+        # The server takes no larger packets of a stream either.
+        size = min(_CHUNK, packet.limit(connection) // 2)
+        return _converse(driver, _statement(connection, table, columns, rows), rows, size)
     except BaseException as error:
         # Half a stream must not look like a whole one, and who stops in the middle must not be asked to roll back:
         # without a connection the server does. Only after an error of the server both know where they are.
@@ -58,28 +61,28 @@ def load(connection: sa.Connection, table: str, columns: list[str], rows: Any) -
         raise
 
 
-def _converse(driver: DriverConnection, statement: bytes, rows: Any) -> tuple[int, int]:
+def _converse(driver: DriverConnection, statement: bytes, rows: Any, size: int) -> tuple[int, int]:
     driver._execute_command(COMMAND.COM_QUERY, statement)
     request = driver._read_packet()
     if not request.is_load_local_packet():
         raise Refused
     if request.get_all_data()[1:] != _STREAM.encode():
         raise DfsyncError("The server asked for a file of this machine; it got none. Do not trust that server.")
-    for chunk in prefetch(_chunks(rows)):
+    for chunk in prefetch(_chunks(rows, size)):
         driver.write_packet(chunk)
     driver.write_packet(b"")
     answer = OKPacketWrapper(driver._read_packet())
     return int(answer.affected_rows), int(answer.warning_count)
 
 
-def _chunks(rows: Any) -> Iterator[bytes]:
+def _chunks(rows: Any, size: int) -> Iterator[bytes]:
     """The rows as CSV, piece by piece, so that the server starts on the first before the last is made."""
     for start in range(0, rows.num_rows, _ROWS):
         out = io.BytesIO()
         columns = [_hex(column) if pa.types.is_binary(column.type) else column for column in rows.slice(start, _ROWS)]
         pyarrow.csv.write_csv(pa.table(columns, names=[str(i) for i in range(len(columns))]), out, _CSV)
         content = out.getbuffer()
-        yield from (bytes(content[at : at + _CHUNK]) for at in range(0, len(content), _CHUNK))
+        yield from (bytes(content[at : at + size]) for at in range(0, len(content), size))
 
 
 def _hex(column: Any) -> Any:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pymysql
 import sqlalchemy as sa
 
-from dfsync import frames, infile
+from dfsync import frames, infile, packet
 from dfsync.bulk import Bent, in_bulk
 from dfsync.errors import TableFailed
 from dfsync.schema import Table
@@ -60,7 +60,9 @@ class Loader:
         if not rows.num_columns:
             self._insert_ids_alone(len(frame))
             return
-        if self._local and len(frame) > 1:
+        most = packet.limit(self._connection)
+        # A stream has room for a row that no statement can hold.
+        if self._local and (len(frame) > 1 or not packet.fits(frame, most)):
             try:
                 # to_sql makes a Python object of every cell before it calls a method. This one sends the Arrow table as
                 # it is, so the frame that goes in at the door is the table's shadow: its columns, its length, no cells.
@@ -72,7 +74,9 @@ class Loader:
                     raise
                 log.debug("the server refuses LOAD DATA LOCAL (%s), so plain inserts do the job", refusal(error))
                 self._local = False
-        self._to_sql(frame, rows, _insert_rows)
+        packet.check(frame, most)
+        for chunk in packet.chunks(frame, most // 3):
+            self._to_sql(chunk, frames.to_arrow(chunk), _insert_rows)
 
     def _insert_ids_alone(self, count: int) -> None:
         # A table that is nothing but its id: there is no column for to_sql to send.
@@ -88,7 +92,9 @@ class Loader:
     def _stream(self, _table: Any, connection: sa.Connection, keys: list[str], _data: Any, rows: Any) -> int:
         loaded, warnings = infile.load(connection, self._table.name, keys, rows)
         if warnings:
-            raise Bent(_BENT.format(loaded=loaded, sent=rows.num_rows, warnings=warnings))
+            said = connection.exec_driver_sql("SHOW WARNINGS LIMIT 1").first()
+            counted = _BENT.format(loaded=loaded, sent=rows.num_rows, warnings=warnings)
+            raise Bent(f"{counted}: {said[2]}" if said else counted)
         return loaded
 
     @property

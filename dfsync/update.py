@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from dfsync import frames
+from dfsync import frames, packet
 from dfsync.bulk import in_bulk
 from dfsync.equality import as_held
 from dfsync.schema import Table
@@ -43,10 +42,11 @@ def update(
     server refused, by that index.
     """
     refused = [frames.no_rejects()]
+    most = packet.limit(connection)
     for columns, rows in _patterns(cells):
         part = pd.concat([by.loc[rows], values.loc[rows, columns]], axis=1)
-        for chunk in _chunks(part):
-            refused.append(in_bulk(connection, chunk, lambda sent: _send(connection, table, by.shape[1], sent)))
+        for chunk in packet.chunks(part, min(_BYTES, most // 3), _ROWS):
+            refused.append(in_bulk(connection, chunk, lambda sent: _send(connection, table, by.shape[1], sent, most)))
     return pd.concat(refused)
 
 
@@ -62,19 +62,9 @@ def _patterns(cells: pd.DataFrame) -> Iterator[tuple[list[Any], Any]]:
             yield columns, cells.index[group.ravel() == place]
 
 
-def _chunks(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Parts of so many rows and bytes at most that a statement of them fits into what any server takes."""
-    sizes = np.full(len(frame), 20 * frame.shape[1], dtype=np.int64)
-    for values in map(frames.arrow, (frame.iloc[:, place] for place in range(frame.shape[1]))):
-        if pa.types.is_string(values.type) or pa.types.is_binary(values.type):
-            sizes += pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False)
-    chunk = np.maximum(np.cumsum(sizes) // _BYTES, np.arange(len(frame)) // _ROWS)
-    for number in np.unique(chunk):
-        yield frame[chunk == number]
-
-
-def _send(connection: sa.Connection, table: Table, by: int, frame: pd.DataFrame) -> None:
+def _send(connection: sa.Connection, table: Table, by: int, frame: pd.DataFrame, most: int) -> None:
     """One statement; the first `by` columns name the row."""
+    packet.check(frame, most)
     # A derived table and no temporary one: it needs no further privilege, and replication lets it pass.
     names = list(frame.columns)
     # A column that the server would set to the present time keeps its value only where the statement says so.

@@ -1,0 +1,77 @@
+"""A server that takes small statements only, and rows that are larger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from ends import Ends
+from history import counts, execute, fetch
+from pymysql.converters import escape_bytes, escape_string
+from sqlalchemy import Engine
+
+from dfsync import frames, packet
+
+WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
+TABLE = "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9){}, v LONGTEXT, b LONGBLOB)"
+ROWS = """
+    CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, v TEXT, b BLOB);
+    INSERT INTO t VALUES (1, 'small', 'x', x'00'), (2, 'text', printf('%.*c', 1500000, 'x'), NULL),
+        (3, 'bytes', NULL, zeroblob(900000)), (4, 'quotes', printf('%.*c', 700000, ''''), NULL), (5, 'last', 'y', NULL);
+    WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+        INSERT INTO t SELECT i, 'n' || i, printf('%.*c', 3000, 'z'), NULL FROM n"""
+LARGE = [2, 3, 4]
+
+
+@pytest.fixture
+def ends(tmp_path: Path, target: Engine) -> Iterator[Ends]:
+    """With sessions that take 1 MiB at once."""
+    if "DFSYNC_TEST_URL" in os.environ:
+        pytest.skip("this server is not ours to change")
+    ((usual,),) = fetch(target, "SELECT @@GLOBAL.max_allowed_packet")
+    execute(target, "SET GLOBAL max_allowed_packet = 1048576")
+    yield Ends(tmp_path, target)
+    execute(target, f"SET GLOBAL max_allowed_packet = {usual}")
+
+
+@WAYS
+@pytest.mark.parametrize("key", [" UNIQUE", ""], ids=["by key", "by content"])
+def test_a_row_that_is_too_large_is_a_reject_or_goes_in_by_a_stream(ends: Ends, local_infile: bool, key: str) -> None:
+    ends.here(ROWS)
+    ends.there(TABLE.format(key))
+    result = ends.sync(local_infile=local_infile)
+    assert [c.error for c in result.counts] == [None]
+    rejects = result.rejects["t"]
+    assert rejects["old_id"].tolist() == ([] if local_infile else LARGE)
+    assert rejects["reason"].str.fullmatch(r"has \d+ bytes, and the server takes 1048576 at once; raise its .*").all()
+    names = {"text": (1_500_000, None), "bytes": (None, 900_000), "quotes": (700_000, None)} if local_infile else {}
+    large = "SELECT name, LENGTH(v), LENGTH(b) FROM t WHERE LENGTH(CONCAT(IFNULL(v, ''), IFNULL(b, ''))) > 5000"
+    assert {name: sizes for name, *sizes in ends.read_there(large)} == {n: list(s) for n, s in names.items()}
+    assert counts(ends.sync(local_infile=local_infile)) == {"t": (0, 995 - len(rejects), len(rejects))}
+
+
+def test_an_update_that_is_too_large_keeps_the_targets_row(ends: Ends) -> None:
+    ends.here(ROWS)
+    ends.there(TABLE.format(" UNIQUE"), "INSERT INTO t (name, v) SELECT CONCAT('n', seq), 'old' FROM seq_10_to_999")
+    execute(ends.target, "INSERT INTO t (name) VALUES ('small'), ('text'), ('bytes'), ('quotes'), ('last')")
+    (found,) = ends.sync(on_match="update").counts
+    assert (found.error, found.updated, found.skipped) == (None, 992, 3)
+    assert fetch(ends.target, "SELECT COUNT(*) FROM t WHERE v = 'old'") == [(0,)]
+
+
+def test_sizes_are_those_that_the_driver_writes() -> None:
+    text = ["ä'\\\"\n\r\0\x1a", "", "plain"]
+    values = [b"\xff\0'\"", b"", b"abc"]
+    frame = frames.to_frame(pa.table({"a": text, "b": pa.array(values, pa.binary())}), [1, 2, 3])
+    written = [len(escape_string(a).encode()) + len(escape_bytes(b)) for a, b in zip(text, values, strict=True)]
+    sizes = [packet._sizes(frame.iloc[[row]])[0] for row in range(3)]
+    rest = [size - length for size, length in zip(sizes, written, strict=True)]
+    assert min(rest) > 0
+    assert max(rest) < 80
+    parts = list(packet.chunks(pd.concat([frame] * 50), 1_000, 20))
+    assert max(len(part) for part in parts) <= 1_000 // min(sizes)
+    assert sum(len(part) for part in parts) == 150
