@@ -90,7 +90,7 @@ class Form:
         if self._collation is not None:
             array = frames.arrow(values)
             self._longest = max(self._longest, pc.max(pc.utf8_length(array)).as_py() or 1)
-            self.weigh = self.weigh or _beyond_ascii(array)
+            self.weigh = self.weigh or beyond_ascii(array)
 
     def of(self, values: pd.Series[Any]) -> pd.Series[Any]:
         """The values in that form; NULL stays NULL."""
@@ -116,7 +116,8 @@ def comparable(
     return form.of(source), form.of(target)
 
 
-def _beyond_ascii(values: Any) -> bool:
+def beyond_ascii(values: Any) -> bool:
+    """Whether any of the texts holds more than printable ASCII."""
     return bool(pc.any(pc.match_substring_regex(values, _BEYOND_ASCII)).as_py())
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import event
 
 from dfsync import frames, packed
 from dfsync.canonical import as_read
+from dfsync.equality import as_held, beyond_ascii
 from dfsync.errors import DfsyncError
 from dfsync.quoting import quote_all
 from dfsync.schema import Column, Index, Reference, Schema, Table
@@ -214,10 +215,29 @@ def find_keys(
     parts = [_fetch(connection, select.where(sa.false()), table, id_column, names)]
     keys = sa.tuple_(*(sa.column(c) for c in key)) if len(key) > 1 else sa.column(key[0])
     for start in range(0, len(wanted), _KEYS_AT_ONCE):
-        part = frames.to_arrow(wanted.iloc[start : start + _KEYS_AT_ONCE]).to_pylist()
-        values = [tuple(row.values()) if len(key) > 1 else row[key[0]] for row in part]
+        part = frames.to_arrow(wanted.iloc[start : start + _KEYS_AT_ONCE])
+        sides = [_comparands(table[name], part.column(place)) for place, name in enumerate(key)]
+        rows = zip(*sides, strict=True)
+        if len(key) == 1:
+            values: list[Any] = [row[0] for row in rows]
+        else:
+            # Plain values are bound much faster than expressions are compiled.
+            plain = not any(isinstance(side[0], sa.ColumnElement) for side in sides)
+            values = [row if plain else sa.tuple_(*row) for row in rows]
         parts.append(_fetch(connection, select.where(keys.in_(values)), table, id_column, names))
     return pd.concat(parts)
+
+
+def _comparands(column: Column, values: Any) -> list[Any]:
+    """The values for a comparison with the column.
+
+    What its character set lacks the server may refuse to compare, or compare wrongly together with values that it has:
+    as the column would hold it, it finds a row too many, which the caller's own comparison leaves out.
+    """
+    listed: list[Any] = values.to_pylist()
+    if column.charset in (None, "utf8mb4") or not beyond_ascii(values):
+        return listed
+    return [as_held(column, sa.literal(value)) for value in listed]
 
 
 def read_rows(

@@ -53,7 +53,8 @@ class Ends:
         """The first of two runs, of which the second found nothing to do."""
         own = self.everything()
         first = self.sync(**options)
-        assert [c.error for c in first.counts if c.error] == []
+        errors = [c.error for c in first.counts if c.error]
+        assert not errors, errors
         before, known = self.everything(), (self.folder / "out" / "id_mappings.json").read_bytes()
         for table, rows in own.items():
             assert not Counter(map(repr, rows)) - Counter(map(repr, before[table])), f"{table} has lost rows of its own"

@@ -119,3 +119,37 @@ class TestTheTypeInet6:
             # Far more rows than the source has, so that keys are looked up and not read whole.
             connection.execute(text("INSERT INTO keyed (id, ip) VALUES (9000, '::9')"))
         assert counts(ends.sync())["keyed"] == (0, len(addresses), 1)
+
+
+class TestAKeyOutsideOfTheColumnsCharacterSet:
+    KEYS = ("plain", "Ж", "é", "ﷺ", "😀", "?")
+
+    @pytest.mark.parametrize("charset", ["cp1251", "latin1", "ascii", "gbk", "ucs2", "utf8mb3", "utf8mb4"])
+    @pytest.mark.parametrize("key", ["k", "k, other"])
+    @pytest.mark.parametrize("highest", [10, 9000], ids=["keys are read", "keys are looked up"])
+    def test_is_looked_for_and_not_found(self, ends: Ends, charset: str, key: str, highest: int) -> None:
+        held = [k for k in self.KEYS if k.encode(_CODECS[charset], "replace").decode(_CODECS[charset]) == k]
+        if charset in ("ucs2", "utf8mb3"):
+            held.remove("😀")
+        rows = ", ".join(f"('{k}', 'ф😀')" for k in self.KEYS)
+        ends.here(
+            f"CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT, other TEXT); INSERT INTO t (k, other) VALUES {rows}"  # noqa: S608
+        )
+        ends.there(
+            f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) CHARACTER SET {charset}, other VARCHAR(9) CHARACTER SET utf8mb4, UNIQUE ({key}))",
+            f"INSERT INTO t VALUES ({highest}, 'PLAIN', 'Ф😀'), (2, '!', '')",  # noqa: S608
+        )
+        result = ends.sync_twice()
+        assert counts(result) == {"t": (len(held) - 1, 1, len(self.KEYS) - len(held))}
+        assert set(result.rejects["t"]["old_id"]) == {1 + i for i, k in enumerate(self.KEYS) if k not in held}
+
+
+_CODECS = {
+    "cp1251": "cp1251",
+    "latin1": "cp1252",
+    "ascii": "ascii",
+    "gbk": "gbk",
+    "ucs2": "utf-16",
+    "utf8mb3": "utf-8",
+    "utf8mb4": "utf-8",
+}
