@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dfsync.equality import comparable
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan, only, with_on_match
+from dfsync.readiness import denied, triggers_before
 from dfsync.remap import MISSING_PARENT
 from dfsync.result import SyncResult
 from dfsync.schema import Column, Schema, Table
@@ -113,6 +114,8 @@ def check(source: str | Path, url: str | sa.URL, options: Options | None = None)
             # The parents too: without their maps no row of the children goes in.
             for name in (name for name in plan.names if name in {*names, *plan.ancestors(names)}):
                 look.at(plan[name])
+            for name in names:
+                look.writing(plan[name])
             connection.rollback()
             ready = look.ready(names)
             rehearsed = _rehearse(look, source, url, replace(options, tables=tuple(ready), dry_run=True))
@@ -162,6 +165,10 @@ class _Look:
     broken: set[str] = field(default_factory=set)
     """Tables that cannot be synced at all."""
 
+    def __post_init__(self) -> None:
+        self._quote = bare_dialect(self.connection).identifier_preparer.quote_identifier
+        self._triggers = triggers_before(self.connection)
+
     def at(self, plan: TablePlan) -> None:
         """All of one table but its values."""
         have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
@@ -179,6 +186,23 @@ class _Look:
         elif all(name in there and name in have for name in plan.key):
             self._index(plan, there)
             self._keys(Shape(plan, have, there, plan.id, _travelling(plan, have, there)))
+
+    def writing(self, plan: TablePlan) -> None:
+        """What keeps rows from being written, or may change them on the way."""
+        have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
+        if have is None or there is None:
+            return
+        if there.engine:
+            fix = f"ALTER TABLE {self._quote(there.name)} ENGINE=InnoDB"
+            self._break(plan, None, f"its engine {there.engine} cannot roll back what a failed run has written", fix)
+        updates = bool(plan.deferred) or plan.on_match == "update"
+        names = [column.name for column in _travelling(plan, have, there)]
+        for right, said in denied(self.connection, there, names, updates=updates).items():
+            self._add(ERROR, plan, f"the target does not let its user {right} here: {said}")
+        for event in ("INSERT", "UPDATE") if updates else ("INSERT",):
+            for trigger in self._triggers.get((there.name, event), []):
+                message = f"the trigger {trigger} may change rows before {event}; `dfsync verify` tells where it did"
+                self._add(NOTE, plan, message)
 
     def ready(self, names: Iterable[str]) -> list[str]:
         """The tables that can be rehearsed: they and all that they refer to are whole."""
@@ -232,7 +256,7 @@ class _Look:
         if plan.id not in there:
             self._break(plan, plan.id, "the target lacks this column, the id")
         elif not there[plan.id].auto_increment:
-            fix = _auto_increment(self.connection, there, there[plan.id])
+            fix = _auto_increment(self._quote, there, there[plan.id])
             self._break(plan, plan.id, "is not AUTO_INCREMENT in the target, so no row gets a new id", fix)
 
     def _index(self, plan: TablePlan, there: Table) -> None:
@@ -293,8 +317,7 @@ def _travelling(plan: TablePlan, have: Table, there: Table) -> tuple[Column, ...
     return tuple(replace(there[c.name], name=c.name) for c in both)
 
 
-def _auto_increment(connection: sa.Connection, table: Table, column: Column) -> str:
-    quote = bare_dialect(connection).identifier_preparer.quote_identifier
+def _auto_increment(quote: Callable[[str], str], table: Table, column: Column) -> str:
     name = quote(column.name)
     indexed = any(index[:1] == (column.name,) for index in table.all_indexes())
     key = "" if indexed else f", ADD {'UNIQUE' if table.primary_key else 'PRIMARY KEY'} ({name})"

@@ -63,6 +63,8 @@ class Table:
     references: tuple[Reference, ...] = ()
     rowid: str | None = None
     """The expression that names a row of a SQLite table that has no integer primary key; None in the target."""
+    engine: str | None = None
+    """The target's storage engine where it cannot roll back."""
     _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -27,6 +27,7 @@ from dfsync.errors import DfsyncError, TableFailed
 from dfsync.masking import masked
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan
+from dfsync.readiness import fail_if_not_transactional
 from dfsync.result import Counts, Frames, Observer, SyncResult
 from dfsync.run import Run, prepare
 from dfsync.settings import open_target
@@ -61,6 +62,7 @@ def sync(
 
 def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
     started, start = datetime.now(UTC), time.perf_counter()
+    fail_if_not_transactional(run.shapes[name].target for name in run.names if name in run.shapes)
     observer.run_started(run.plan, run.names)
     with _folder(out, dry_run=run.options.dry_run) as (folder, keep):
         record.forget_elsewhere(folder, server.place(run.engine.url), whole=run.names == run.plan.names)

@@ -63,7 +63,8 @@ _REFERENCES = sa.text("""
     WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL
     ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION""")
 _TABLES = sa.text("""
-    SELECT TABLE_NAME FROM information_schema.TABLES
+    SELECT TABLE_NAME, IF(TRANSACTIONS = 'YES', NULL, t.ENGINE)
+    FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')""")
 _TLS_FAILED = 2026
 _REFUSALS = {
@@ -133,12 +134,12 @@ def error_code(error: BaseException) -> int:
 
 def reflect(connection: sa.Connection) -> Schema:
     """The tables of the connection's database, from `information_schema`."""
-    names = [str(row[0]) for row in connection.execute(_TABLES)]
+    engines = {_text(name): engine for name, engine in connection.execute(_TABLES)}
     columns = _grouped(connection, _COLUMNS)
     indexes = _grouped(connection, _INDEXES)
     references = _grouped(connection, _REFERENCES)
     schema = Schema()
-    for name in names:
+    for name, engine in engines.items():
         # Of a versioned table the server adds the versions' end to every unique key, and it is one of the present rows.
         ends = {row["name"] for row in columns.get(name, []) if _text(row["expression"]) == "ROW END"}
         keyed = [row for row in indexes.get(name, []) if row["column"] not in ends]
@@ -149,6 +150,7 @@ def reflect(connection: sa.Connection) -> Schema:
             primary_key=next((index.columns for index in made if index.name == "PRIMARY"), ()),
             indexes=tuple(index for index in made if index.name != "PRIMARY"),
             references=tuple(_references(references.get(name, []))),
+            engine=None if engine is None else _text(engine),
         )
     return schema
 
