@@ -107,7 +107,7 @@ def check(source: str | Path, url: str | sa.URL, options: Options | None = None)
         opened, connection = _open_both(source, engine)
         with opened, connection:
             there = server.reflect(connection)
-            draft = with_on_match(choose_plan(options.plan, opened.schema), options.on_match)
+            draft = with_on_match(choose_plan(options.plan, opened), options.on_match)
             plan = complete(draft, opened.schema, expected_schema(opened.schema, there))
             names = only(plan, options.tables or plan.names)
             look = _Look(opened, connection, there, plan)
@@ -181,11 +181,12 @@ class _Look:
             return
         self._columns(plan, have, there)
         self._id(plan, there)
+        shape = Shape(plan, have, there, plan.id, _travelling(plan, have, there))
         if not plan.key:
             self._add(WARNING, plan, "no natural key: rows are recognised by their whole content, which takes longer")
-        elif all(name in there and name in have for name in plan.key):
+        elif {name.lower() for name in plan.key} <= {name.lower() for name in shape.names}:
             self._index(plan, there)
-            self._keys(Shape(plan, have, there, plan.id, _travelling(plan, have, there)))
+            self._keys(shape)
 
     def writing(self, plan: TablePlan) -> None:
         """What keeps rows from being written, or may change them on the way."""

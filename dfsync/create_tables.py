@@ -74,7 +74,7 @@ def expected_schema(source: Schema, target: Schema) -> Schema:
 
 def _create(source: Source, connection: sa.Connection, options: Options, print_only: bool) -> Creation:
     there = server.reflect(connection)
-    plan = complete(choose_plan(options.plan, source.schema), source.schema, expected_schema(source.schema, there))
+    plan = complete(choose_plan(options.plan, source), source.schema, expected_schema(source.schema, there))
     asked = only(plan, options.tables or plan.names)
     tables = [plan[name] for name in plan.names if name in {*asked, *plan.ancestors(asked)}]
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}

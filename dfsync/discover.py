@@ -6,18 +6,26 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
 
 from dfsync.errors import DfsyncError
-from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, in_order, read_plan
+from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, in_order, read_plan, suggest
 from dfsync.schema import Reference, Schema, Table
+from dfsync.source import Source
+from dfsync.words import counted
 
 WHOLE_CONTENT = "none found: rows are compared by their whole content"
 
 
-def choose_plan(path: Path | None, source: Schema) -> Plan:
+def choose_plan(path: Path | None, opened: Source) -> Plan:
     """The draft: the plan file, else the built-in plan where the source's tables are its tables, else every table."""
+    source = opened.schema
     if path is not None:
-        return read_plan(path)
+        draft = read_plan(path)
+        _check_ids(draft, opened)
+        return draft
     built_in = read_plan(BUILT_IN)
     if _serves(built_in, source):
         return built_in
@@ -33,7 +41,7 @@ def complete(draft: Plan, source: Schema, target: Schema) -> Plan:
     tables = [_with_foreign_keys(table, tables, source, target) for table in tables]
     tables = [_spelled(table, source) for table in tables]
     tables = [_with_natural_key(table, source, target) for table in tables]
-    _check_natural_keys(draft, tables, source)
+    _check(draft, tables, source)
     tables = [_without_circles(table, given, tables) for table, given in zip(tables, draft.tables, strict=True)]
     return replace(draft, tables=in_order(_with_deferred(tables, source, target)))
 
@@ -147,6 +155,7 @@ def _with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema
     if table.foreign_keys is not None:
         return table
     planned = {t.table.lower(): t for t in tables}
+    ignored = {column.lower() for column in table.ignore_columns}
     found: dict[str, ForeignKey] = {}
     after: list[str] = list(table.after)
     origin = "none declared"
@@ -160,7 +169,7 @@ def _with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema
             if parent.name != table.name and parent.name not in after:
                 after.append(parent.name)
             for key in _resolved(table, reference, parent, planned, schema):
-                if key.column not in found:
+                if key.column not in found and key.column.lower() not in ignored:
                     found[key.column] = key
                     origin = f"declared in the {side}"
     keys = tuple(found.values())
@@ -242,15 +251,45 @@ def _usable(table: TablePlan, key: tuple[str, ...], source: Table | None, target
     return all(column.lower() not in left_out and all(column in end for end in ends) for column in key)
 
 
-def _check_natural_keys(draft: Plan, tables: Iterable[TablePlan], source: Schema) -> None:
+def _check(draft: Plan, tables: Iterable[TablePlan], source: Schema) -> None:
+    """Raises `DfsyncError` for columns that the source lacks, and for an id that would not be assigned anew."""
     for table in tables:
+        where = f"The {draft.source}: [tables.{table.name}]"
         have = source.find(table.table)
-        for column in (*table.key, *table.parents, *filter(None, [table.id])) if have else ():
-            if have is not None and column not in have:
-                known = ", ".join(c.name for c in have.columns)
+        names = (*table.key, *table.parents, *filter(None, [table.id]), *table.ignore_columns)
+        lacking = next((column for column in names if have is not None and column not in have), None)
+        if lacking is not None and have is not None:
+            known = ", ".join(c.name for c in have.columns)
+            raise DfsyncError(
+                f"{where} names the column {lacking!r}, but {table.table} in the source has {known}."
+                f"{suggest(lacking, [c.name for c in have.columns])}"
+            )
+        for setting, columns in (("natural_key", table.key), ("foreign_keys", table.parents)):
+            if table.id is not None and table.id in columns:
                 raise DfsyncError(
-                    f"The {draft.source}: [tables.{table.name}] names the column {column!r}, but {table.table} in the "
-                    f"source has {known}."
+                    f"{where} has {table.id} as its id, which is another one in the target, and in {setting}. "
+                    f'Leave it out there, or give id = "" if {table.id} is no mere number.'
+                )
+
+
+def _check_ids(draft: Plan, source: Source) -> None:
+    """Raises `DfsyncError` where the column that a plan file calls the id does not tell the source's rows apart."""
+    for table in draft.tables:
+        have = source.schema.find(table.table)
+        if have is None or not table.id or table.id not in have:
+            continue
+        column: Any = sa.column(have[table.id].name)
+        counts = {
+            "that is no integer": sa.func.total(sa.func.typeof(column) != "integer"),
+            "that another row has too": sa.func.count(column) - sa.func.count(sa.distinct(column)),
+        }
+        select = sa.select(*(c.label(k) for k, c in counts.items())).select_from(sa.table(have.name))
+        for fault, count in source.query(select).to_pylist()[0].items():
+            if count:
+                raise DfsyncError(
+                    f"The {draft.source}: [tables.{table.name}] has {table.id} as its id, and "
+                    f"{counted(int(count), 'rows')} of {have.name} have a value there {fault}. Name another column, or "
+                    'give id = "" for none.'
                 )
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfsync.errors import DfsyncError
+
+MOST_ROWS = 10_000_000
+"""Of a batch: more of them need more memory than any machine has."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,3 +27,7 @@ class Options:
     """Do all but write: nothing in the target changes, no file is written."""
     local_infile: bool = True
     """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, plain inserts do the job."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_size <= MOST_ROWS:
+            raise DfsyncError(f"A batch cannot have {self.batch_size} rows: give a number from 1 to {MOST_ROWS}.")

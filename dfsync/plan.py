@@ -105,7 +105,9 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(tables, dict) or not tables:
         raise DfsyncError(f"The plan {path} names no tables: it needs at least one [tables.NAME].")
     drafts = tuple(_table(path, name, entry) for name, entry in tables.items())
+    _each_table_once(path, drafts)
     for draft in drafts:
+        _consistent(path, draft)
         for other in (*draft.parents.values(), *draft.after):
             if other not in tables:
                 hint = suggest(other, tables)
@@ -114,6 +116,32 @@ def read_plan(path: Path) -> Plan:
                 )
     source = "built-in plan" if path == BUILT_IN else f"plan {path}"
     return Plan(drafts, source)
+
+
+def _each_table_once(path: Path, drafts: Iterable[TablePlan]) -> None:
+    names: dict[str, str] = {}
+    for draft in drafts:
+        other = names.setdefault(draft.table.lower(), draft.name)
+        if other != draft.name:
+            raise DfsyncError(
+                f"The plan {path}: [tables.{other}] and [tables.{draft.name}] are both for the table {draft.table}."
+            )
+
+
+def _consistent(path: Path, draft: TablePlan) -> None:
+    """Raises `DfsyncError` where the settings of a table, which alone are right, do not go together."""
+    key, ignored = ([name.lower() for name in names] for names in (draft.key, draft.ignore_columns))
+    parents = [column.lower() for column in draft.parents]
+    faults = {
+        "natural_key names a column twice": len(set(key)) < len(key),
+        "foreign_keys names a column twice": len(set(parents)) < len(parents),
+        "natural_key names a column of ignore_columns": bool({*key} & {*ignored}),
+        "foreign_keys names a column of ignore_columns": bool({*parents} & {*ignored}),
+        "after names the table itself": draft.name in draft.after,
+    }
+    for fault, found in faults.items():
+        if found:
+            raise DfsyncError(f"The plan {path}: [tables.{draft.name}] {fault}.")
 
 
 def in_order(tables: Iterable[TablePlan]) -> tuple[TablePlan, ...]:

@@ -45,7 +45,7 @@ def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:
     try:
         with target.connect(engine) as connection:
             there = target.reflect(connection)
-        draft = with_on_match(choose_plan(options.plan, opened.schema), options.on_match)
+        draft = with_on_match(choose_plan(options.plan, opened), options.on_match)
         plan = complete(draft, opened.schema, there)
         names = only(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *plan.ancestors(names)}]

@@ -82,7 +82,7 @@ def find_plan(source: str | Path, url: str | sa.URL, options: Options) -> FoundP
                 there = server.reflect(connection)
         finally:
             engine.dispose()
-        plan = complete(choose_plan(options.plan, opened.schema), opened.schema, there)
+        plan = complete(choose_plan(options.plan, opened), opened.schema, there)
         ends = (("source", opened.schema), ("target", there))
         missing = {t.name: [end for end, schema in ends if schema.find(t.table) is None] for t in plan.tables}
     return FoundPlan(_narrowed(plan, options.tables), missing)

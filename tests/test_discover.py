@@ -32,7 +32,7 @@ def discover(folder: Path, source: str, target: Engine | None = None, *, plan: s
         file.write_text(plan, encoding="utf-8")
     with Source(path) as opened:
         there = reflected(target)
-        completed = complete(choose_plan(file if plan else None, opened.schema), opened.schema, there)
+        completed = complete(choose_plan(file if plan else None, opened), opened.schema, there)
         present = [name for name in completed.names if there.find(completed[name].table) is not None]
         shapes(completed, present, opened.schema, there)
         return completed
@@ -386,7 +386,7 @@ class TestWhatIsLeftOut:
         path = run_sql(folder / "source.db", "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT AS (x + 1))")
         with Source(path) as source:
             there = reflected(target)
-            plan = complete(choose_plan(None, source.schema), source.schema, there)
+            plan = complete(choose_plan(None, source), source.schema, there)
             assert shapes(plan, ["a"], source.schema, there)["a"].names == ["x"]
 
 
@@ -426,10 +426,10 @@ class TestAPlanFile:
 
     def test_is_the_built_in_one_where_the_tables_are_its_tables(self, folder: Path) -> None:
         with Source(empty_source(folder / "history.db")) as source:
-            assert choose_plan(None, source.schema).source == "built-in plan"
+            assert choose_plan(None, source).source == "built-in plan"
         path = run_sql(folder / "other.db", "CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT)")
         with Source(path) as source:
-            assert choose_plan(None, source.schema).source == "discovered plan"
+            assert choose_plan(None, source).source == "discovered plan"
 
     def test_needs_tables_to_discover(self, folder: Path) -> None:
         with pytest.raises(DfsyncError, match="The source has no tables"):

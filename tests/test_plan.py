@@ -104,6 +104,21 @@ class TestAPlanFile:
                 "[tables.a] refers to 'repositorys', which is not in it. Did you mean 'repositories'?",
             ),
             ("[tables.a]\nafter = ['zzz']", "[tables.a] refers to 'zzz', which is not in it."),
+            ("[tables.a]\nnatural_key = ['b', 'B']", "[tables.a] natural_key names a column twice."),
+            (
+                "[tables.a]\nforeign_keys = { b = 'a', B = 'a' }",
+                "[tables.a] foreign_keys names a column twice.",
+            ),
+            (
+                "[tables.a]\nnatural_key = ['b']\nignore_columns = ['B']",
+                "[tables.a] natural_key names a column of ignore_columns.",
+            ),
+            (
+                "[tables.a]\nforeign_keys = { b = 'a' }\nignore_columns = ['b']",
+                "[tables.a] foreign_keys names a column of ignore_columns.",
+            ),
+            ("[tables.a]\nafter = ['a']", "[tables.a] after names the table itself."),
+            ("[tables.a]\n[tables.b]\ntable = 'A'", "[tables.a] and [tables.b] are both for the table A."),
             ("[tables.'../a']", "'../a' cannot be a name, because files are named after it."),
             ("[tables.'.a']", "'.a' cannot be a name"),
             ('[tables."a\\u0000"]', "cannot be a name"),

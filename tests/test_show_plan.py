@@ -36,29 +36,39 @@ NAMES = st.text(
 )
 
 
+def _lower(key: ForeignKey) -> str:
+    return key.column.lower()
+
+
+def _ignoring(table: TablePlan) -> st.SearchStrategy[TablePlan]:
+    """The table with some columns ignored that it has no other use for."""
+    taken = {name.lower() for name in (*table.key, *table.parents)}
+    free = WORDS.filter(lambda word: word.lower() not in taken)
+    return st.lists(free, max_size=3, unique=True).map(lambda names: replace(table, ignore_columns=tuple(names)))
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Any plan that a file can say."""
     names = draw(st.lists(NAMES.filter(lambda name: not name.startswith(".")), min_size=1, max_size=4, unique=True))
-    some = st.lists(WORDS, max_size=3, unique=True).map(tuple)
-    foreign_keys = st.dictionaries(WORDS, st.sampled_from(names), max_size=3)
+    # No column twice in one setting, in any case, and none that is ignored beside.
+    some = st.lists(WORDS, max_size=3, unique_by=str.lower).map(tuple)
+    references = st.lists(st.builds(ForeignKey, WORDS, st.sampled_from(names)), max_size=3, unique_by=_lower).map(tuple)
+    own = draw(st.lists(WORDS, min_size=len(names), max_size=len(names), unique_by=str.lower))
     tables = [
         TablePlan(
             name=name,
-            table=draw(WORDS),
+            table=table,
             id=draw(st.none() | st.just("") | WORDS),
             natural_key=draw(st.none() | some),
-            foreign_keys=draw(
-                st.none() | foreign_keys.map(lambda keys: tuple(ForeignKey(*key) for key in keys.items()))
-            ),
-            after=tuple(draw(st.lists(st.sampled_from(names), max_size=2, unique=True))),
+            foreign_keys=draw(st.none() | references),
+            after=tuple(draw(st.sets(st.sampled_from(names), max_size=2)) - {name}),
             on_match=draw(st.sampled_from(["skip", "update"])),
-            ignore_columns=draw(some),
             origin={"id": draw(WORDS), "natural_key": draw(WORDS), "foreign_keys": draw(WORDS)},
         )
-        for name in names
+        for name, table in zip(names, own, strict=True)
     ]
-    return Plan(tuple(tables), draw(WORDS))
+    return Plan(tuple(draw(_ignoring(table)) for table in tables), draw(WORDS))
 
 
 @given(plan=plans())
@@ -126,13 +136,13 @@ class TestTheTable:
         execute(target, TARGET)
         plan = tmp_path / "plan.toml"
         plan.write_text(
-            '[tables.people]\nignore_columns = ["x"]\non_match = "update"\n[tables.ghosts]\nafter = ["people"]'
+            '[tables.people]\nignore_columns = ["boss_id"]\non_match = "update"\n[tables.ghosts]\nafter = ["people"]'
         )
         lines = shown(source, target, plan=plan)
         assert lines[0] == f"Plan: plan {plan}, 2 tables"
-        assert lines[4:6] == ["   (on_match update)", "   (ignores x)"]
+        assert lines[4:6] == ["   (on_match update)", "   (ignores boss_id)"]
         assert lines[6:9] == [
-            "2  ghosts               -       whole content [4]  -",
+            "2  ghosts               -       whole content [3]  -",
             "   (not in the source)                             after people",
             "   (not in the target)",
         ]

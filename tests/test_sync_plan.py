@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 from history import TABLES, counts, create_tables, empty_source, execute, fetch, ids, run, run_sql, sample, source_rows
 from sqlalchemy import Engine
 
+from dfsync.__main__ import main
+from dfsync.check import check
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
+from dfsync.show_plan import find_plan
 from dfsync.sync import sync
 
 HISTORY = """
@@ -254,6 +258,71 @@ class TestAPlanOfOnesOwn:
             plan.write_text(f"[tables.repositories]\n{setting}\n")
             said = refused(source, target, out, Options(plan=plan))
             assert "[tables.repositories] names the column 'slugg', but repositories in the source has id, slug" in said
+
+    @pytest.mark.parametrize(
+        ("setting", "said"),
+        [
+            ('natural_key = ["id"]', "has id as its id, which is another one in the target, and in natural_key. Leave"),
+            (
+                'id = "ID"\nnatural_key = ["Id"]',
+                "has id as its id, which is another one in the target, and in natu",
+            ),
+            (
+                'foreign_keys = { ID = "repositories" }',
+                "has id as its id, which is another one in the target, and in for",
+            ),
+            (
+                'id = "slug"',
+                "has slug as its id, and 2 rows of repositories have a value there that is no integer. Name",
+            ),
+            (
+                'id = "num"',
+                "has num as its id, and 1 row of repositories have a value there that another row",
+            ),
+            ('ignore_columns = ["slgu"]', "names the column 'slgu', but repositories in the source has id, slug"),
+            ('ignore_columns = ["slgu"]', "Did you mean 'slug'?"),
+        ],
+    )
+    def test_that_cannot_be_done_is_an_error(
+        self, source: Path, target: Engine, out: Path, setting: str, said: str
+    ) -> None:
+        create_tables(target)
+        run_sql(source, "ALTER TABLE repositories ADD num INTEGER; UPDATE repositories SET num = 7")
+        plan = out.with_name("plan.toml")
+        plan.write_text(f"[tables.repositories]\n{setting}\n")
+        assert said in refused(source, target, out, Options(plan=plan))
+        for command in (check, find_plan):
+            with pytest.raises(DfsyncError, match=re.escape(said)):
+                command(source, target.url, Options(plan=plan))
+
+    def test_may_ignore_a_foreign_key(self, target: Engine, tmp_path: Path, out: Path) -> None:
+        source = run_sql(
+            tmp_path / "tree.db",
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, up INTEGER REFERENCES t (id));
+            INSERT INTO t VALUES (1, 'a', 2), (2, 'b', NULL)""",
+        )
+        execute(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT)")
+        plan = out.with_name("plan.toml")
+        plan.write_text('[tables.t]\nignore_columns = ["UP"]\n')
+        assert check(source, target.url, Options(plan=plan)).ok
+        assert counts(run(source, target, out, plan=plan)) == {"t": (2, 0, 0)}
+        assert fetch(target, "SELECT name, up FROM t ORDER BY id") == [("a", None), ("b", None)]
+
+    def test_with_a_natural_key_that_the_target_computes_is_told_so(self, target: Engine, tmp_path: Path) -> None:
+        source = run_sql(tmp_path / "t.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, code TEXT)")
+        execute(
+            target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name TEXT, code CHAR(9) AS (LEFT(name, 9)))"
+        )
+        plan = tmp_path / "plan.toml"
+        plan.write_text('[tables.t]\nnatural_key = ["code"]\n')
+        (found,) = check(source, target.url, Options(plan=plan)).findings
+        assert (found.column, found.message) == ("code", "is in the natural key, and does not travel")
+
+    @pytest.mark.parametrize("rows", [0, -1, 10**12])
+    def test_takes_no_absurd_batch(self, source: Path, target: Engine, rows: int) -> None:
+        with pytest.raises(DfsyncError, match=f"^A batch cannot have {rows} rows: give a number from 1 to 10000000"):
+            Options(batch_size=rows)
+        assert main(["--source", str(source), "--target", str(target.url), "--batch-size", str(rows)]) == 2
 
     def test_is_discovered_where_the_source_is_of_another_kind(self, target: Engine, tmp_path: Path, out: Path) -> None:
         execute(
