@@ -8,7 +8,9 @@ for each class, as a struct (`MIXED`), and nothing is lost. See https://www.sqli
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -58,6 +60,8 @@ class Source:
         self.path = Path(path)
         if not os.path.isfile(self.path):
             raise DfsyncError(f"There is no source {self.path}. Name a SQLite file with --source.")
+        self._log = Path(f"{self.path.resolve()}-wal")
+        self._logged = self._log.exists()
         try:
             self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
         except adbc_driver_manager.Error as error:
@@ -77,6 +81,8 @@ class Source:
 
     def close(self) -> None:
         self._connection.close()
+        if not self._logged:
+            _tidy(self._log)
 
     def count(self, table: Table) -> int:
         return int(self.query(sa.select(sa.func.count()).select_from(_table(table)))[0][0].as_py())
@@ -141,8 +147,22 @@ class Source:
         return DfsyncError(f"The source {self.path} cannot be read: {reason}.")
 
 
-def _uri(path: Path) -> str:
-    return f"file:{quote(os.fsencode(path.resolve()))}?mode=ro"
+def _uri(path: Path, mode: str = "ro") -> str:
+    return f"file:{quote(os.fsencode(path.resolve()))}?mode={mode}"
+
+
+def _tidy(log: Path) -> None:
+    """Has SQLite take away the empty `-wal`, and the `-shm`, that reading in WAL mode made; while someone else has the
+    file open they stay."""
+    try:
+        if log.stat().st_size:
+            return
+        # Who may only read leaves them behind; the last one who might write does not, and finds nothing to write.
+        path = Path(str(log).removesuffix("-wal"))
+        with closing(sqlite3.connect(_uri(path, "rw"), timeout=0, uri=True)) as connection:
+            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except (OSError, sqlite3.Error):
+        return
 
 
 def _in_wal_mode(path: Path) -> bool:

@@ -379,6 +379,29 @@ def test_nothing_can_be_written_through_the_connection(path: Path) -> None:
     assert len(values(read(path, ["v"]))) == 499
 
 
+def test_wal_mode_leaves_nothing_beside_the_file(path: Path) -> None:
+    make(path, "CREATE TABLE t (a TEXT)", "INSERT INTO t VALUES ('x')", "PRAGMA journal_mode = WAL")
+    before, written = path.read_bytes(), path.stat().st_mtime_ns
+    with Source(path) as source:
+        assert source.count(source.schema["t"]) == 1
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, written)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("SELECT * FROM t").fetchall()
+        there = sorted(path.parent.iterdir())
+        Source(path).close()
+        assert sorted(path.parent.iterdir()) == there
+        other.execute("INSERT INTO t VALUES ('y')")
+        other.commit()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_autocheckpoint = 0")
+        with Source(path) as source:
+            other.execute("INSERT INTO t VALUES ('z')")
+            other.commit()
+            old = path.read_bytes()
+        assert path.read_bytes() == old
+
+
 def test_a_writer_in_wal_mode_is_not_seen_until_the_next_run(path: Path) -> None:
     make(path, "PRAGMA journal_mode = WAL", "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", rows=[(1, "old"), (2, "old")])
     with writing(path) as writer:
