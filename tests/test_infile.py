@@ -73,8 +73,8 @@ class RogueServer:
                 break
             if content[4:5] == COM_QUERY and self._trigger in content:
                 request = b"\xfb" + self._file
-                client.sendall(len(request).to_bytes(3, "little") + b"\x01" + request)
                 self.asked.set()
+                client.sendall(len(request).to_bytes(3, "little") + b"\x01" + request)
             else:
                 server.sendall(content)
         server.close()
