@@ -18,7 +18,7 @@ from dfsync.options import Options
 
 SOURCE = """
     CREATE TABLE `100%, a``b` (id INTEGER PRIMARY KEY, code TEXT UNIQUE, `n, m%` INTEGER);
-    CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES `100%, a``b` (id), name TEXT UNIQUE);
+    CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES `100%, a``b` (id), name VARCHAR(20) UNIQUE);
     INSERT INTO `100%, a``b` VALUES (1, 'a', 5), (2, 'b', 6);
     INSERT INTO child VALUES (1, 1, 'x')"""
 PARENT = "`100%, a``b`"
