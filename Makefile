@@ -1,7 +1,7 @@
 # Every target installs what it lacks first; see .ci/setup.
 PYTHON := .venv/bin/python
 
-.PHONY: help demo test lint notebook clean
+.PHONY: help demo test lint notebook bench clean
 
 help: ## what can be made (this)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,12 @@ notebook: .venv/.for-work ## run the notebooks in place, so that their outputs a
 	@bash .ci/setup mariadb
 	@$(PYTHON) notebooks/execute.py
 
-clean: ## remove .venv and caches; data and dfsync-out stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
+bench: .venv/.for-bench ## how fast, beside the server's own limit and other tools; ARGS="--quick" or ARGS="--help" for less
+	@bash .ci/setup mariadb
+	@$(PYTHON) benchmarks/bench.py $(ARGS)
+
+clean: ## remove .venv, caches and what a benchmark left; data and dfsync-out stay
+	rm -rf .venv benchmarks/work .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: the packages are in, and neither list has changed since.
@@ -34,4 +38,8 @@ clean: ## remove .venv and caches; data and dfsync-out stay
 
 .venv/.for-work: requirements.txt pyproject.toml
 	@bash .ci/setup venv dev
+	@touch .venv/.for-use $@
+
+.venv/.for-bench: requirements.txt pyproject.toml
+	@bash .ci/setup venv bench
 	@touch .venv/.for-use $@

@@ -1,0 +1,79 @@
+"""The benchmark's own arithmetic: what is kept, what is compared, who may leave rows out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from bench_process import NotDone, run
+from bench_report import grids
+from bench_results import Measured, Results
+from bench_steps import DFSYNC, FIRST, FLOOR, READING, SECOND, TENTH
+from bench_target import Target
+from sqlalchemy import Engine
+
+
+def first(contestant: str, number: int, seconds: float | None, error: str = "") -> Measured:
+    return Measured(FIRST, contestant, 1000, number, seconds, 100.0, 1300, error)
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was_with_the_same_code_only(tmp_path: Path) -> None:
+    results = Results.open(tmp_path / "results.json", "code 1")
+    results.add(first(DFSYNC, 0, 3.0))
+    results.add(first(DFSYNC, 0, 2.0))
+    again = Results.open(tmp_path / "results.json", "code 1")
+    assert again.has(FIRST, DFSYNC, 1000, 0)
+    assert not again.has(FIRST, DFSYNC, 1000, 1)
+    assert again.seconds(FIRST, DFSYNC, 1000) == 2.0
+    assert not Results.open(tmp_path / "results.json", "code 2").measured
+
+
+def test_the_median_stands_and_a_failure_is_no_time(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", "")
+    for number, seconds in enumerate((9.0, 1.0, 2.0)):
+        results.add(first(DFSYNC, number, seconds))
+        results.add(first(FLOOR, number, 1.0))
+    results.add(first("another", 0, None, "it | fell\nover"))
+    table, goals = grids(results)
+    assert table.lines == [
+        ("1,000", DFSYNC, "2.00", "2.00", "650", "100"),
+        ("1,000", FLOOR, "1.00", "1.00", "1,300", "100"),
+        ("1,000", "another", "it / fell over", "", "", ""),
+    ]
+    assert [line[1:] for line in goals.lines] == [("2.00", "1.00", "2.00", "1.25 (missed)")]
+
+
+def test_a_tenth_more_is_held_against_the_second_sync_and_the_floor_of_the_new_rows(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", "")
+    measured = ((SECOND, DFSYNC, 3.0), (SECOND, READING, 1.5), (TENTH, DFSYNC, 5.0), (TENTH, FLOOR, 2.0))
+    for case, who, seconds in measured:
+        results.add(Measured(case, who, 1000, 0, seconds))
+    results.add(first(DFSYNC, 0, 1.0))
+    assert [line[1:] for line in grids(results)[1].lines] == [
+        ("3.00", "1.50", "2.00", "2"),
+        ("5.00", "5.50", "0.91", "1"),
+    ]
+
+
+def test_a_process_has_its_own_memory_and_its_end_is_looked_at(tmp_path: Path) -> None:
+    small = run((sys.executable, "-c", "print('done')"), tmp_path, 60)
+    large = run((sys.executable, "-c", "x = bytearray(b'x') * 300_000_000"), tmp_path, 60)
+    assert small.said == "done"
+    assert small.peak_mb
+    assert large.peak_mb
+    assert large.peak_mb > 280
+    with pytest.raises(NotDone, match="exit status 3: sorry"):
+        run((sys.executable, "-c", "print('sorry'); raise SystemExit(3)"), tmp_path, 60)
+    with pytest.raises(NotDone, match="not done within 1 s"):
+        run((sys.executable, "-c", "import time; time.sleep(30)"), tmp_path, 1)
+
+
+def test_rows_left_out_are_noticed(target: Engine) -> None:
+    bench = Target(target.url.render_as_string(hide_password=False))
+    with bench.empty(), target.connect() as connection:
+        bench.settle()
+        for table in ("repositories", "commits"):
+            connection.exec_driver_sql(f"CREATE TABLE benchmark.{table} (id INT)")
+        with pytest.raises(Exception, match="authors"):
+            bench.must_have(0)
