@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from bench_results import Results
 from bench_steps import CHAINS, DFSYNC, FIRST, FLOOR, READING, SECOND
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 _COLOURS = dict(zip(CHAINS, ("#0b5fa5", "black", "#5aa6e0", "#d1603d", "#8a5a9e", "#e3a008", "#4c956c"), strict=True))
 
@@ -44,6 +45,9 @@ def _line(axes: Axes, results: Results, case: str, who: str, *, memory: bool = F
 
 def _label(axes: Axes, title: str, unit: str) -> None:
     axes.set(title=title, xlabel="commits", ylabel=unit, xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:,g}" if value < 1 else f"{value:,.0f}")
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, which="major", color="#dddddd")
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:

@@ -35,9 +35,9 @@ TABLES = tuple(natural_keys())
 class Target:
     """Owns the database of one chain of steps on a server that runs."""
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, name: str = NAME) -> None:
         self._server = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
-        self.url = sa.make_url(server_url).set(database=NAME)
+        self.url = sa.make_url(server_url).set(database=name)
         self._engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
 
     @property
@@ -52,13 +52,13 @@ class Target:
     def empty(self) -> Iterator[None]:
         """A new database without tables, which is dropped afterwards, when the server has nothing more to write."""
         with self._server.connect() as connection:
-            connection.execute(sa.text(f"DROP DATABASE IF EXISTS {NAME}"))
-            connection.execute(sa.text(f"CREATE DATABASE {NAME} CHARACTER SET utf8mb4"))
+            connection.execute(sa.text(f"DROP DATABASE IF EXISTS {self.url.database}"))
+            connection.execute(sa.text(f"CREATE DATABASE {self.url.database} CHARACTER SET utf8mb4"))
         try:
             yield
         finally:
             with self._server.connect() as connection:
-                connection.execute(sa.text(f"DROP DATABASE {NAME}"))
+                connection.execute(sa.text(f"DROP DATABASE {self.url.database}"))
 
     def settle(self) -> None:
         """Waits until the server has written what it owes to the disk, so that nobody pays for who came before."""

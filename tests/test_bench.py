@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from bench_process import NotDone, run
 from bench_report import grids
 from bench_results import Measured, Results
 from bench_steps import DFSYNC, FIRST, FLOOR, READING, SECOND, TENTH
-from bench_target import Target
+from bench_target import TABLES, Target
 from sqlalchemy import Engine
 
 
@@ -69,11 +70,12 @@ def test_a_process_has_its_own_memory_and_its_end_is_looked_at(tmp_path: Path) -
         run((sys.executable, "-c", "import time; time.sleep(30)"), tmp_path, 1)
 
 
-def test_rows_left_out_are_noticed(target: Engine) -> None:
-    bench = Target(target.url.render_as_string(hide_password=False))
-    with bench.empty(), target.connect() as connection:
-        bench.settle()
-        for table in ("repositories", "commits"):
-            connection.exec_driver_sql(f"CREATE TABLE benchmark.{table} (id INT)")
-        with pytest.raises(Exception, match="authors"):
-            bench.must_have(0)
+def test_rows_left_out_are_noticed(target: Engine, target_url: str) -> None:
+    bench = Target(target_url, target.url.database or "")
+    bench.create([f"CREATE TABLE {table} (id INT)" for table in TABLES])
+    pd.DataFrame({"id": [7]}).to_sql(TABLES[0], target, if_exists="append", index=False)
+    pd.DataFrame({"id": [9]}).to_sql(TABLES[-1], target, if_exists="append", index=False)
+    assert (bench.highest_ids()[TABLES[0]], bench.highest_ids()[TABLES[-1]]) == (7, 9)
+    bench.must_have(2)
+    with pytest.raises(NotDone, match="2 rows are there in place of 3"):
+        bench.must_have(3)
