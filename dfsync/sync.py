@@ -219,7 +219,9 @@ def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> Non
 
 def _record(work: Work, folder: Path) -> None:
     if work.plan.id is not None and work.knows:
-        record.write_mapping(folder, work.plan.name, work.mappings())
+        # What a dry run would insert has no id yet.
+        found = (part[part[frames.NEW_ID].notna()] for part in work.mappings())
+        record.write_mapping(folder, work.plan.name, found)
     record.write_rejects(folder, work.plan.name, work.rejects())
 
 
