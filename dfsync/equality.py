@@ -27,7 +27,6 @@ from dfsync.schema import Column
 _AT_ONCE = 1_000
 _BYTES_AT_ONCE = 200_000
 _MOST_WEIGHTS = 18
-_BEYOND_ASCII = r"[^\x20-\x7e]"
 # Languages sort some letters as others (I as J, V as W, CCS as CSCS): only these differ by nothing but case in ASCII.
 _NO_LANGUAGE = re.compile(
     r"\w+_bin|(ascii|latin1|utf8|utf8mb3|utf8mb4|ucs2|utf16|utf16le|utf32)"
@@ -47,6 +46,8 @@ class Collation:
     """Case does not count."""
     plain: bool
     """In printable ASCII nothing else is equal."""
+    binary: bool
+    """In no character is anything else equal, and it holds them all."""
 
 
 class _TrimTrailing(FunctionElement[Any]):
@@ -71,7 +72,8 @@ def ask(connection: sa.Connection, column: Column) -> Collation | None:
 
     pads, folds = connection.execute(sa.select(same("a", "a "), same("a", "A"))).one()
     plain = _NO_LANGUAGE.fullmatch(column.collation) is not None
-    return Collation(column.collation, column.charset or "", bool(pads), bool(folds), plain)
+    binary = column.charset == "utf8mb4" and column.collation.endswith("_bin")
+    return Collation(column.collation, column.charset or "", bool(pads), bool(folds), plain, binary)
 
 
 class Form:
@@ -90,7 +92,7 @@ class Form:
         if self._collation is not None:
             array = frames.arrow(values)
             self._longest = max(self._longest, pc.max(pc.utf8_length(array)).as_py() or 1)
-            self.weigh = self.weigh or beyond_ascii(array)
+            self.weigh = self.weigh or (not self._collation.binary and beyond_ascii(array))
 
     def of(self, values: pd.Series[Any]) -> pd.Series[Any]:
         """The values in that form; NULL stays NULL."""
@@ -118,7 +120,8 @@ def comparable(
 
 def beyond_ascii(values: Any) -> bool:
     """Whether any of the texts holds more than printable ASCII."""
-    return bool(pc.any(pc.match_substring_regex(values, _BEYOND_ASCII)).as_py())
+    # Arrow calls the empty text printable, and takes a sixth of the time that a pattern takes.
+    return not pc.all(pc.ascii_is_printable(values), min_count=0).as_py()
 
 
 def _fold(values: Any, collation: Collation) -> Any:

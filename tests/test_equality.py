@@ -268,3 +268,15 @@ def test_the_server_is_asked_how_a_collation_compares(connection: sa.Connection)
     of_a_language = ask(connection, Column("v", "text", "text", charset="utf8mb4", collation="utf8mb4_hungarian_ci"))
     assert of_a_language is not None
     assert not of_a_language.plain
+
+
+def test_a_binary_collation_is_asked_for_no_weights(target: sa.Engine) -> None:
+    asked: list[str] = []
+    sa.event.listen(target, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    with target.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (k VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)")
+        column = reflect(connection)["t"]["k"]
+        values = frames.series(pa.array(["é", "é ", "e\u0301", "É", "\U0001f40e", None]))
+        source, there = comparable(connection, column, values, values)
+    assert source.tolist() == there.tolist() == ["é", "é", "e\u0301", "É", "\U0001f40e", pd.NA]
+    assert not any("weight_string" in statement.lower() for statement in asked)
