@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pymysql
 import sqlalchemy as sa
 
-from dfsync import frames, infile, packet
+from dfsync import frames, infile, inserts, packet
 from dfsync.bulk import Bent, in_bulk
 from dfsync.errors import TableFailed
 from dfsync.schema import Table
@@ -64,10 +64,7 @@ class Loader:
         # A stream has room for a row that no statement can hold.
         if self._local and (len(frame) > 1 or not packet.fits(frame, most)):
             try:
-                # to_sql makes a Python object of every cell before it calls a method. This one sends the Arrow table as
-                # it is, so the frame that goes in at the door is the table's shadow: its columns, its length, no cells.
-                shadow = pd.DataFrame(index=range(len(frame)), columns=frame.columns, dtype=object)
-                self._to_sql(shadow, rows, self._stream)
+                self._to_sql(rows, self._stream)
                 return
             except (pymysql.MySQLError, infile.Refused) as error:
                 if not isinstance(error, infile.Refused) and error_code(error) not in _LOCAL_REFUSED:
@@ -76,7 +73,7 @@ class Loader:
                 self._local = False
         packet.check(frame, most)
         for chunk in packet.chunks(frame, most // 3):
-            self._to_sql(chunk, frames.to_arrow(chunk), _insert_rows)
+            self._to_sql(frames.to_arrow(chunk), _insert)
 
     def _insert_ids_alone(self, count: int) -> None:
         # A table that is nothing but its id: there is no column for to_sql to send.
@@ -84,13 +81,16 @@ class Loader:
         rows = ", ".join(["()"] * count)
         self._connection.exec_driver_sql(f"INSERT INTO {name} () VALUES {rows}")  # noqa: S608 quoted by the dialect
 
-    def _to_sql(self, frame: pd.DataFrame, rows: Any, method: Callable[..., int]) -> None:
-        frame.to_sql(
+    def _to_sql(self, rows: Any, method: Callable[[str, sa.Connection, Any], int]) -> None:
+        # to_sql makes a Python object of every cell before it calls a method. These send the Arrow table as it is, so
+        # the frame that goes in at the door is the table's shadow: its columns, its length, no cells.
+        shadow = pd.DataFrame(index=range(rows.num_rows), columns=rows.column_names, dtype=object)
+        shadow.to_sql(
             self._table.name, self._connection, if_exists="append", index=False, method=partial(_count, method, rows)
         )
 
-    def _stream(self, _table: Any, connection: sa.Connection, keys: list[str], _data: Any, rows: Any) -> int:
-        loaded, warnings = infile.load(connection, self._table.name, keys, rows)
+    def _stream(self, table: str, connection: sa.Connection, rows: Any) -> int:
+        loaded, warnings = infile.load(connection, table, rows.column_names, rows)
         if warnings:
             said = connection.exec_driver_sql("SHOW WARNINGS LIMIT 1").first()
             counted = _BENT.format(loaded=loaded, sent=rows.num_rows, warnings=warnings)
@@ -122,17 +122,20 @@ class Loader:
         return pd.arrays.ArrowExtensionArray(ids)
 
 
-def _count(method: Callable[..., int], rows: Any, table: Any, connection: Any, keys: list[str], data: Any) -> int:
+def _count(
+    method: Callable[[str, sa.Connection, Any], int],
+    rows: Any,
+    table: Any,
+    connection: sa.Connection,
+    _keys: list[str],
+    _data: Iterable[Any],
+) -> int:
     """The method for `to_sql`, which must have taken every row."""
-    loaded = method(table, connection, keys, data, rows)
+    loaded = method(table.name, connection, rows)
     if loaded != rows.num_rows:
         raise Bent(_BENT.format(loaded=loaded, sent=rows.num_rows, warnings=0))
     return loaded
 
 
-def _insert_rows(table: Any, connection: sa.Connection, keys: list[str], data: Iterable[Any], _rows: Any) -> int:
-    """Many rows a statement: PyMySQL joins them up to its longest statement."""
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    columns, values = ", ".join(map(quote, keys)), ", ".join(["%s"] * len(keys))
-    statement = f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({values})"  # noqa: S608 quoted by the dialect
-    return connection.exec_driver_sql(statement, list(data)).rowcount
+def _insert(table: str, connection: sa.Connection, rows: Any) -> int:
+    return inserts.insert(connection, table, rows)

@@ -1,0 +1,55 @@
+"""Plain inserts: every value arrives as it was, whatever it holds and whatever the server makes of a backslash."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from dfsync import inserts, target
+
+TEXTS = ["", "'", "''", '"', "\\", "\\'", "a\\\\b\\n", "\n\r\t\0\x1a", "100%s %%", "žluťoučký 🐎", "NULL", None]
+
+
+@pytest.mark.parametrize("mode", ["", ",NO_BACKSLASH_ESCAPES"])
+def test_every_value_arrives_as_it_was(target_url: str, mode: str) -> None:
+    columns = {
+        "a 100%% `b`": pa.array(TEXTS),
+        "number": pa.array([*range(-5, 6), None], pa.int64()),
+        "large": pa.array([2**64 - 1] * 12, pa.uint64()),
+        "amount": pa.array([Decimal("-0.00000001")] * 11 + [None], pa.decimal128(20, 8)),
+        "ratio": pa.array([0.1, 1e300, -2.5e-300] * 4, pa.float64()),
+        "raw": pa.array([b"", b"'\\\0\xff", None] * 4, pa.binary()),
+        "at": pa.array([dt.datetime(2024, 2, 29, 23, 59, 59, 999999), None] * 6, pa.timestamp("us")),
+        "day": pa.array([dt.date(1, 1, 1), None] * 6, pa.date32()),
+    }
+    kinds = "LONGTEXT, BIGINT, BIGINT UNSIGNED, DECIMAL(20;8), DOUBLE, VARBINARY(9), DATETIME(6), DATE"
+    engine = target.make_engine(target_url)
+    quote = engine.dialect.identifier_preparer.quote_identifier
+    declared = ", ".join(
+        f"{quote(name).replace('%%', '%')} {kind.replace(';', ',')}"
+        for name, kind in zip(columns, kinds.split(", "), strict=True)
+    )
+    with engine.connect().execution_options(no_parameters=True) as connection:
+        connection.exec_driver_sql(f"SET SESSION sql_mode = CONCAT(@@sql_mode, '{mode}')")
+        connection.exec_driver_sql(f"CREATE TABLE `t%` ({declared}) CHARACTER SET utf8mb4")
+        rows = pa.table(columns)
+        assert inserts.insert(connection, "t%", rows) == 12
+        there = connection.exec_driver_sql("SELECT * FROM `t%`").all()
+    assert [tuple(row) for row in there] == list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+    engine.dispose()
+
+
+def test_many_rows_go_in_statements_that_a_server_takes(target: sa.Engine) -> None:
+    with target.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (i INT, text LONGTEXT)")
+        sizes = [1, 2_500_000, 10] * 4 + [100] * 30_000
+        rows = pa.table({"i": pa.array(range(len(sizes))), "text": pa.array(["x" * size for size in sizes])})
+        assert inserts.insert(connection, "t", rows) == len(sizes)
+        lengths = connection.exec_driver_sql("SELECT LENGTH(text) FROM t ORDER BY i").scalars().all()
+        assert lengths == sizes
+        most = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_insert'").one()[1]
+    assert int(most) < 30
