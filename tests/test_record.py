@@ -95,11 +95,11 @@ class TestAFullDisk:
         record.write_mapping(small, "a", [mapping((1, 2))])
         before = (small / "mappings" / "a.parquet").read_bytes()
         with pytest.raises(DfsyncError, match="cannot be written: No space left on device"):
-            record.write_mapping(small, "a", [mapping(*((i, i * 7919 % 1_000_003) for i in range(100_000)))])
+            record.write_mapping(small, "a", [mapping(*((i, i**3 * 7919 % 1_000_000_007) for i in range(200_000)))])
         assert (small / "mappings" / "a.parquet").read_bytes() == before
         assert [path.name for path in small.rglob("*") if path.is_file()] == ["a.parquet"]
 
-    @pytest.mark.parametrize("small", [900], indirect=True)
+    @pytest.mark.parametrize("small", [650], indirect=True)
     def test_is_no_harm_to_the_target(self, target: Engine, small: Path, tmp_path: Path) -> None:
         create_tables(target)
         source = run_sql(
