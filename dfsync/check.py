@@ -124,7 +124,7 @@ def check(source: str | Path, url: str | sa.URL, options: Options | None = None)
                     continue
                 look.values(plan[name])
             tables = [_table_check(plan[name], look.totals[name], rehearsed) for name in names if name in look.totals]
-            return CheckResult(plan.source, tuple(look.findings), tuple(tables))
+            return CheckResult(plan.title, tuple(look.findings), tuple(tables))
     finally:
         engine.dispose()
 

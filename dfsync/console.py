@@ -96,7 +96,7 @@ class Console(Observer):
     def run_started(self, plan: Plan, names: list[str]) -> None:
         if self._dry_run:
             self.say("DRY RUN: nothing will be written.")
-        self.say(f"Plan: {visible(plan.source, LONG_MESSAGE)}, {counted(len(names), 'tables')}")
+        self.say(f"Plan: {visible(plan.title, LONG_MESSAGE)}, {counted(len(names), 'tables')}")
         self.say()
 
     def table_started(self, table: TablePlan, total: int) -> None:

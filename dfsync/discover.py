@@ -24,15 +24,24 @@ def choose_plan(path: Path | None, opened: Source) -> Plan:
     source = opened.schema
     if path is not None:
         draft = read_plan(path)
+        _fail_if_unknown(path, draft, source)
         _check_ids(draft, opened)
         return draft
     built_in = read_plan(BUILT_IN)
     if _serves(built_in, source):
         return built_in
-    if not source:
-        raise DfsyncError("The source has no tables.")
     names = _file_names(source)
     return Plan(tuple(TablePlan(name=names[table], table=table) for table in source), "discovered plan")
+
+
+def _fail_if_unknown(path: Path, draft: Plan, source: Schema) -> None:
+    # The built-in plan may name more than a source has. In a file it is a slip, and the rows that it means stay behind.
+    for table in draft.tables:
+        if source.find(table.table) is None:
+            hint = suggest(table.table, source) or " Mend the name, or take the table out of the plan."
+            raise DfsyncError(
+                f"The plan {path}: [tables.{table.name}] names the table {table.table!r}, which the source lacks.{hint}"
+            )
 
 
 def complete(draft: Plan, source: Schema, target: Schema) -> Plan:

@@ -76,6 +76,11 @@ class Plan:
     def names(self) -> list[str]:
         return [table.name for table in self.tables]
 
+    @property
+    def title(self) -> str:
+        """What stands after `Plan: `: a plan file by its path alone."""
+        return self.source.removeprefix("plan ")
+
     def as_dict(self) -> dict[str, Any]:
         """For `summary.json`."""
         return {"source": self.source, "tables": [table.as_dict() for table in self.tables]}

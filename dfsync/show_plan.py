@@ -51,6 +51,12 @@ class FoundPlan:
     """By name, the ends that lack the table: `source`, `target`; none where both have it."""
 
     @property
+    def to_write(self) -> Plan:
+        """The plan for a plan file, which names nothing that the source lacks, unless something refers to it."""
+        present = {name for name, ends in self.missing.items() if "source" not in ends}
+        return _narrowed_to(self.plan, present | self.plan.ancestors(present))
+
+    @property
     def warnings(self) -> list[str]:
         """One for each table whose rows have nothing to be recognised by but everything."""
         return [
@@ -92,7 +98,10 @@ def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:
     if names is None:
         return plan
     asked = only(plan, names)
-    kept = {*asked, *plan.ancestors(asked)}
+    return _narrowed_to(plan, {*asked, *plan.ancestors(asked)})
+
+
+def _narrowed_to(plan: Plan, kept: set[str]) -> Plan:
     tables = [replace(t, after=tuple(n for n in t.after if n in kept)) for t in plan.tables if t.name in kept]
     return replace(plan, tables=tuple(tables))
 
@@ -105,7 +114,7 @@ def table_console() -> rich.console.Console:
 
 def show(found: FoundPlan, out: rich.console.Console) -> None:
     """Prints the plan as a table, with a legend of where each part came from, and the warnings."""
-    heading = f"Plan: {visible(found.plan.source, _LONGEST)}, {counted(len(found.plan.tables), 'tables')}\n"
+    heading = f"Plan: {visible(found.plan.title, _LONGEST)}, {counted(len(found.plan.tables), 'tables')}\n"
     out.print(Text(heading), soft_wrap=True)
     grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("", "name", "id", "natural key", "foreign keys"):

@@ -67,16 +67,23 @@ def test_nothing_in_the_way(path: Path, target: Engine) -> None:
         assert connection.scalar(text("SELECT COUNT(*) FROM child")) == 0
 
 
-def test_tables_missing_on_either_side(path: Path, target: Engine, tmp_path: Path) -> None:
+def test_a_table_that_the_target_lacks(path: Path, target: Engine) -> None:
     fill(path)
-    plan = tmp_path / "plan.toml"
-    plan.write_text("[tables.parent]\n[tables.child]\n[tables.ghost]\n")
     run(target, PARENT)
-    result = check(path, target.url, Options(plan=plan))
+    result = check(path, target.url)
     assert errors(result) == [("child", None, None)]
     assert "create-tables" in the(result, "child", "the target has no table").message
-    assert the(result, "ghost", "the source has no table ghost").level == "note"
     assert [(t.name, t.new) for t in result.tables] == [("parent", 2), ("child", None)]
+
+
+def test_a_table_of_the_built_in_plan_that_the_source_lacks(tmp_path: Path, target: Engine) -> None:
+    path = tmp_path / "git_history.db"
+    fill(path, "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT UNIQUE)")
+    create_tables(path, target.url)
+    result = check(path, target.url)
+    assert result.ok
+    assert the(result, "commits", "the source has no table commits").level == "note"
+    assert [t.name for t in result.tables] == ["repositories"]
 
 
 def test_all_that_is_wrong_with_the_columns(path: Path, target: Engine) -> None:

@@ -424,6 +424,20 @@ class TestAPlanFile:
         ):
             discover(folder, self.SOURCE, plan=f"[tables.people]\n{setting}")
 
+    @pytest.mark.parametrize(
+        ("plan", "says"),
+        [
+            ("[tables.pepole]", r"\[tables\.pepole\] names the table 'pepole', .* lacks\. Did you mean 'people'\?$"),
+            (
+                '[tables.people]\n[tables.x]\ntable = "zzz"',
+                r"'zzz', .*\. Mend the name, or take the table out",
+            ),
+        ],
+    )
+    def test_with_a_table_that_the_source_lacks(self, folder: Path, plan: str, says: str) -> None:
+        with pytest.raises(DfsyncError, match=says):
+            discover(folder, self.SOURCE, plan=plan)
+
     def test_is_the_built_in_one_where_the_tables_are_its_tables(self, folder: Path) -> None:
         with Source(empty_source(folder / "history.db")) as source:
             assert choose_plan(None, source).source == "built-in plan"
@@ -432,5 +446,5 @@ class TestAPlanFile:
             assert choose_plan(None, source).source == "discovered plan"
 
     def test_needs_tables_to_discover(self, folder: Path) -> None:
-        with pytest.raises(DfsyncError, match="The source has no tables"):
+        with pytest.raises(DfsyncError, match="has no tables"):
             discover(folder, "PRAGMA user_version = 1")

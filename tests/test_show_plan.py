@@ -135,17 +135,16 @@ class TestTheTable:
     def test_names_no_table_missing_that_is_not(self, source: Path, target: Engine, tmp_path: Path) -> None:
         execute(target, TARGET)
         plan = tmp_path / "plan.toml"
-        plan.write_text(
-            '[tables.people]\nignore_columns = ["boss_id"]\non_match = "update"\n[tables.ghosts]\nafter = ["people"]'
-        )
+        plan.write_text('[tables.people]\nignore_columns = ["boss_id"]\non_match = "update"')
         lines = shown(source, target, plan=plan)
-        assert lines[0] == f"Plan: plan {plan}, 2 tables"
+        assert lines[0] == f"Plan: {plan}, 1 table"
         assert lines[4:6] == ["   (on_match update)", "   (ignores boss_id)"]
-        assert lines[6:9] == [
-            "2  ghosts               -       whole content [3]  -",
-            "   (not in the source)                             after people",
-            "   (not in the target)",
-        ]
+        assert not [line for line in lines if line.startswith("Warning")]
+
+    def test_of_the_built_in_plan_names_what_the_source_lacks(self, target: Engine, tmp_path: Path) -> None:
+        source = run_sql(tmp_path / "source.db", "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT)")
+        lines = shown(source, target)
+        assert "   (not in the source)" in [line[:22] for line in lines]
         assert not [line for line in lines if line.startswith("Warning")]
 
     def test_of_the_built_in_plan_fits_a_page(self, target: Engine, tmp_path: Path) -> None:
@@ -198,6 +197,13 @@ def test_a_written_plan_is_completed_to_the_same_plan(source: Path, target: Engi
     again = find_plan(source, target.url, Options(plan=tmp_path / "plan.toml")).plan
     assert replace(again, source=found.source) == found
     assert found["people"].deferred == ("boss_id",)
+
+
+def test_a_written_plan_leaves_out_what_the_source_lacks(target: Engine, tmp_path: Path) -> None:
+    source = run_sql(tmp_path / "source.db", "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT)")
+    write_plan(tmp_path / "plan.toml", find_plan(source, target.url, Options()).to_write)
+    again = find_plan(source, target.url, Options(plan=tmp_path / "plan.toml")).plan
+    assert again.names == ["repositories"]
 
 
 class TestCommandLine:
