@@ -100,12 +100,12 @@ class Stopped(DfsyncError):
 
 
 @contextmanager
-def _target(target: str | None) -> Iterator[TargetChoice]:
+def _target(target: str | None, source: Path) -> Iterator[TargetChoice]:
     if target and "@" in target:
         masking.hide_from_process_list(target)
     from dfsync.settings import open_target
 
-    with open_target(target) as choice:
+    with open_target(target, source) as choice:
         yield choice
 
 
@@ -175,7 +175,7 @@ def sync(
     kind, stream = (Errors, RichConsole(stderr=True)) if as_json else (Console, RichConsole())
     with kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console:
         try:
-            with _target(target) as choice:
+            with _target(target, source) as choice:
                 from dfsync.sync import sync as run
 
                 console.say(choice.description)
@@ -209,7 +209,7 @@ def check(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _target(target) as choice:
+    with _target(target, source) as choice:
         from dfsync.check import check as run
 
         result = run(source, choice.url, options)
@@ -242,14 +242,14 @@ def plan(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _target(target) as choice:
+    with _target(target, source) as choice:
         from dfsync.show_plan import find_plan
 
         found = find_plan(source, choice.url, options)
     from dfsync.show_plan import show, table_console, write_plan
 
     if write is not None:
-        write_plan(write, found.plan, force=force)
+        write_plan(write, found.to_write, force=force)
     if as_json:
         typer.echo(json.dumps({"target": choice.description, **found.as_dict()}))
     else:
@@ -285,7 +285,7 @@ def verify(
 
     from dfsync.show_verify import Progress, show
 
-    with _target(target) as choice:
+    with _target(target, source) as choice:
         from dfsync.verify import verify as run
 
         if not as_json:
@@ -339,7 +339,7 @@ def create_tables(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _target(target) as choice:
+    with _target(target, source) as choice:
         from dfsync.create_tables import create_tables as run
 
         creation = run(source, choice.url, options, print_only=print_only)

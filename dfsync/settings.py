@@ -68,15 +68,20 @@ class TargetChoice:
 
 
 @contextlib.contextmanager
-def open_target(target: str | URL | None) -> Iterator[TargetChoice]:
+def open_target(target: str | URL | None, source: str | Path | None = None) -> Iterator[TargetChoice]:
     """Find the target, and run the embedded MariaDB for as long as it is needed where nothing else is named.
 
-    Raises `DfsyncError` for a URL or a `config.py` that cannot be used. Connects to nothing but the embedded server.
+    A `source` that cannot be read is refused before that server starts. Raises `DfsyncError` for it, and for a URL or a
+    `config.py` that cannot be used. Connects to nothing but the embedded server.
     """
     choice = named_target(target)
     if choice is not None:
         yield choice
         return
+    if source is not None:
+        from dfsync.source import Source
+
+        Source(source).close()
     from dfsync.server import EmbeddedServer
 
     server = EmbeddedServer(EMBEDDED_DATA)

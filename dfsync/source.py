@@ -53,7 +53,7 @@ class Source:
     """Owns the connection to the SQLite file and the read transaction that makes the snapshot.
 
     In rollback-journal mode a writer that wants to commit waits until the run is over; in WAL mode it does not.
-    Raises `DfsyncError` where the file is missing, locked, damaged or no SQLite database.
+    Raises `DfsyncError` where the file is missing, locked, damaged, no SQLite database, or without tables.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -69,6 +69,8 @@ class Source:
         try:
             self.query(sa.text(f"PRAGMA busy_timeout = {_WAIT_MS}"))
             self.schema = _reflect(self)
+            if not self.schema:
+                raise DfsyncError(f"The source {self.path} has no tables. Name another SQLite file with --source.")
         except BaseException:
             self.close()
             raise

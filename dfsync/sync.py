@@ -54,7 +54,7 @@ def sync(
     `target` is a URL; None looks where the command line looks. Raises `DfsyncError` where it cannot start; a table
     that fails is in the result, and the others go on.
     """
-    with open_target(target) as choice:
+    with open_target(target, source) as choice:
         run = prepare(source, choice.url, options or Options())
         with run, nullcontext() if run.options.dry_run else server.alone(run.engine):
             return _sync(run, Path(out), observer or Observer())

@@ -104,7 +104,7 @@ def verify(
 
     Nothing in source or target changes. Raises `DfsyncError` where it cannot start, as where `out` has no mappings.
     """
-    with open_target(target) as choice, prepare(source, choice.url, options or Options()) as run:
+    with open_target(target, source) as choice, prepare(source, choice.url, options or Options()) as run:
         return _verify(run, Path(out), observer or Observer())
 
 

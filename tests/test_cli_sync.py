@@ -216,7 +216,9 @@ class TestWhatKeepsItFromStarting:
 
     def test_a_source_that_is_empty(self, cli: Cli, target_url: str) -> None:
         Path("git_history.db").write_bytes(b"")
-        assert complaint(cli, "--target", target_url) == "The source has no tables."
+        assert complaint(cli, "--target", target_url) == (
+            "The source git_history.db has no tables. Name another SQLite file with --source."
+        )
 
     def test_a_source_that_is_locked(self, source: Path, target: Engine, target_url: str) -> None:
         create_tables(target)

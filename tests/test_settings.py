@@ -79,6 +79,13 @@ class TestWhichTarget:
         with pytest.raises(OperationalError):
             create_engine(choice.url).connect()
 
+    def test_which_does_not_start_for_a_source_that_cannot_be_read(self, tmp_path: Path) -> None:
+        source = tmp_path / "my.db"
+        source.write_text("Dear diary, " * 200)
+        with pytest.raises(DfsyncError, match=r"my\.db cannot be read"), open_target(None, source):
+            pass
+        assert not Path("data").exists()
+
     def test_an_embedded_server_that_cannot_start_says_why_it_was_wanted(self) -> None:
         Path("data/mariadb").mkdir(parents=True)
         Path("data/mariadb/mine.txt").touch()

@@ -316,10 +316,10 @@ def test_a_file_that_is_no_database_is_said_so(path: Path, content: bytes) -> No
     assert path.read_bytes() == content
 
 
-def test_an_empty_file_is_an_empty_database(path: Path) -> None:
+def test_an_empty_file_is_a_database_without_tables(path: Path) -> None:
     path.touch()
-    with Source(path) as source:
-        assert source.schema == {}
+    with pytest.raises(DfsyncError, match=r"source\.db has no tables\. Name another SQLite file with --source\.$"):
+        Source(path)
     assert path.read_bytes() == b""
 
 
