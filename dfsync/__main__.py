@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from dfsync.cli import ALL_WELL, NOT_STARTED, SOME_FAILED, Stopped, app
 from dfsync.errors import DfsyncError
 from dfsync.logs import safe
+from dfsync.masking import without_credentials
 
 
 class Terminated(KeyboardInterrupt):
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     except DfsyncError as error:
         return _complain(str(error))
     except TyperException as error:
-        return _misused(error)
+        return _misused(error, args)
     except BrokenPipeError:
         # Python would try once more at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,12 +58,20 @@ def _complain(message: str, status: int = NOT_STARTED) -> int:
     return status
 
 
-def _misused(error: TyperException) -> int:
+def _misused(error: TyperException, args: Sequence[str]) -> int:
     message = error.format_message()
     stop = "" if message.endswith((".", "?")) else "."
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dfsync"
-    return _complain(f"{message}{stop} Try '{command} --help'.")
+    return _complain(f"{without_credentials(message)}{stop}{_hint(message, args)} Try '{command} --help'.")
+
+
+def _hint(message: str, args: Sequence[str]) -> str:
+    """The option that a stray argument wants."""
+    stray = [arg for arg in args if arg in message] if message.startswith(("No such command", "Got unexpected")) else []
+    if any("://" in arg for arg in stray):
+        return " A target is named with --target, or by MARIADB_URL."
+    return " A source is named with --source." if any(os.path.isfile(arg) for arg in stray) else ""
 
 
 def _apologise(error: Exception, debug: bool) -> int:

@@ -22,7 +22,7 @@ from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan, only, with_on_match
 from dfsync.readiness import denied, triggers_before
 from dfsync.remap import MISSING_PARENT
-from dfsync.result import SyncResult
+from dfsync.result import Observer, SyncResult
 from dfsync.schema import Column, Schema, Table
 from dfsync.shape import Shape
 from dfsync.source import Source
@@ -96,7 +96,9 @@ class CheckResult:
         return [*lines, f"{counted(levels.count(ERROR), 'errors')}: some rows or tables would not go in."]
 
 
-def check(source: str | Path, url: str | sa.URL, options: Options | None = None) -> CheckResult:
+def check(
+    source: str | Path, url: str | sa.URL, options: Options | None = None, observer: Observer | None = None
+) -> CheckResult:
     """Looks at both ends, the plan, tables, columns, keys and values; the target does not change.
 
     Raises `DfsyncError` where it cannot look: an end is out of reach, or there is no such plan.
@@ -118,7 +120,7 @@ def check(source: str | Path, url: str | sa.URL, options: Options | None = None)
                 look.writing(plan[name])
             connection.rollback()
             ready = look.ready(names)
-            rehearsed = _rehearse(look, source, url, replace(options, tables=tuple(ready), dry_run=True))
+            rehearsed = _rehearse(look, source, url, replace(options, tables=tuple(ready), dry_run=True), observer)
             for name in names:
                 if name not in look.totals or (rehearsed and name in ready):
                     continue
@@ -325,14 +327,16 @@ def _auto_increment(quote: Callable[[str], str], table: Table, column: Column) -
     return f"ALTER TABLE {quote(table.name)} MODIFY {name} {column.type} NOT NULL AUTO_INCREMENT{key}"
 
 
-def _rehearse(look: _Look, source: str | Path, url: str | sa.URL, options: Options) -> SyncResult | None:
+def _rehearse(
+    look: _Look, source: str | Path, url: str | sa.URL, options: Options, observer: Observer | None
+) -> SyncResult | None:
     """The dry run of the tables that are ready, and its findings; None where there is none."""
     if not options.tables:
         return None
     from dfsync.sync import sync
 
     try:
-        result = sync(source, url, options=options)
+        result = sync(source, url, options=options, observer=observer)
     except DfsyncError as error:
         look.findings.append(Finding(ERROR, "", None, str(error)))
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,15 @@ class Stopped(DfsyncError):
 
 
 @contextmanager
+def _interruptible(message: str) -> Iterator[None]:
+    """Ctrl-C, or a signal that asks to end, is answered with one sentence and its exit status."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Stopped(message, getattr(stop, "status", 130)) from None
+
+
+@contextmanager
 def _target(target: str | None, source: Path) -> Iterator[TargetChoice]:
     if target and "@" in target:
         masking.hide_from_process_list(target)
@@ -167,6 +177,8 @@ def sync(
     log_to_stderr(debug)
     if report and dry_run:
         raise DfsyncError("--report is made from the files of a run, and a dry run leaves none: leave out one of them.")
+    if verbose and quiet:
+        raise DfsyncError("--verbose and --quiet ask for the opposite of each other: leave out one of them.")
     options = Options(plan, table_names(tables), batch_size, on_match, dry_run, local_infile=not no_local_infile)
     from rich.console import Console as RichConsole
 
@@ -209,14 +221,20 @@ def check(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _target(target, source) as choice:
-        from dfsync.check import check as run
+    with _interruptible("stopped; nothing was changed."), _target(target, source) as choice:
+        from rich.console import Console as RichConsole
 
-        result = run(source, choice.url, options)
+        from dfsync.check import check as run
+        from dfsync.show_verify import Progress
+
+        if not as_json:
+            _print_lines([choice.description])
+        with Progress(RichConsole(stderr=True)) as bar:
+            result = run(source, choice.url, options, bar)
     if as_json:
         typer.echo(json.dumps({"target": choice.description, **result.as_dict()}))
     else:
-        _print_lines([choice.description, *result.lines()])
+        _print_lines(result.lines())
     return ALL_WELL if result.ok else SOME_FAILED
 
 
@@ -242,7 +260,7 @@ def plan(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _target(target, source) as choice:
+    with _interruptible("stopped; nothing was changed."), _target(target, source) as choice:
         from dfsync.show_plan import find_plan
 
         found = find_plan(source, choice.url, options)
@@ -281,11 +299,10 @@ def verify(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    from rich.console import Console as RichConsole
+    with _interruptible("stopped; what was found so far is not shown."), _target(target, source) as choice:
+        from rich.console import Console as RichConsole
 
-    from dfsync.show_verify import Progress, show
-
-    with _target(target, source) as choice:
+        from dfsync.show_verify import Progress
         from dfsync.verify import verify as run
 
         if not as_json:
@@ -296,6 +313,7 @@ def verify(
         typer.echo(json.dumps({"target": choice.description, **result.as_dict()}))
     else:
         from dfsync.show_plan import table_console
+        from dfsync.show_verify import show
 
         show(result, out, table_console())
     return ALL_WELL if result.ok else SOME_FAILED
@@ -339,7 +357,8 @@ def create_tables(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _target(target, source) as choice:
+    stopped = "stopped; tables that were made stay. Run the same command again for the others."
+    with _interruptible(stopped), _target(target, source) as choice:
         from dfsync.create_tables import create_tables as run
 
         creation = run(source, choice.url, options, print_only=print_only)
@@ -349,7 +368,7 @@ def create_tables(
 
 @app.command()
 def server(data_dir: DataDir = DEFAULT_DATA, debug: Debug = False) -> int:
-    """Run the embedded MariaDB in the foreground and print its URL, for other programs to use; Ctrl-C stops it.
+    """Run the embedded MariaDB in the foreground and print the line that leads other shells to it; Ctrl-C stops it.
 
     \b
     Example:
@@ -360,8 +379,9 @@ def server(data_dir: DataDir = DEFAULT_DATA, debug: Debug = False) -> int:
 
     try:
         with EmbeddedServer(data_dir) as embedded:
-            typer.echo(embedded.url)
-            typer.echo("The embedded MariaDB is running; Ctrl-C stops it.", err=True)
+            typer.echo(f"export MARIADB_URL={shlex.quote(embedded.short_url)}")
+            typer.echo("The embedded MariaDB is running; that line, in another shell, leads dfsync to it.", err=True)
+            typer.echo("Ctrl-C stops it.", err=True)
             while os.waitpid(embedded.pid, os.WNOHANG) == (0, 0):
                 time.sleep(0.2)
     except KeyboardInterrupt:

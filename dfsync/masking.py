@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -25,6 +26,11 @@ def masked(text: str) -> str:
     for password in sorted(_passwords, key=len, reverse=True):
         text = text.replace(password, MASK)
     return text
+
+
+def without_credentials(text: str) -> str:
+    """The text with `***` for all between the first `://` and the last `@`: user and password of a URL."""
+    return re.sub(r"://.*@", f"://{MASK}@", text, flags=re.DOTALL)
 
 
 def hide_from_process_list(argument: str) -> None:

@@ -92,6 +92,11 @@ class EmbeddedServer:
         return f"mysql+pymysql://root@localhost/{DATABASE}?unix_socket={quote(str(self._socket))}&charset=utf8mb4"
 
     @property
+    def short_url(self) -> str:
+        """The same for people: without what dfsync adds to a URL by itself."""
+        return self.url.replace("mysql+pymysql://", "mysql://").removesuffix("&charset=utf8mb4")
+
+    @property
     def pid(self) -> int:
         """The process id of the running server."""
         if self._process is None:

@@ -102,8 +102,11 @@ def named_target(target: str | URL | None) -> TargetChoice | None:
     """The target that the caller, the environment or `config.py` names; None where none of them does."""
     if target is not None:
         return TargetChoice(parse_url(target, "--target"), "--target")
-    from_environment = os.environ.get(VARIABLE, "").strip()
-    if from_environment:
+    from_environment = os.environ.get(VARIABLE)
+    if from_environment is not None:
+        if not from_environment.strip():
+            # Most likely a script's variable that was never filled: its rows must not go to some other database.
+            raise DfsyncError(f"{VARIABLE} is set, but empty: give it a URL, or `unset {VARIABLE}`.")
         return TargetChoice(parse_url(from_environment, VARIABLE), VARIABLE)
     url = _from_config(Path(CONFIG_FILE))
     return None if url is None else TargetChoice(url, CONFIG_FILE)
@@ -140,8 +143,8 @@ def _checked(url: URL, where: str) -> URL:
     masking.remember(url.password)
     if url.drivername not in DRIVERS:
         raise DfsyncError(
-            f"{where} begins with {url.drivername}://, but dfsync writes to MariaDB and MySQL through PyMySQL: "
-            f"begin it with {DRIVER}://."
+            f"{where} begins with {url.drivername}://, but dfsync writes to MariaDB and MySQL through PyMySQL: begin "
+            f"it with mysql://, or with {', '.join(f'{driver}://' for driver in DRIVERS[1:])}, which mean the same."
         )
     if not url.database:
         raise DfsyncError(f"{where} names no database: add its name at the end, as in mysql://user@host/database.")

@@ -41,13 +41,15 @@ _MEANING = {
 
 
 class Progress(Observer):
-    """A progress bar on a terminal, nothing elsewhere. As a context manager it leaves the terminal clean."""
+    """A progress bar on a terminal, nothing elsewhere, for `check` and `verify`. As a context manager it leaves the
+    terminal clean."""
 
     def __init__(self, out: rich.console.Console) -> None:
         self._bar = progress.Progress(console=out, transient=True, disable=not out.is_terminal)
 
     def __enter__(self) -> Progress:
         self._bar.start()
+        self._bar.add_task("Looking at both ends", total=None)
         return self
 
     def __exit__(self, *_: object) -> None:

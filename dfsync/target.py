@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
+import socket
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,6 +78,11 @@ _REFUSALS = {
     2003: "no server answers there; check that it runs, and host and port",
     _TLS_FAILED: "the TLS connection failed, and plain text is not tried in its place",
 }
+# Why the client found no server (2003), where it is plain.
+_NO_SERVER: dict[type, str] = {
+    FileNotFoundError: "there is no such socket; check its path, and that the server runs",
+    socket.gaierror: "no host of that name is known here; check its spelling",
+}
 
 
 def make_engine(url: str | sa.URL) -> sa.Engine:
@@ -111,8 +117,8 @@ def connect(engine: sa.Engine) -> sa.Connection:
 
 def place(url: sa.URL) -> str:
     """Database and server, without user or password."""
-    socket = url.query.get("unix_socket")
-    server = f"socket {socket}" if socket else f"{url.host or 'localhost'}:{url.port or 3306}"
+    path = url.query.get("unix_socket")
+    server = f"socket {path}" if path else f"{url.host or 'localhost'}:{url.port or 3306}"
     return f"{url.database} on {server}"
 
 
@@ -120,8 +126,9 @@ def refusal(error: BaseException) -> str:
     """What the server said, in its own number and words, with ours where they help."""
     original = getattr(error, "orig", None) or error
     code = error_code(error)
+    reason = _NO_SERVER.get(type(getattr(original, "original_exception", None))) or _REFUSALS.get(code)
     said = (str(original.args[1]) if len(original.args) > 1 else str(original)) or "the connection is gone"
-    return f"{_REFUSALS[code]} ({code}: {said})" if code in _REFUSALS else (f"{said} ({code})" if code else said)
+    return f"{reason} ({code}: {said})" if reason else (f"{said} ({code})" if code else said)
 
 
 def error_code(error: BaseException) -> int:

@@ -196,6 +196,16 @@ class TestWhatKeepsItFromStarting:
         assert said.startswith("The target app on 127.0.0.1:1 cannot be reached: no server answers there; check that")
         assert "hunter2" not in said
 
+    def test_a_socket_that_is_not_there(self, cli: Cli) -> None:
+        said = complaint(cli, "--target", "mysql://app@localhost/app?unix_socket=/no/such/socket")
+        assert said.startswith(
+            "The target app on socket /no/such/socket cannot be reached: there is no such socket; check"
+        )
+
+    def test_a_host_that_nobody_knows(self, cli: Cli) -> None:
+        said = complaint(cli, "--target", "mysql://app@no-such-host.invalid/app")
+        assert "cannot be reached: no host of that name is known here; check its spelling (2003:" in said
+
     def test_a_wrong_password(self, cli: Cli, target: Engine) -> None:
         with user(target, "right one") as name:
             url = target.url.set(username=name, password="wrong one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import socket
@@ -108,6 +109,25 @@ class TestMistakes:
         Path("file").touch()
         assert says in complaint(*arguments)
 
+    @pytest.mark.parametrize("arguments", [["sync"], [], ["sync", "--source"], ["--on-match"], ["report", "x"]])
+    def test_that_hold_a_password(self, arguments: list[str]) -> None:
+        Path("git_history.db").touch()
+        said = complaint(*arguments, "mysql://app:p w@x@host/db")
+        assert "mysql://***@host/db" in said
+        assert "app" not in said
+        assert "p w" not in said
+
+    @pytest.mark.parametrize("command", ["", "sync", "check"])
+    def test_of_what_wants_an_option(self, command: str) -> None:
+        for name in ("git_history.db", "my.db"):
+            Path(name).touch()
+        assert " A source is named with --source. Try" in complaint(*command.split(), "my.db")
+        assert " A target is named with --target, or by MARIADB_URL." in complaint(*command.split(), "mysql://a@b/c")
+
+    def test_of_options_that_contradict_each_other(self) -> None:
+        Path("git_history.db").touch()
+        assert "--verbose and --quiet" in complaint("-q", "-v")
+
     @pytest.mark.parametrize("command", ["sync", "check", "create-tables"])
     def test_of_targets(self, command: str) -> None:
         Path("git_history.db").touch()
@@ -200,14 +220,36 @@ class TestCompletion:
 
 
 class TestInterrupted:
-    @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    def test_while_it_waits_for_a_server_that_never_answers(self, how: signal.Signals, status: int) -> None:
+    @pytest.mark.parametrize(
+        ("command", "how", "status", "says"),
+        [
+            (
+                "sync",
+                signal.SIGINT,
+                130,
+                "stopped. Committed: nothing yet. Run the same command again to go on from there",
+            ),
+            (
+                "sync",
+                signal.SIGTERM,
+                143,
+                "stopped. Committed: nothing yet. Run the same command again to go on from there",
+            ),
+            ("check", signal.SIGINT, 130, "stopped; nothing was changed"),
+            ("plan", signal.SIGINT, 130, "stopped; nothing was changed"),
+            ("verify", signal.SIGTERM, 143, "stopped; what was found so far is not shown"),
+            ("create-tables", signal.SIGINT, 130, "stopped; tables that were made stay"),
+        ],
+    )
+    def test_while_it_waits_for_a_server_that_never_answers(
+        self, command: str, how: signal.Signals, status: int, says: str
+    ) -> None:
         with closing(sqlite3.connect("my.db")) as source:
             source.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
         with socket.create_server(("127.0.0.1", 0)) as silent:
             target = f"mysql://app:hunter2@127.0.0.1:{silent.getsockname()[1]}/db"
-            command = [sys.executable, "-m", "dfsync", "--source", "my.db", "--target", target]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+            words = [sys.executable, "-m", "dfsync", command, "--source", "my.db", "--target", target]
+            with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
                 silent.settimeout(60)
                 held, _ = silent.accept()
                 if sys.platform == "linux":
@@ -216,8 +258,9 @@ class TestInterrupted:
                 out, err = running.communicate(timeout=60)
                 held.close()
         assert running.returncode == status
-        assert out.startswith("Target: db on 127.0.0.1:")
-        assert err == "dfsync: stopped. Committed: nothing yet. Run the same command again to go on from there.\n"
+        assert out.startswith("Target: db on 127.0.0.1:") or command in ("plan", "create-tables")
+        assert err.startswith(f"dfsync: {says}.")
+        assert len(err.splitlines()) == 1
 
 
 class TestServer:
@@ -226,8 +269,9 @@ class TestServer:
         command = [sys.executable, "-m", "dfsync", "server", "--data-dir", "db"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
-            url = running.stdout.readline().strip()
-            engine = create_engine(url)
+            line = running.stdout.readline()
+            assert re.fullmatch(r"export MARIADB_URL='mysql://root@localhost/dfsync\?unix_socket=[^&']*'\n", line)
+            engine = create_engine(line.split("'")[1].replace("mysql:", "mysql+pymysql:"))
             with engine.connect() as connection:
                 assert connection.scalar(text("SELECT DATABASE()")) == "dfsync"
             engine.dispose()

@@ -58,8 +58,14 @@ class TestWhichTarget:
         config("MARIADB_CONFIG = {'database': 'c'}")
         assert description() == "Target: b on b:3306 (from MARIADB_URL)"
 
-    def test_then_the_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("MARIADB_URL", "")
+    @pytest.mark.parametrize("nothing", ["", " "])
+    def test_an_empty_environment_is_no_answer(self, monkeypatch: pytest.MonkeyPatch, nothing: str) -> None:
+        monkeypatch.setenv("MARIADB_URL", nothing)
+        config("MARIADB_CONFIG = {'database': 'c'}")
+        with pytest.raises(DfsyncError, match=r"^MARIADB_URL is set, but empty: give it a URL, or `unset MARIADB_URL`"):
+            named_target(None)
+
+    def test_then_the_file(self) -> None:
         config("MARIADB_CONFIG = {'database': 'c', 'user': 'app', 'password': 'p@ss:w/rd'}")
         assert description() == "Target: c on localhost:3306 as app (from config.py)"
 
@@ -134,7 +140,7 @@ class TestUrl:
             ("mysql:/app@host/db", "cannot be understood"),
             ("postgresql://app:hunter2@host/db", "begins with postgresql://"),
             ("sqlite:///hunter2.db", "begins with sqlite://"),
-            ("mysql+mysqldb://app:hunter2@host/db", r"begin it with mysql\+pymysql://"),
+            ("mysql+mysqldb://app:hunter2@host/db", "begin it with mysql://, or"),
             ("mysql://app:hunter2@host", "names no database"),
             ("mysql://app:hunter2@host/", "names no database"),
             ("mysql://app:hunter2@host:0/db", "has the port 0"),
