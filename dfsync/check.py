@@ -27,11 +27,12 @@ from dfsync.schema import Column, Schema, Table
 from dfsync.shape import Shape
 from dfsync.source import Source
 from dfsync.table_builder import bare_dialect, index_statement, quoted
-from dfsync.words import counted, visible
+from dfsync.words import command_line, counted, visible
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 _WIDTH = 80
 _LONGEST = 2000
+_NO_TABLE = "the target has no such table; create-tables makes it"
 _KEY_ROWS = 1_000_000
 
 
@@ -58,9 +59,9 @@ class TableCheck:
     name: str
     table: str
     total: int
-    new: int | None = None
+    synced: int | None = None
     """Would be inserted."""
-    known: int | None = None
+    skipped: int | None = None
     """Have a target row already, or share one."""
     updated: int | None = None
     failed: int | None = None
@@ -68,7 +69,11 @@ class TableCheck:
 
 @dataclass(frozen=True)
 class CheckResult:
-    plan: str
+    source: str
+    """The SQLite file."""
+    target: str
+    """Database and server, without user or password."""
+    plan: Plan
     findings: tuple[Finding, ...]
     tables: tuple[TableCheck, ...]
 
@@ -80,17 +85,23 @@ class CheckResult:
     def as_dict(self) -> dict[str, Any]:
         return {
             "ok": self.ok,
-            "plan": self.plan,
+            "source": self.source,
+            "target": self.target,
+            "plan": self.plan.as_dict(),
             "findings": [asdict(finding) for finding in self.findings],
             "tables": [asdict(table) for table in self.tables],
         }
 
     def lines(self) -> list[str]:
         """For a terminal: a line per table, the findings, and what they come to."""
-        lines = [f"Plan: {visible(self.plan, _LONGEST)}", "", *map(_table_line, self.tables), ""]
-        for finding in sorted(self.findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.level)):
+        lines = [f"Plan: {visible(self.plan.title, _LONGEST)}", "", *map(_table_line, self.tables), ""]
+        findings = _joined(self.findings)
+        for finding in sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.level)):
             lines += _finding_lines(finding)
-        levels = [finding.level for finding in self.findings]
+        if any(finding.message == _NO_TABLE for finding in findings):
+            make = command_line("create-tables", self.source, self.plan.file)
+            lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {make}", ""]
+        levels = [finding.level for finding in findings]
         if self.ok:
             return [*lines, "Nothing is in the way of a sync."]
         return [*lines, f"{counted(levels.count(ERROR), 'errors')}: some rows or tables would not go in."]
@@ -126,7 +137,8 @@ def check(
                     continue
                 look.values(plan[name])
             tables = [_table_check(plan[name], look.totals[name], rehearsed) for name in names if name in look.totals]
-            return CheckResult(plan.title, tuple(look.findings), tuple(tables))
+            ends = str(opened.path), server.place(engine.url)
+            return CheckResult(*ends, plan, tuple(look.findings), tuple(tables))
     finally:
         engine.dispose()
 
@@ -175,11 +187,11 @@ class _Look:
         """All of one table but its values."""
         have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
         if have is None:
-            self._add(NOTE, plan, f"the source has no table {plan.table}, so it is passed over")
+            self._add(NOTE, plan, "the source has no such table, so it is passed over")
             return
         self.totals[plan.name] = self.source.count(have)
         if there is None:
-            self._break(plan, None, f"the target has no table {plan.table}; `dfsync create-tables` makes it")
+            self._break(plan, None, _NO_TABLE)
             return
         self._columns(plan, have, there)
         self._id(plan, there)
@@ -358,10 +370,21 @@ def _table_check(plan: TablePlan, total: int, rehearsed: SyncResult | None) -> T
 
 def _table_line(table: TableCheck) -> str:
     name = f"{visible(table.name)}: {counted(table.total, 'rows')}"
-    if table.new is None:
+    if table.synced is None:
         return name
     updated = f"{table.updated} would be updated, " if table.updated else ""
-    return f"{name}, {table.new} would go in, {table.known} are there, {updated}{table.failed} would fail"
+    return f"{name}, {table.synced} would go in, {table.skipped} are there, {updated}{table.failed} would fail"
+
+
+def _joined(findings: Iterable[Finding]) -> list[Finding]:
+    """One for all tables of which the same is true as a whole."""
+    joined: dict[Any, Finding] = {}
+    for place, finding in enumerate(findings):
+        details = (finding.column, finding.count, finding.fix)
+        alike = (finding.level, finding.message) if details == (None, None, None) else place
+        before = joined.get(alike)
+        joined[alike] = replace(finding, table=f"{before.table}, {finding.table}") if before else finding
+    return list(joined.values())
 
 
 def _finding_lines(finding: Finding) -> list[str]:

@@ -232,7 +232,7 @@ def check(
         with Progress(RichConsole(stderr=True)) as bar:
             result = run(source, choice.url, options, bar)
     if as_json:
-        typer.echo(json.dumps({"target": choice.description, **result.as_dict()}))
+        typer.echo(json.dumps(result.as_dict()))
     else:
         _print_lines(result.lines())
     return ALL_WELL if result.ok else SOME_FAILED
@@ -269,7 +269,7 @@ def plan(
     if write is not None:
         write_plan(write, found.to_write, force=force)
     if as_json:
-        typer.echo(json.dumps({"target": choice.description, **found.as_dict()}))
+        typer.echo(json.dumps(found.as_dict()))
     else:
         _print_lines([choice.description])
         show(found, table_console())
@@ -310,7 +310,7 @@ def verify(
         with Progress(RichConsole(stderr=True)) as bar:
             result = run(source, choice.url, out=out, options=options, observer=bar)
     if as_json:
-        typer.echo(json.dumps({"target": choice.description, **result.as_dict()}))
+        typer.echo(json.dumps(result.as_dict()))
     else:
         from dfsync.show_plan import table_console
         from dfsync.show_verify import show
@@ -348,6 +348,7 @@ def create_tables(
 ) -> int:
     """Make the tables that the target lacks: AUTO_INCREMENT ids, unique natural keys, foreign keys.
 
+    The plan says what the unique keys are, so give the --plan that the sync will have.
     Tables that are there are left as they are.
 
     \b

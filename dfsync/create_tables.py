@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ _LONGEST = 2000
 class Creation:
     """What `create_tables` did, or with `print_only` would do."""
 
+    plan: str
+    """The title of the plan that they are made after."""
     statements: tuple[str, ...]
     """In the order in which they run."""
     created: tuple[str, ...]
@@ -38,17 +41,27 @@ class Creation:
     def script(self) -> list[str]:
         """The SQL, what is to be said about it as comments."""
         said = [f"{visible(table, _LONGEST)} is there and is left alone." for table in self.existing]
-        return [f"-- {line}" for line in [*said, *self._remarks()]] + [f"{sql};" for sql in self.statements]
+        return [f"-- {line}" for line in [self._plan_line(), *said, *self._remarks()]] + [
+            f"{_spaced(sql)};" for sql in self.statements
+        ]
 
     def lines(self) -> list[str]:
         """For a terminal, what was done."""
         created = [f"Created {visible(table, _LONGEST)}" for table in self.created]
         existing = [f"{visible(table, _LONGEST)} is there and is left alone" for table in self.existing]
-        return [*created, *existing, *(f"Note: {line}" for line in self._remarks())]
+        return [self._plan_line(), *created, *existing, *(f"Note: {line}" for line in self._remarks())]
+
+    def _plan_line(self) -> str:
+        return f"Plan: {visible(self.plan, _LONGEST)}"
 
     def _remarks(self) -> list[str]:
         lacking = [f"{table} is not in the source, so it is not made." for table in self.lacking]
         return [visible(line, _LONGEST) for line in (*self.notes, *lacking)]
+
+
+def _spaced(sql: str) -> str:
+    """As a person would write it; SQLAlchemy begins the lines with tabs and ends them with blanks."""
+    return re.sub(r" ?\n\t", "\n  ", sql).replace("\n)ENGINE", "\n) ENGINE")
 
 
 def create_tables(
@@ -84,6 +97,7 @@ def _create(source: Source, connection: sa.Connection, options: Options, print_o
     if not print_only:
         _run(connection, statements)
     return Creation(
+        plan=plan.title,
         statements=tuple(sql for _, sql in statements),
         created=tuple(table.table for table in new),
         existing=tuple(table.table for table in present.values() if table not in new),

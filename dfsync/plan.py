@@ -77,9 +77,14 @@ class Plan:
         return [table.name for table in self.tables]
 
     @property
+    def file(self) -> str | None:
+        """The path of the plan file; None where the plan is built in or discovered."""
+        return self.source.removeprefix("plan ") if self.source.startswith("plan ") else None
+
+    @property
     def title(self) -> str:
-        """What stands after `Plan: `: a plan file by its path alone."""
-        return self.source.removeprefix("plan ")
+        """What stands after `Plan: `."""
+        return self.file or self.source
 
     def as_dict(self) -> dict[str, Any]:
         """For `summary.json`."""

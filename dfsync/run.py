@@ -14,6 +14,7 @@ from dfsync.options import Options
 from dfsync.plan import Plan, only, with_on_match
 from dfsync.shape import Shape, shapes
 from dfsync.source import Source
+from dfsync.words import command_line
 
 
 @dataclass
@@ -34,6 +35,9 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.source.close()
         self.engine.dispose()
 
@@ -50,7 +54,8 @@ def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:
         names = only(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *plan.ancestors(names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
-        target.fail_if_missing(there, [plan[name].table for name in present])
+        remedy = command_line("create-tables", source, options.plan)
+        target.fail_if_missing(there, [plan[name].table for name in present], remedy)
         # A parent that the source lacks has no rows: whatever refers to one is a reject.
         absent = {name: frames.no_map() for name in needed if name not in present}
         return Run(opened, engine, options, plan, names, shapes(plan, present, opened.schema, there), absent)

@@ -49,6 +49,10 @@ class FoundPlan:
     plan: Plan
     missing: dict[str, list[str]]
     """By name, the ends that lack the table: `source`, `target`; none where both have it."""
+    source: str = ""
+    """The SQLite file."""
+    target: str = ""
+    """Database and server, without user or password."""
 
     @property
     def to_write(self) -> Plan:
@@ -72,7 +76,8 @@ class FoundPlan:
             {"order": order, **table.as_dict(), "missing_in": self.missing[table.name]}
             for order, table in enumerate(self.plan.tables, start=1)
         ]
-        return {"plan": self.plan.source, "tables": tables, "warnings": self.warnings}
+        plan = {**self.plan.as_dict(), "tables": tables}
+        return {"source": self.source, "target": self.target, "plan": plan, "warnings": self.warnings}
 
 
 def find_plan(source: str | Path, url: str | sa.URL, options: Options) -> FoundPlan:
@@ -91,7 +96,7 @@ def find_plan(source: str | Path, url: str | sa.URL, options: Options) -> FoundP
         plan = complete(choose_plan(options.plan, opened), opened.schema, there)
         ends = (("source", opened.schema), ("target", there))
         missing = {t.name: [end for end, schema in ends if schema.find(t.table) is None] for t in plan.tables}
-    return FoundPlan(_narrowed(plan, options.tables), missing)
+    return FoundPlan(_narrowed(plan, options.tables), missing, str(opened.path), server.place(engine.url))
 
 
 def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:

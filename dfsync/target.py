@@ -391,8 +391,10 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def fail_if_missing(schema: Schema, names: Iterable[str]) -> None:
-    """Raises `DfsyncError` that names the tables which the target lacks."""
+def fail_if_missing(schema: Schema, names: Iterable[str], remedy: str) -> None:
+    """Raises `DfsyncError` that names the tables which the target lacks; `remedy` is the command that makes them."""
     missing = [name for name in names if schema.find(name) is None]
     if missing:
-        raise DfsyncError(f"The target lacks {', '.join(missing)}. `dfsync create-tables` makes missing tables.")
+        raise DfsyncError(
+            f"The target lacks {', '.join(missing)}. `{remedy}`, with --target if you gave one, makes what is missing."
+        )

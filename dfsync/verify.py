@@ -16,6 +16,7 @@ from dfsync import compare, frames, record
 from dfsync import target as server
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
+from dfsync.plan import Plan
 from dfsync.result import MATCHED, Frames, Observer
 from dfsync.run import Run, prepare
 from dfsync.settings import open_target
@@ -70,6 +71,12 @@ class VerifyResult:
     tables: tuple[Verified, ...]
     differences: Mapping[str, pd.DataFrame]
     seconds: float
+    plan: Plan | None = None
+    """The completed plan, of all tables, also where only some were verified."""
+    source: str = ""
+    """The SQLite file."""
+    target: str = ""
+    """Database and server, without user or password."""
 
     @property
     def ok(self) -> bool:
@@ -87,8 +94,11 @@ class VerifyResult:
         return {
             "ok": self.ok,
             "seconds": round(self.seconds, 4),
+            "source": self.source,
+            "target": self.target,
             "overall": {key: sum(getattr(table, key) for table in self.tables) for key in COUNTED},
             "tables": [table.as_dict() for table in self.tables],
+            "plan": None if self.plan is None else self.plan.as_dict(),
         }
 
 
@@ -118,7 +128,12 @@ def _verify(run: Run, out: Path, observer: Observer) -> VerifyResult:
             check.run(connection, observer)
     counts = tuple(check.counts for check in checks)
     return VerifyResult(
-        counts, Frames(out / record.VERIFY, [c.name for c in counts], compare.none), time.perf_counter() - start
+        tables=counts,
+        differences=Frames(out / record.VERIFY, [c.name for c in counts], compare.none),
+        seconds=time.perf_counter() - start,
+        plan=run.plan,
+        source=str(run.source.path),
+        target=server.place(run.engine.url),
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 LONG_NAME = 80
 LONG_VALUE = 60
 
@@ -54,6 +57,12 @@ def visible(value: object, longest: int = LONG_VALUE) -> str:
 def lower(title: str) -> str:
     """A label inside a sentence: `PR Approvals` is `PR approvals`."""
     return " ".join(word if word.isupper() else word.lower() for word in title.split())
+
+
+def command_line(command: str, source: str | Path, plan: str | Path | None = None) -> str:
+    """A command as one would type it: `python -m dfsync check --source my.db`."""
+    options = ["--source", str(source), *(["--plan", str(plan)] if plan else [])]
+    return visible(f"python -m dfsync {shlex.join([command, *options])}", 1000)
 
 
 def counted(number: int, plural: str) -> str:

@@ -58,7 +58,7 @@ def test_nothing_in_the_way(path: Path, target: Engine) -> None:
     result = check(path, target.url)
     assert result.ok
     assert result.findings == ()
-    assert [(t.name, t.total, t.new, t.known, t.failed) for t in result.tables] == [
+    assert [(t.name, t.total, t.synced, t.skipped, t.failed) for t in result.tables] == [
         ("parent", 2, 1, 1, 0),
         ("child", 3, 3, 0, 0),
     ]
@@ -72,8 +72,8 @@ def test_a_table_that_the_target_lacks(path: Path, target: Engine) -> None:
     run(target, PARENT)
     result = check(path, target.url)
     assert errors(result) == [("child", None, None)]
-    assert "create-tables" in the(result, "child", "the target has no table").message
-    assert [(t.name, t.new) for t in result.tables] == [("parent", 2), ("child", None)]
+    assert "create-tables" in the(result, "child", "the target has no such table").message
+    assert [(t.name, t.synced) for t in result.tables] == [("parent", 2), ("child", None)]
 
 
 def test_a_table_of_the_built_in_plan_that_the_source_lacks(tmp_path: Path, target: Engine) -> None:
@@ -82,7 +82,12 @@ def test_a_table_of_the_built_in_plan_that_the_source_lacks(tmp_path: Path, targ
     create_tables(path, target.url)
     result = check(path, target.url)
     assert result.ok
-    assert the(result, "commits", "the source has no table commits").level == "note"
+    assert the(result, "commits", "the source has no such table").level == "note"
+    assert (
+        "NOTE authors, commits, pull_requests, pr_approvals, staff_details,\n"
+        "  author_mappings, staff_metrics, current_year_metrics: the source has no such\n"
+        "  table, so it is passed over\n"
+    ) in "\n".join(result.lines())
     assert [t.name for t in result.tables] == ["repositories"]
 
 
@@ -131,7 +136,7 @@ def test_values_that_would_not_fit(path: Path, target: Engine) -> None:
     assert "'1000' in the row 6" in the(result, "child", "out of the range").message
     assert "'99' in the row 4" in the(result, "child", "missing parent").message
     assert "NULL in the row 3" in the(result, "child", "is NULL").message
-    assert [(t.name, t.new, t.failed) for t in result.tables] == [("parent", 2, 0), ("child", 2, 5)]
+    assert [(t.name, t.synced, t.failed) for t in result.tables] == [("parent", 2, 0), ("child", 2, 5)]
 
 
 def test_values_of_a_table_that_cannot_be_tried(path: Path, target: Engine) -> None:
@@ -214,20 +219,27 @@ def test_command(path: Path, target_url: str, capsys: pytest.CaptureFixture[str]
     fill(path)
     assert status("check", "--source", str(path), "--target", target_url) == 1
     said = capsys.readouterr().out
-    assert "ERROR child: the target has no table child; `dfsync create-tables` makes it" in said
-    assert max(map(len, said.splitlines()[1:])) <= 80
+    assert "ERROR parent, child: the target has no such table; create-tables makes it\n" in said
+    assert f"\n  python -m dfsync create-tables --source {path}\n" in said
+    assert said.endswith("\n1 error: some rows or tables would not go in.\n")
+    assert max(len(line) for line in said.splitlines()[1:] if "python" not in line) <= 80
 
     assert status("create-tables", "--source", str(path), "--target", target_url, "--print") == 0
-    assert capsys.readouterr().out.startswith("CREATE TABLE `parent` (\n")
+    assert capsys.readouterr().out.startswith(
+        "-- Plan: discovered plan\nCREATE TABLE `parent` (\n  `id` BIGINT NOT NULL AUTO_INCREMENT,\n  `code`"
+    )
     assert status("create-tables", "--source", str(path), "--target", target_url) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["Created parent", "Created child"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["Plan: discovered plan", "Created parent", "Created child"]
 
     assert status("check", "--source", str(path), "--target", target_url, "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["ok"] is True
     assert answer["findings"] == []
+    assert answer["source"] == str(path)
+    assert answer["target"].startswith("dfsync_test_")
+    assert [table["name"] for table in answer["plan"]["tables"]] == ["parent", "child"]
     assert answer["tables"][1] == {
-        "name": "child", "table": "child", "total": 3, "new": 3, "known": 0, "updated": 0, "failed": 0,
+        "name": "child", "table": "child", "total": 3, "synced": 3, "skipped": 0, "updated": 0, "failed": 0,
     }  # fmt: skip
 
 

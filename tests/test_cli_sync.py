@@ -245,7 +245,7 @@ class TestWhatKeepsItFromStarting:
     def test_tables_that_are_not_there(self, cli: Cli, target_url: str) -> None:
         said = complaint(cli, "--target", target_url)
         assert said.startswith("The target lacks repositories, authors, commits,")
-        assert "`dfsync create-tables`" in said
+        assert "`python -m dfsync create-tables --source git_history.db`" in said
 
     def test_a_table_of_no_plan(self, cli: Cli, target: Engine, target_url: str) -> None:
         create_tables(target)

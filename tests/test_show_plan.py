@@ -237,8 +237,9 @@ class TestCommandLine:
 
     def test_json(self, run: Callable[..., Any]) -> None:
         said = json.loads(run("--json")[1])
-        assert said["plan"] == "discovered plan"
-        people = next(table for table in said["tables"] if table["name"] == "people")
+        assert said["plan"]["source"] == "discovered plan"
+        assert said["target"].startswith("dfsync_test_")
+        people = next(table for table in said["plan"]["tables"] if table["name"] == "people")
         assert people == {
             "order": 2,
             "name": "people",

@@ -394,6 +394,9 @@ class TestCommandLine:
         said = json.loads(printed)
         assert status == 1
         assert said["ok"] is False
+        assert said["source"].endswith(".db")
+        assert said["target"].startswith("dfsync_test_")
+        assert said["plan"]["source"] == "discovered plan"
         assert said["overall"] == {
             "total": 16, "equal": 14, "changed": 0, "kept": 1, "deleted": 1, "missing": 0, "rejected": 0,
         }  # fmt: skip
