@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Observer, SyncResult
-from dfsync.words import counted, label, lower, singular, visible
+from dfsync.words import amount, counted, label, singular, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +69,8 @@ class Console(Observer):
         # Several at a time where tables refer to each other in a circle.
         self._open: dict[str, _Progress] = {}
         self._committed: list[str] = []
+        # Why rows of a table that others refer to are not in, all at once.
+        self._lost: dict[str, str] = {}
 
     def __enter__(self) -> Console:
         return self
@@ -102,7 +104,7 @@ class Console(Observer):
     def table_started(self, table: TablePlan, total: int) -> None:
         self._open[table.name] = _Progress(total)
         self._heading(f"SYNCING {label(table.name).upper()}")
-        self.say(f"Found {counted(total, lower(label(table.name)))} to sync")
+        self.say(f"Found {amount(total, label(table.name))} to sync")
         if total > FEW_ROWS and self._out.is_terminal and not self._quiet:
             self._start_bar(total)
 
@@ -122,6 +124,7 @@ class Console(Observer):
     def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
         at = self._open[table.name]
         every_row = (self._verbose or at.total <= FEW_ROWS) and not self._quiet
+        rejects = self._without_waiting(table, rejects)
         some = len(rejects) if every_row else FEW_FAILURES
         lines = _reject_lines(table, rejects.head(some))
         at.failed, at.shown = len(rejects), len(lines)
@@ -131,6 +134,17 @@ class Console(Observer):
         for _, mark, text in lines:
             self._row_line(mark, text, always=mark == "FAIL")
 
+    def _without_waiting(self, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
+        """Without those whose parents' table failed as a whole: a line tells of all of them."""
+        parents = rejects["column"].map(table.parents)
+        waiting = parents.isin(self._lost.keys()) & rejects["reason"].str.startswith("missing parent").fillna(False)
+        for parent, rows in parents[waiting].value_counts().items():
+            text = f"{amount(rows, label(table.name))} without a parent in {label(str(parent))}"
+            self._row_line("FAIL", f"{text}, which {self._lost[str(parent)]}", always=True)
+        if waiting.any():
+            self._lost[table.name] = "lacks its own parents"
+        return rejects[~waiting]
+
     def note(self, table: TablePlan, message: str) -> None:
         self.say(f"  Note: {visible(message, LONG_MESSAGE)}")
 
@@ -139,6 +153,7 @@ class Console(Observer):
         at = self._open.pop(table.name, _Progress(counts.total))
         name = label(table.name)
         if counts.error is not None:
+            self._lost[table.name] = "was rolled back"
             self.say()
             message = f"{name}: FAILED, rolled back: {visible(counts.error, LONG_MESSAGE)}"
             self.say(message, STYLES["FAIL"], always=True)
@@ -146,20 +161,18 @@ class Console(Observer):
             self._committed.append(table.name)
             self._more_failures(table, at.failed - at.shown)
             self.say()
-            updated = f"{counts.updated} updated, " if counts.updated else ""
-            rest = f"{counts.skipped} skipped, {updated}{counts.failed} failed"
-            self.say(f"{name}: {counts.synced} {self._synced}, {rest}")
+            self.say(f"{name}: {self._outcome(counts.synced, counts.skipped, counts.updated, counts.failed)}")
         self.say()
 
     def run_finished(self, result: SyncResult) -> None:
-        self._heading("SYNCHRONIZATION SUMMARY")
+        self._heading(f"SYNCHRONIZATION SUMMARY{' OF A DRY RUN' if self._dry_run else ''}")
         for counts in result.counts:
             self._summary_of(counts)
         sums = result.as_dict()["overall"]
-        updated = f"{sums['updated']} updated, " if sums["updated"] else ""
         broken = sum(counts.error is not None for counts in result.counts)
         tables = f", {counted(broken, 'tables')} rolled back" if broken else ""
-        overall = f"OVERALL: {sums['synced']} records {self._synced}, {updated}{sums['failed']} failed{tables}"
+        outcome = self._outcome(counted(sums["synced"], "records"), None, sums["updated"], sums["failed"])
+        overall = f"OVERALL: {outcome}{tables}"
         self.say("=" * WIDTH)
         for line in textwrap.wrap(overall, WIDTH, subsequent_indent=" " * len("OVERALL: ")):
             self.say(line, always=True)
@@ -168,10 +181,22 @@ class Console(Observer):
             self.say("DRY RUN: nothing was written.")
         elif self._folder is not None:
             self.say(f"The map from old to new ids: {visible(self._folder / 'id_mappings.json', LONG_MESSAGE)}")
+            self._tell_of_leftovers(self._folder, result.plan)
 
-    @property
-    def _synced(self) -> str:
-        return "would be synced" if self._dry_run else "synced"
+    def _tell_of_leftovers(self, folder: Path, plan: Plan | None) -> None:
+        from dfsync.record import leftovers
+
+        left = leftovers(folder, plan.names) if plan else []
+        if left:
+            files = visible(", ".join(str(path.relative_to(folder)) for path in left), LONG_MESSAGE)
+            self.say(f"Left by an earlier run, of no table of this plan: {files}")
+
+    def _outcome(self, synced: int | str, skipped: int | None, updated: int, failed: int) -> str:
+        """`5 synced, 3 skipped, 0 failed`, or what would be; `updated` only where there are any."""
+        done, fail = ("would be {}", "would fail") if self._dry_run else ("{}", "failed")
+        parts = [(synced, "synced"), (skipped, "skipped"), (updated or None, "updated")]
+        said = [f"{number} {done.format(word)}" for number, word in parts if number is not None]
+        return ", ".join([*said, f"{failed} {fail}"])
 
     def _heading(self, title: str) -> None:
         for line in ("=" * WIDTH, title[:WIDTH], "=" * WIDTH, ""):
@@ -262,10 +287,11 @@ def _mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool) -> li
     kinds = {INSERTED: ("SYNC", sync), MATCHED: ("SKIP", " already exists"), UPDATED: ("UPDATE", update)}
     lines: list[Line] = []
     for old_id, new_id, action, key in zip(mapping["old_id"], mapping["new_id"], mapping["action"], named, strict=True):
+        # A row of a table without ids is known by its place in the source alone.
+        ids = f"ID: {old_id} -> {'new' if _missing(new_id) else new_id}" if table.id else f"row {old_id}"
         name = f" '{' / '.join(map(_shown, key.values()))}'" if key else ""
-        new = "new" if _missing(new_id) else new_id
         mark, remark = kinds[action]
-        lines.append((old_id, mark, f"{thing}{name}{remark} (ID: {old_id} -> {new})"))
+        lines.append((old_id, mark, f"{thing}{name}{remark} ({ids})"))
     return lines
 
 
@@ -274,7 +300,7 @@ def _reject_lines(table: TablePlan, rejects: pd.DataFrame) -> list[Line]:
     lines: list[Line] = []
     columns = (rejects[column] for column in ("old_id", "column", "value", "reason"))
     for old_id, column, value, reason in zip(*columns, strict=True):
-        which = "" if _missing(old_id) else f" (ID: {old_id})"
+        which = "" if _missing(old_id) else f" ({'ID:' if table.id else 'row'} {old_id})"
         shown = "NULL" if _missing(value) else f"'{visible(value)}'"
         where = "" if _missing(column) else f"column {visible(column)}: value {shown}: "
         place = float("inf") if not which else old_id

@@ -87,6 +87,17 @@ def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
         write_whole(path, lambda file: pq.write_table(_table(rejects), file))
 
 
+def leftovers(out: Path, names: Iterable[str]) -> list[Path]:
+    """The files of an earlier run, of tables that are not among `names`."""
+    known = {f"{name}.parquet" for name in names}
+    return [
+        path
+        for folder in (MAPPINGS, REJECTS, VERIFY)
+        for path in sorted((out / folder).glob("[!.]*.parquet"))
+        if path.name not in known
+    ]
+
+
 def mapping_file(out: Path, name: str) -> Path:
     """The file of a mapping that must be there. Raises `DfsyncError` where it is not."""
     path = out / MAPPINGS / f"{name}.parquet"

@@ -26,14 +26,14 @@ _BEFORE = 10
 _COUNTED = {
     "equal": "equal",
     "changed": "changed",
-    "kept": "kept the target's values",
+    "kept": "kept",
     "deleted": "deleted",
     "missing": "missing",
     "rejected": "rejected by the sync",
 }
 _MEANING = {
     "changed": "not as a sync wrote them; changed since, in the target or in the source",
-    "kept": "unlike the rows that the target had before; --on-match update would bring the source's values",
+    "kept": "the target had the row before, with values of its own; --on-match update would bring the source's",
     "deleted": "their target row is gone since the sync",
     "missing": "never synced; run a sync",
     "rejected": "without a target row, as the sync said; rejects/ in the --out folder has the reasons",
@@ -69,7 +69,8 @@ def show(result: VerifyResult, folder: Path, out: rich.console.Console) -> None:
     for table in result.tables:
         _say(out, _line(table), "red" if table.differ else "")
         if table.differ:
-            _show_differences(result.differences[table.name], folder / "verify" / f"{table.name}.parquet", out)
+            has_id = result.plan is None or result.plan[table.name].id is not None
+            _show_differences(result.differences[table.name], has_id, folder / "verify" / f"{table.name}.parquet", out)
     overall = result.as_dict()["overall"]
     _say(out, "")
     for key, meaning in _MEANING.items():
@@ -89,13 +90,14 @@ def _line(table: Verified) -> str:
     return f"{name}: {counted(table.total, 'rows')}: {', '.join(parts)}"
 
 
-def _show_differences(differences: pd.DataFrame, file: Path, out: rich.console.Console) -> None:
+def _show_differences(differences: pd.DataFrame, has_id: bool, file: Path, out: rich.console.Console) -> None:
     grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("", "old id", "new id", "action", "kind", "column", "source", "target"):
+    places = ("old id", "new id", "action") if has_id else ("row",)
+    for title in ("", *places, "kind", "column", "source", "target"):
         grid.add_column(title, overflow="fold")
     # Row by row: only the first few get here.
     for row in differences.head(SHOWN).astype(object).itertuples(index=False):
-        ids = (_shown(row.old_id), _shown(row.new_id), _shown(row.action))
+        ids = (_shown(row.old_id), _shown(row.new_id), _shown(row.action))[: len(places)]
         values = ("", "") if _missing(row.column) else quoted_pair(row.source_value, row.target_value)
         grid.add_row("", *map(Text, (*ids, str(row.kind), _shown(row.column), *values)))
     out.print(grid)

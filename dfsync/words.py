@@ -59,6 +59,12 @@ def lower(title: str) -> str:
     return " ".join(word if word.isupper() else word.lower() for word in title.split())
 
 
+def amount(number: int, title: str) -> str:
+    """So many of what a label names, inside a sentence: `2 commits`, or `2 rows of book` where it is no plural."""
+    words = lower(title)
+    return counted(number, words) if singular(words) != words else f"{counted(number, 'rows')} of {words}"
+
+
 def command_line(command: str, source: str | Path, plan: str | Path | None = None) -> str:
     """A command as one would type it: `python -m dfsync check --source my.db`."""
     options = ["--source", str(source), *(["--plan", str(plan)] if plan else [])]

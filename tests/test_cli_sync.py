@@ -156,7 +156,7 @@ class TestADryRun:
         assert ran.returncode == 0
         assert "  [SYNC] Repository 'my-repo' would be synced (ID: 1 -> new)" in ran.stdout.splitlines()
         assert "  [SKIP] Repository 'other' already exists (ID: 2 -> 101)" in ran.stdout.splitlines()
-        assert "Commits: 2 would be synced, 0 skipped, 0 failed" in ran.stdout.splitlines()
+        assert "Commits: 2 would be synced, 0 would be skipped, 0 would fail" in ran.stdout.splitlines()
         assert everything(target) == before
         assert sorted(path.name for path in Path().iterdir()) == ["git_history.db"]
         counters = "SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_NAME = 'commits' AND TABLE_SCHEMA"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,38 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen.console.rows_done(none, [mapping((2, 10, "matched"), key=())], NO_REJECTS)
         assert "[SKIP] Visit already exists (ID: 2 -> 10)" in screen.text
 
+    def test_rows_of_a_table_without_ids_have_none(self) -> None:
+        screen = Screen()
+        links = TablePlan("links", "links", None, ("url",), ())
+        screen.console.table_started(links, 2)
+        frame = mapping((3, 0, "inserted", "here"), key=links.key)
+        screen.console.rows_done(links, frame, rejects((4, "url", None, "may not be NULL")))
+        assert screen.text.splitlines()[-2:] == [
+            "  [SYNC] Link 'here' (row 3)",
+            "  [FAIL] Link (row 4): column url: value NULL: may not be NULL",
+        ]
+
+    @pytest.mark.parametrize("options", [{}, {"verbose": True}, {"quiet": True}])
+    def test_children_of_a_table_that_failed_get_one_line(self, options: dict[str, Any]) -> None:
+        screen = Screen(**options)
+        files = TablePlan("files", "files", "id", ("path",), (ForeignKey("commit_id", "commits"),))
+        screen.console.table_started(REPOSITORIES, 60)
+        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 60, failed=60, error="full"))
+        orphan = "missing parent: {} has no row with this id in the target"
+        screen.console.table_started(COMMITS, 60)
+        waiting = [(n, "repository_id", "7", orphan.format("repositories")) for n in range(50)]
+        screen.console.rows_done(COMMITS, NONE, rejects(*waiting, (70, "hash", "x", "bad"), (71, None, None, "worse")))
+        screen.console.table_finished(COMMITS, Counts("commits", "commits", 60, 8, failed=52))
+        screen.console.table_started(files, 1)
+        screen.console.rows_done(files, NONE, rejects((1, "commit_id", "3", orphan.format("commits"))))
+        assert [line for line in screen.text.splitlines() if "[FAIL]" in line] == [
+            "  [FAIL] 50 commits without a parent in Repositories, which was rolled back",
+            "  [FAIL] Commit (ID: 70): column hash: value 'x': bad",
+            "  [FAIL] Commit (ID: 71): worse",
+            "  [FAIL] 1 file without a parent in Commits, which lacks its own parents",
+        ]
+        assert "more" not in screen.text
+
     def test_long_tables_show_the_first_failures_only(self) -> None:
         screen = Screen(folder=Path("out"))
         screen.console.table_started(COMMITS, 1000)
@@ -241,6 +274,17 @@ OVERALL: 4995 records synced, 0 failed
         assert "OVERALL: 0 records synced, 5 failed, 1 table rolled back\n" in screen.text
         assert screen.text.endswith(f"{LINE}\nThe map from old to new ids: out/id_mappings.json\n")
 
+    def test_files_of_tables_that_the_plan_does_not_have(self, tmp_path: Path) -> None:
+        for name in ("mappings/repositories", "mappings/old", "rejects/old", "verify/commits"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / f"{name}.parquet").touch()
+        screen = Screen(folder=tmp_path)
+        plan = Plan((REPOSITORIES, COMMITS), "built-in plan")
+        screen.console.run_finished(replace(result(Counts("repositories", "repositories")), plan=plan))
+        assert screen.text.endswith(
+            "Left by an earlier run, of no table of this plan: mappings/old.parquet, rejects/old.parquet\n"
+        )
+
     def test_dry_run_says_so_at_both_ends(self) -> None:
         screen = Screen(dry_run=True, folder=Path("out"))
         screen.console.run_started(Plan((REPOSITORIES,), "built-in plan"), ["repositories"])
@@ -254,8 +298,10 @@ OVERALL: 4995 records synced, 0 failed
         assert "[SYNC] Repository 'a' would be synced (ID: 1 -> new)" in screen.text
         assert "[SKIP] Repository 'b' already exists (ID: 2 -> 102)" in screen.text
         assert "[UPDATE] Repository 'c' would be updated (ID: 3 -> 103)" in screen.text
-        assert "Repositories: 1 would be synced, 1 skipped, 1 updated, 0 failed\n" in screen.text
-        assert "OVERALL: 1 records would be synced, 1 updated, 0 failed\n" in screen.text
+        done = "Repositories: 1 would be synced, 1 would be skipped, 1 would be updated, 0 would fail\n"
+        assert done in screen.text
+        assert "SYNCHRONIZATION SUMMARY OF A DRY RUN\n" in screen.text
+        assert "OVERALL: 1 record would be synced, 1 would be updated, 0 would fail\n" in screen.text
         assert screen.text.endswith("DRY RUN: nothing was written.\n")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfsync.words import counted, label, lower, singular, visible
+from dfsync.words import amount, counted, label, lower, singular, visible
 
 
 class TestWords:
@@ -36,7 +36,11 @@ class TestWords:
     def test_in_a_sentence(self) -> None:
         assert counted(1, lower("PR Approvals")) == "1 PR approval"
         assert counted(0, "repositories") == "0 repositories"
-        assert counted(50, lower("Pull Requests")) == "50 pull requests"
+        assert counted(1, "records") == "1 record"
+        assert amount(1, "Repositories") == "1 repository"
+        assert amount(50, "Pull Requests") == "50 pull requests"
+        assert amount(200, "Book") == "200 rows of book"
+        assert amount(1, "Staff") == "1 row of staff"
 
 
 class TestVisible:
