@@ -8,11 +8,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dfsync.create_tables import create_tables as create_tables
     from dfsync.errors import DfsyncError as DfsyncError
     from dfsync.options import Options as Options
     from dfsync.result import Observer as Observer
     from dfsync.result import SyncResult as SyncResult
     from dfsync.result import load_mappings as load_mappings
+    from dfsync.server import EmbeddedServer as EmbeddedServer
     from dfsync.sync import sync as sync
     from dfsync.verify import VerifyResult as VerifyResult
     from dfsync.verify import verify as verify
@@ -28,14 +30,18 @@ _HOME = {
     "load_mappings": "dfsync.result",
     "Options": "dfsync.options",
     "DfsyncError": "dfsync.errors",
+    "EmbeddedServer": "dfsync.server",
+    "create_tables": "dfsync.create_tables",
 }
 __all__ = [
     "DfsyncError",
+    "EmbeddedServer",
     "Observer",
     "Options",
     "SyncResult",
     "VerifyResult",
     "__version__",
+    "create_tables",
     "load_mappings",
     "sync",
     "verify",

@@ -15,6 +15,7 @@ from dfsync.errors import DfsyncError
 from dfsync.options import Options
 from dfsync.plan import only
 from dfsync.schema import Schema
+from dfsync.settings import open_target
 from dfsync.source import Source
 from dfsync.table_builder import TableBuilder
 from dfsync.words import visible
@@ -65,19 +66,22 @@ def _spaced(sql: str) -> str:
 
 
 def create_tables(
-    source: str | Path, url: str | sa.URL, options: Options | None = None, *, print_only: bool = False
+    source: str | Path, target: str | sa.URL | None = None, options: Options | None = None, *, print_only: bool = False
 ) -> Creation:
     """Makes the planned tables of the source that the target lacks. With `print_only` nothing changes.
+
+    `target` is a URL; None looks where the command line looks.
 
     Raises `DfsyncError` where an end cannot be reached, a table cannot be made, or the target refuses it.
     """
     options = options or Options()
-    engine = server.make_engine(url)
-    try:
-        with Source(source) as opened, server.connect(engine) as connection:
-            return _create(opened, connection, options, print_only)
-    finally:
-        engine.dispose()
+    with open_target(target, source) as choice:
+        engine = server.make_engine(choice.url)
+        try:
+            with Source(source) as opened, server.connect(engine) as connection:
+                return _create(opened, connection, options, print_only)
+        finally:
+            engine.dispose()
 
 
 def expected_schema(source: Schema, target: Schema) -> Schema:

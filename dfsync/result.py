@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +69,7 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         return len(self._names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SyncResult:
     """The outcome of `dfsync.sync`.
 
@@ -87,7 +89,7 @@ class SyncResult:
     seconds: float
     dry_run: bool = False
     """Then `mappings` holds what was found in the target, and nothing that would be new."""
-    keep: Any = field(default=None, repr=False, compare=False)
+    keep: Any = field(default=None, compare=False)
     """Holds the temporary folder of a dry run for as long as the result lives."""
     plan: Plan | None = None
     """The completed plan, of all tables, also where only some were synced."""
@@ -112,9 +114,20 @@ class SyncResult:
         rows = [{**c.as_dict(), "seconds": c.seconds.get("total", 0.0)} for c in self.counts]
         return pd.DataFrame(rows, columns=list(Counts("", "").as_dict())).set_index("name")
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())
+        dry = "dry run, " if self.dry_run else ""
+        return f"<SyncResult: {dry}{len(self.counts)} tables, {counts}, {self.seconds:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
+
+    @property
+    def _sums(self) -> dict[str, int]:
+        return {key: sum(getattr(c, key) for c in self.counts) for key in COUNTED}
+
     def as_dict(self) -> dict[str, Any]:
         """What `summary.json` and `--json` hold."""
-        sums = {key: sum(getattr(c, key) for c in self.counts) for key in COUNTED}
         return {
             "ok": self.ok,
             "dry_run": self.dry_run,
@@ -122,7 +135,7 @@ class SyncResult:
             "seconds": round(self.seconds, 4),
             "source": self.source,
             "target": self.target,
-            "overall": sums,
+            "overall": self._sums,
             "tables": [c.as_dict() for c in self.counts],
             "plan": None if self.plan is None else self.plan.as_dict(),
         }
@@ -161,12 +174,21 @@ class Observer:
 
 
 def load_mappings(folder: str | Path) -> Mapping[str, pd.DataFrame]:
-    """The mapping frames that a run left in its `--out` folder, by table name; read as they are asked for.
+    """The mapping frames that a run left in its `--out` folder, by table name, in the order of the plan.
 
-    Frames as in `SyncResult.mappings`. Raises `DfsyncError` where the folder holds no mappings.
+    Read as they are asked for. Frames as in `SyncResult.mappings`. Raises `DfsyncError` where the folder holds no mappings.
     """
     mappings = Path(folder) / "mappings"
-    names = sorted(path.stem for path in mappings.glob("*.parquet"))
-    if not names:
+    found = sorted(path.stem for path in mappings.glob("[!.]*.parquet"))
+    if not found:
         raise DfsyncError(f"No mappings in {folder}: it should be the --out folder of an earlier run.")
-    return Frames(mappings, names)
+    planned = _planned(Path(folder) / "summary.json")
+    return Frames(mappings, found if planned is None else [name for name in planned if name in found])
+
+
+def _planned(summary: Path) -> list[str] | None:
+    """The tables of the plan of the last run; None where none has come to its end."""
+    try:
+        return [table["name"] for table in json.loads(summary.read_bytes())["plan"]["tables"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Verified:
         return {**self.__dict__, "seconds": round(self.seconds, 4)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VerifyResult:
     """The outcome of `dfsync.verify`.
 
@@ -89,6 +90,17 @@ class VerifyResult:
         columns = list(Verified("", "").as_dict())
         return pd.DataFrame([table.as_dict() for table in self.tables], columns=columns).set_index("name")
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())
+        return f"<VerifyResult: {len(self.tables)} tables, {counts}, {self.seconds:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
+
+    @property
+    def _sums(self) -> dict[str, int]:
+        return {key: sum(getattr(table, key) for table in self.tables) for key in COUNTED}
+
     def as_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
         return {
@@ -96,7 +108,7 @@ class VerifyResult:
             "seconds": round(self.seconds, 4),
             "source": self.source,
             "target": self.target,
-            "overall": {key: sum(getattr(table, key) for table in self.tables) for key in COUNTED},
+            "overall": self._sums,
             "tables": [table.as_dict() for table in self.tables],
             "plan": None if self.plan is None else self.plan.as_dict(),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,7 +171,7 @@ class TestARun:
         assert dict(result.rejects["authors"].dtypes.astype(str)) != {}
         assert list(result.rejects["authors"].columns) == list(rejects.columns)
         read = dfsync.load_mappings(out)
-        assert set(read) == set(TABLES)
+        assert list(read) == list(TABLES)
         for name, frame in read.items():
             pd.testing.assert_frame_equal(frame, result.mappings[name])
         assert pq.read_table(out / "rejects" / "commits.parquet").column_names == list(rejects.columns)
@@ -199,6 +200,24 @@ class TestARun:
         assert all(list(table) == TABLE_KEYS for table in kept["tables"])
         assert kept["overall"] == {"total": 6, "synced": 5, "skipped": 0, "updated": 0, "failed": 1}
         assert "staff_metrics" not in result.mappings
+        assert repr(result).startswith("<SyncResult: 9 tables, 6 total, 5 synced, 0 skipped, 0 updated, 1 failed, ")
+        assert "<td>the source has no table staff_metrics</td>" in result._repr_html_()
+
+    def test_the_maps_come_in_the_order_of_the_plan_without_those_of_another(
+        self, source: Path, target: Engine, tmp_path: Path
+    ) -> None:
+        create_tables(target)
+        out = tmp_path / "out"
+        run(source, target, out)
+        shutil.copy(out / "mappings" / "commits.parquet", out / "mappings" / "a_table_of_old.parquet")
+        assert list(dfsync.load_mappings(out)) == list(TABLES)
+        (out / "summary.json").unlink()
+        assert list(dfsync.load_mappings(out)) == sorted([*TABLES, "a_table_of_old"])
+
+    def test_the_tables_can_be_made_from_python(self, source: Path, target: Engine, tmp_path: Path) -> None:
+        made = dfsync.create_tables(source, target.url.render_as_string(hide_password=False))
+        assert len(made.created) == 9
+        assert dfsync.sync(source, target.url, out=tmp_path / "out").summary["synced"].sum() == 5
 
     def test_may_be_called_again_in_the_same_process(self, source: Path, target: Engine, tmp_path: Path) -> None:
         create_tables(target)
