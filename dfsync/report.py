@@ -65,6 +65,7 @@ def _view(run: RunFiles) -> dict[str, Any]:
         "shared": {facts.name: facts.shared for facts in run.maps},
         "graph": report_graph.draw(run.plan, report_html.COLOURS),
         "meanings": _MEANINGS,
+        "without_id": {table.name for table in run.plan.tables if table.id is None},
         "timings": timings[:_SLOWEST],
         "quicker": timings[_SLOWEST:],
         "all_timings": timings,

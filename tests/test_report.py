@@ -83,6 +83,15 @@ class TestWhatItTells:
         assert "Rolled back: the disk is full" in text
         assert "not in the source" in text
         assert "not in this run" in text
+        assert "not synced: not in this run, or not in the source" in text
+
+    def test_a_row_of_a_table_without_ids(self, tmp_path: Path) -> None:
+        out = run_folder(tmp_path, plan(table("links", id=None)), [Counts("links", "links", 1, failed=1)])
+        record.write_rejects(out, "links", frames.rejects([7], "c", ["v"], "too long").reset_index())
+        text = page(out).text
+        assert "row 7: v" in text
+        assert "id 7" not in text
+        assert "not synced:" not in text
 
     def test_the_maps(self, tmp_path: Path) -> None:
         out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 3, synced=1, skipped=2)])
