@@ -136,17 +136,20 @@ def dfsync(version: Version = False) -> None:
     """Bring the rows of a SQLite file into a MariaDB or MySQL database that already has rows of its own.
 
     Rows that are there already are recognised, the others get new ids, foreign keys follow them, and the map from old
-    to new ids is kept. Without a command it is `sync`.
+    to new ids is kept.
+
+    Without a command it is `sync`: its options, such as --source, --target, --tables and --dry-run, are in
+    `python -m dfsync sync --help`.
 
     \b
     Examples:
+      python -m dfsync create-tables --source my.db
       python -m dfsync check --source my.db
       python -m dfsync --source my.db
-      python -m dfsync sync --help
     """
 
 
-@app.command()
+@app.command(short_help="Bring the rows in; what is there already is left.")
 def sync(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
@@ -201,7 +204,7 @@ def sync(
     return ALL_WELL if result.ok else SOME_FAILED
 
 
-@app.command()
+@app.command(short_help="See whether a sync would work, without writing.")
 def check(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
@@ -238,7 +241,7 @@ def check(
     return ALL_WELL if result.ok else SOME_FAILED
 
 
-@app.command()
+@app.command(short_help="Show tables, order and keys; write a plan file.")
 def plan(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
@@ -277,7 +280,7 @@ def plan(
     return ALL_WELL
 
 
-@app.command()
+@app.command(short_help="Compare every source row with its target row.")
 def verify(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
@@ -319,7 +322,7 @@ def verify(
     return ALL_WELL if result.ok else SOME_FAILED
 
 
-@app.command()
+@app.command(short_help="Make a page about a sync from the files it left.")
 def report(out: ReportFolder = DEFAULT_OUT, debug: Debug = False) -> int:
     """Make report.html of a sync, from the files that it left in its --out folder.
 
@@ -337,7 +340,7 @@ def report(out: ReportFolder = DEFAULT_OUT, debug: Debug = False) -> int:
     return ALL_WELL
 
 
-@app.command()
+@app.command(short_help="Make the tables that the target lacks.")
 def create_tables(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
@@ -367,7 +370,7 @@ def create_tables(
     return ALL_WELL
 
 
-@app.command()
+@app.command(short_help="Run the private MariaDB for other shells to use.")
 def server(data_dir: DataDir = DEFAULT_DATA, debug: Debug = False) -> int:
     """Run the embedded MariaDB in the foreground and print the line that leads other shells to it; Ctrl-C stops it.
 

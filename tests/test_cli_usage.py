@@ -57,6 +57,8 @@ class TestHelp:
         assert ran.returncode == 0
         for command in COMMANDS:
             assert f"\n  {command} " in ran.stdout
+        assert "`python -m dfsync sync --help`" in ran.stdout
+        assert "..." not in ran.stdout.partition("\nCommands:")[2]
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_of_every_command_with_an_example(self, command: str) -> None:
