@@ -176,7 +176,7 @@ class Observer:
 def load_mappings(folder: str | Path) -> Mapping[str, pd.DataFrame]:
     """The mapping frames that a run left in its `--out` folder, by table name, in the order of the plan.
 
-    Read as they are asked for. Frames as in `SyncResult.mappings`. Raises `DfsyncError` where the folder holds no mappings.
+    Read as they are asked for; frames as in `SyncResult.mappings`. Raises `DfsyncError` where the folder holds none.
     """
     mappings = Path(folder) / "mappings"
     found = sorted(path.stem for path in mappings.glob("[!.]*.parquet"))
