@@ -18,6 +18,12 @@ from dfsync.errors import DfsyncError
 from dfsync.logs import safe
 from dfsync.masking import without_credentials
 
+# What the libraries beneath call it.
+_PLAINER = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "it should be a whole number",
+}
+
 
 class Terminated(KeyboardInterrupt):
     """A signal that asks to end, answered as Ctrl-C is: roll back, stop the embedded server, say where it stood."""
@@ -60,6 +66,8 @@ def _complain(message: str, status: int = NOT_STARTED) -> int:
 
 def _misused(error: TyperException, args: Sequence[str]) -> int:
     message = error.format_message()
+    for machines, ours in _PLAINER.items():
+        message = message.replace(machines, ours)
     stop = "" if message.endswith((".", "?")) else "."
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dfsync"
