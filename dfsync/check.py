@@ -102,6 +102,8 @@ class CheckResult:
             make = command_line("create-tables", self.source, self.plan.file)
             lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {make}", ""]
         levels = [finding.level for finding in findings]
+        if self.findings and lines[-1]:
+            lines.append("")
         if self.ok:
             return [*lines, "Nothing is in the way of a sync."]
         return [*lines, f"{counted(levels.count(ERROR), 'errors')}: some rows or tables would not go in."]

@@ -63,6 +63,7 @@ rows that are there are recognised, the others get new ids, foreign keys follow,
 There is no {source} in this folder. Name your file, and the database that it is to go to:
 
   export MARIADB_URL=mysql://user:password@host/database
+  {program} create-tables --source my.db
   {program} check --source my.db
   {program} --source my.db
 
@@ -267,7 +268,8 @@ def plan(
         from dfsync.show_plan import find_plan
 
         found = find_plan(source, choice.url, options)
-    from dfsync.show_plan import show, table_console, write_plan
+    from dfsync.show_plan import show, write_plan
+    from dfsync.terminal import table_console
 
     if write is not None:
         write_plan(write, found.to_write, force=force)
@@ -315,8 +317,8 @@ def verify(
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:
-        from dfsync.show_plan import table_console
         from dfsync.show_verify import show
+        from dfsync.terminal import table_console
 
         show(result, out, table_console())
     return ALL_WELL if result.ok else SOME_FAILED

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfsync.errors import DfsyncError
+from dfsync.plan import ON_MATCH
 
 MOST_ROWS = 10_000_000
 """Of a batch: more of them need more memory than any machine has."""
@@ -13,7 +14,10 @@ MOST_ROWS = 10_000_000
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of one run, the same for the command line, the notebook and Python."""
+    """The choices of one run, the same for the command line, the notebook and Python.
+
+    A path may be given as text, and names in any order and collection. Raises `DfsyncError` for what is no choice.
+    """
 
     plan: Path | None = None
     """A plan file; None takes the built-in plan, or a discovered one where the source is not of its kind."""
@@ -29,5 +33,11 @@ class Options:
     """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, plain inserts do the job."""
 
     def __post_init__(self) -> None:
+        if self.on_match not in (None, *ON_MATCH):
+            raise DfsyncError(f"on_match must be 'skip' or 'update', not {self.on_match!r}.")
         if not 1 <= self.batch_size <= MOST_ROWS:
             raise DfsyncError(f"A batch cannot have {self.batch_size} rows: give a number from 1 to {MOST_ROWS}.")
+        if self.plan is not None:
+            object.__setattr__(self, "plan", Path(self.plan))
+        if self.tables is not None:
+            object.__setattr__(self, "tables", (self.tables,) if isinstance(self.tables, str) else tuple(self.tables))

@@ -65,6 +65,9 @@ class Frames(Mapping[str, "pd.DataFrame"]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
+    def __repr__(self) -> str:
+        return f"<Frames: {', '.join(self._names) or 'none'}>"
+
     def __len__(self) -> int:
         return len(self._names)
 

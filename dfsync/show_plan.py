@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +22,9 @@ from dfsync.errors import DfsyncError
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan, only
 from dfsync.source import Source
+from dfsync.terminal import print_table
 from dfsync.words import counted, visible
 
-PIPE_WIDTH = 100
 _LONGEST = 200
 _DEFERRED = "in a circle of tables: goes in empty and gets its value in the same transaction"
 _WRITTEN = ("plan file", "built-in plan")
@@ -111,12 +112,6 @@ def _narrowed_to(plan: Plan, kept: set[str]) -> Plan:
     return replace(plan, tables=tuple(tables))
 
 
-def table_console() -> rich.console.Console:
-    """For tables on standard output: as wide as the terminal, or as a page where it is none."""
-    out = rich.console.Console()
-    return out if out.is_terminal else rich.console.Console(width=PIPE_WIDTH)
-
-
 def show(found: FoundPlan, out: rich.console.Console) -> None:
     """Prints the plan as a table, with a legend of where each part came from, and the warnings."""
     heading = f"Plan: {visible(found.plan.title, _LONGEST)}, {counted(len(found.plan.tables), 'tables')}\n"
@@ -133,15 +128,12 @@ def show(found: FoundPlan, out: rich.console.Console) -> None:
             _reference_lines(table, legend),
         )
         grid.add_row(str(order), *(Text("\n".join(cell)) for cell in lines))
-    # Every line is filled up with blanks, which only a terminal has a use for.
-    with out.capture() as printed:
-        out.print(grid)
-    for line in printed.get().splitlines():
-        out.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
+    print_table(grid, out)
     if legend:
         out.print(Text("\n".join(["", *(f"[{mark}] {visible(text, _LONGEST)}" for text, mark in legend.items())])))
     for warning in found.warnings:
-        out.print(Text(f"\nWarning: {warning}", "yellow"))
+        wrapped = textwrap.wrap(f"Warning: {warning}", out.width, break_long_words=False, break_on_hyphens=False)
+        out.print(Text("\n".join(["", *wrapped]), "yellow"), soft_wrap=True)
 
 
 def _marked(text: str, origin: str | None, legend: dict[str, int]) -> str:

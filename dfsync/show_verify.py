@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dfsync.result import Observer
+from dfsync.terminal import print_table
 from dfsync.words import counted, label, visible
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ def show(result: VerifyResult, folder: Path, out: rich.console.Console) -> None:
         if overall[key]:
             _say(out, f"{overall[key]} {_COUNTED[key]}: {meaning}")
     verdict = "nothing differs" if result.ok else f"{sum(table.differ for table in result.tables)} differ"
+    rejected = f", {overall['rejected']} rejected by the sync" if overall["rejected"] else ""
     tables = counted(sum(table.note is None for table in result.tables), "tables")
-    _say(out, f"OVERALL: {counted(overall['total'], 'rows')} of {tables} verified, {verdict}")
+    _say(out, f"OVERALL: {counted(overall['total'], 'rows')} of {tables} verified, {verdict}{rejected}")
 
 
 def _line(table: Verified) -> str:
@@ -100,7 +102,7 @@ def _show_differences(differences: pd.DataFrame, has_id: bool, file: Path, out: 
         ids = (_shown(row.old_id), _shown(row.new_id), _shown(row.action))[: len(places)]
         values = ("", "") if _missing(row.column) else quoted_pair(row.source_value, row.target_value)
         grid.add_row("", *map(Text, (*ids, str(row.kind), _shown(row.column), *values)))
-    out.print(grid)
+    print_table(grid, out)
     if len(differences) > SHOWN:
         _say(out, f"  ... and {len(differences) - SHOWN} more, all in {visible(file, _LONGEST)}")
 

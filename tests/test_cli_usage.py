@@ -78,7 +78,7 @@ class TestHelp:
         assert ran.stdout == ""
         assert "There is no git_history.db in this folder." in ran.stderr
         assert "python -m dfsync --source my.db" in ran.stderr
-        assert len(ran.stderr.splitlines()) == 10
+        assert len(ran.stderr.splitlines()) == 11
 
 
 class TestMistakes:

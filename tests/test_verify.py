@@ -372,6 +372,16 @@ class TestCommandLine:
         assert "1 kept: the target had the row before, with values of its own; --on-match update would" in printed
         assert printed.endswith("\nOVERALL: 16 rows of 5 tables verified, 3 differ\n")
         assert max(map(len, printed.splitlines()[1:])) <= 130
+        assert not [line for line in printed.splitlines() if line.endswith(" ")]
+
+    def test_rejected_rows_are_told_at_the_end(
+        self, run: Callable[..., Any], source: Path, synced: Engine, out: Path
+    ) -> None:
+        run_sql(source, "INSERT INTO notes (person_id, body) VALUES (77, 'of nobody')")
+        dfsync.sync(source, synced.url, out=out)
+        status, printed = run("--tables", "notes")
+        assert status == 0
+        assert printed.endswith("\nOVERALL: 5 rows of 1 table verified, nothing differs, 1 rejected by the sync\n")
 
     def test_many_differences_are_in_the_file(
         self, run: Callable[..., Any], synced: Engine, source: Path, out: Path

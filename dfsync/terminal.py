@@ -1,0 +1,23 @@
+"""Tables of text, for a terminal and for a pipe."""
+
+from __future__ import annotations
+
+import rich.console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 100
+
+
+def table_console() -> rich.console.Console:
+    """For tables on standard output: as wide as the terminal, or as a page where it is none."""
+    out = rich.console.Console()
+    return out if out.is_terminal else rich.console.Console(width=PIPE_WIDTH)
+
+
+def print_table(table: Table, out: rich.console.Console) -> None:
+    """Without the blanks that fill up every line, which only a terminal has a use for."""
+    with out.capture() as printed:
+        out.print(table)
+    for line in printed.get().splitlines():
+        out.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
