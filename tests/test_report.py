@@ -90,6 +90,7 @@ class TestWhatItTells:
         record.write_rejects(out, "links", frames.rejects([7], "c", ["v"], "too long").reset_index())
         text = page(out).text
         assert "row 7: v" in text
+        assert "foreign key" not in text
         assert "id 7" not in text
         assert "not synced:" not in text
 
