@@ -13,6 +13,7 @@ from typing import Any
 import rich.console
 import sqlalchemy as sa
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +27,8 @@ from dfsync.terminal import print_table
 from dfsync.words import counted, visible
 
 _LONGEST = 200
+_BETWEEN, _FOREIGN_KEYS = 10, 18
+"""The widths of what is between the columns, and of the least that foreign keys need."""
 _DEFERRED = "in a circle of tables: goes in empty and gets its value in the same transaction"
 _WRITTEN = ("plan file", "built-in plan")
 _HEAD = """\
@@ -41,6 +44,10 @@ _HEAD = """\
 # ignore_columns  columns of the source that the target does without
 #
 # Whatever is left out is discovered anew at each run."""
+
+
+Row = tuple[list[str], ...]
+"""The lines of each cell."""
 
 
 @dataclass(frozen=True)
@@ -116,24 +123,45 @@ def show(found: FoundPlan, out: rich.console.Console) -> None:
     """Prints the plan as a table, with a legend of where each part came from, and the warnings."""
     heading = f"Plan: {visible(found.plan.title, _LONGEST)}, {counted(len(found.plan.tables), 'tables')}\n"
     out.print(Text(heading), soft_wrap=True)
-    grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("", "name", "id", "natural key", "foreign keys"):
-        grid.add_column(title, overflow="fold")
     legend: dict[str, int] = {}
-    for order, table in enumerate(found.plan.tables, start=1):
-        lines = (
+    rows: list[Row] = [
+        (
+            [str(order)],
             _name_lines(table, found.missing[table.name]),
             [_marked(visible(table.id or "-"), table.origin.get("id"), legend)],
             _key_lines(table, legend),
             _reference_lines(table, legend),
         )
-        grid.add_row(str(order), *(Text("\n".join(cell)) for cell in lines))
-    print_table(grid, out)
+        for order, table in enumerate(found.plan.tables, start=1)
+    ]
+    print_table(_grid(rows, out), out)
     if legend:
         out.print(Text("\n".join(["", *(f"[{mark}] {visible(text, _LONGEST)}" for text, mark in legend.items())])))
     for warning in found.warnings:
         wrapped = textwrap.wrap(f"Warning: {warning}", out.width, break_long_words=False, break_on_hyphens=False)
         out.print(Text("\n".join(["", *wrapped]), "yellow"), soft_wrap=True)
+
+
+def _grid(rows: list[Row], out: rich.console.Console) -> Table:
+    """As wide as `out`. Only the foreign keys go on in a next line, as long as that leaves some room for them."""
+    if _width(rows, 5) > out.width:
+        rows = [(order, "\n".join(name).replace("(table ", "(table\n").split("\n"), *row) for order, name, *row in rows]
+    firm = _width(rows, 4) + _FOREIGN_KEYS <= out.width
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    if not out.is_terminal:
+        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", "name", "id", "natural key"):
+        grid.add_column(title, overflow="fold", no_wrap=firm)
+    grid.add_column("foreign keys", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text("\n".join(cell)) for cell in row))
+    return grid
+
+
+def _width(rows: list[Row], columns: int) -> int:
+    """Of the first columns, with what is between them."""
+    cells = [[cell_len(line) for row in rows for line in row[place]] for place in range(columns)]
+    return sum(max(lengths, default=0) for lengths in cells) + _BETWEEN
 
 
 def _marked(text: str, origin: str | None, legend: dict[str, int]) -> str:

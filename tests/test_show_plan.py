@@ -15,6 +15,7 @@ import rich.console
 from history import empty_source, execute, run_sql
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 from sqlalchemy import Engine
 
 from dfsync.__main__ import main
@@ -152,8 +153,7 @@ class TestTheTable:
         assert lines[0] == "Plan: built-in plan, 9 tables"
         assert max(map(len, lines)) <= 100
         assert (
-            "3  commits                            id [1]  hash,              repository_id -> repositories [2]"
-            in lines
+            "5  pr_approvals                 id [1]  pull_request_id,   pull_request_id -> pull_requests [2]" in lines
         )
         assert lines[-1] == "[2] built-in plan"
 
@@ -174,6 +174,17 @@ def shown(source: Path, target: Engine, **options: Any) -> list[str]:
 def printed(out: rich.console.Console) -> list[str]:
     assert isinstance(out.file, io.StringIO)
     return out.file.getvalue().splitlines()
+
+
+def test_no_name_is_broken_on_a_narrow_terminal(target: Engine, tmp_path: Path) -> None:
+    found = find_plan(empty_source(tmp_path / "source.db"), target.url, Options())
+    out = rich.console.Console(file=io.StringIO(), width=80, force_terminal=True, no_color=True, _environ={})
+    show(found, out)
+    lines = [Text.from_ansi(line).plain for line in printed(out)]
+    assert max(map(len, lines)) <= 80
+    names = {word.strip("()") for line in lines for word in line.split()}
+    assert names >= {table.table for table in found.plan.tables}
+    assert names >= {column for table in found.plan.tables for column in table.parents}
 
 
 class TestSomeTables:
