@@ -264,6 +264,20 @@ class TestInterrupted:
         assert err.startswith(f"dfsync: {says}.")
         assert len(err.splitlines()) == 1
 
+    def test_before_it_is_loaded(self) -> None:
+        code = """if True:
+            import builtins, sys
+            real = builtins.__import__
+            def interrupted(name, *more):
+                if name.startswith("typer"):
+                    raise KeyboardInterrupt
+                return real(name, *more)
+            builtins.__import__ = interrupted
+            from dfsync.__main__ import main
+            sys.exit(main(["--help"]))"""
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "dfsync: stopped.\n")
+
 
 class TestServer:
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
