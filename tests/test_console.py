@@ -134,7 +134,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         links = TablePlan("links", "links", None, ("url",), ())
         screen.console.table_started(links, 2)
         frame = mapping((3, 0, "inserted", "here"), key=links.key)
-        screen.console.rows_done(links, frame, rejects((4, "url", None, "may not be NULL")))
+        screen.console.rows_done(links, [frame], rejects((4, "url", None, "may not be NULL")))
         assert screen.text.splitlines()[-2:] == [
             "  [SYNC] Link 'here' (row 3)",
             "  [FAIL] Link (row 4): column url: value NULL: may not be NULL",
@@ -149,10 +149,12 @@ Repositories: 2 synced, 1 skipped, 0 failed
         orphan = "missing parent: {} has no row with this id in the target"
         screen.console.table_started(COMMITS, 60)
         waiting = [(n, "repository_id", "7", orphan.format("repositories")) for n in range(50)]
-        screen.console.rows_done(COMMITS, NONE, rejects(*waiting, (70, "hash", "x", "bad"), (71, None, None, "worse")))
+        screen.console.rows_done(
+            COMMITS, [NONE], rejects(*waiting, (70, "hash", "x", "bad"), (71, None, None, "worse"))
+        )
         screen.console.table_finished(COMMITS, Counts("commits", "commits", 60, 8, failed=52))
         screen.console.table_started(files, 1)
-        screen.console.rows_done(files, NONE, rejects((1, "commit_id", "3", orphan.format("commits"))))
+        screen.console.rows_done(files, [NONE], rejects((1, "commit_id", "3", orphan.format("commits"))))
         assert [line for line in screen.text.splitlines() if "[FAIL]" in line] == [
             "  [FAIL] 50 commits without a parent in Repositories, which was rolled back",
             "  [FAIL] Commit (ID: 70): column hash: value 'x': bad",

@@ -56,5 +56,5 @@ def test_counts_what_the_run_does(
     assert counts(rehearsed) == {"parent": (new, 4 - new, 0), "child": (2, 1, 1), "link": (1, 1, 0)}
     assert ids(rehearsed.mappings["parent"]) == {1: highest}
     looked = check(ends.source, target.url)
-    assert [(t.new, t.known, t.failed) for t in looked.tables] == [(new, 4 - new, 0), (2, 1, 1), (1, 1, 0)]
+    assert [(t.synced, t.skipped, t.failed) for t in looked.tables] == [(new, 4 - new, 0), (2, 1, 1), (1, 1, 0)]
     assert counts(ends.sync()) == counts(rehearsed)
