@@ -21,6 +21,8 @@ from dfsync.shape import Shape
 CHANGED, DELETED, MISSING, UNFIT, ORPHAN = "changed", "deleted", "missing", "does not fit", "missing parent"
 """The kinds of difference: another value; no target row any more; never synced; a value that the target's column cannot
 hold; a foreign key whose parent has no target row."""
+KEPT = "kept"
+"""As `CHANGED`, in a row that the target had before and that a sync left as it was."""
 _LONG = 1_000_000
 SCHEMA = pa.schema(
     [

@@ -77,7 +77,8 @@ def show(result: VerifyResult, folder: Path, out: rich.console.Console) -> None:
     for key, meaning in _MEANING.items():
         if overall[key]:
             _say(out, f"{overall[key]} {_COUNTED[key]}: {meaning}")
-    verdict = "nothing differs" if result.ok else f"{sum(table.differ for table in result.tables)} differ"
+    differ = sum(table.differ for table in result.tables)
+    verdict = f"{differ} differ{'s' * (differ == 1)}" if differ else "nothing differs"
     rejected = f", {overall['rejected']} rejected by the sync" if overall["rejected"] else ""
     tables = counted(sum(table.note is None for table in result.tables), "tables")
     _say(out, f"OVERALL: {counted(overall['total'], 'rows')} of {tables} verified, {verdict}{rejected}")

@@ -201,6 +201,7 @@ class _Check:
         done = 0
         for rows, differences in found:
             done += rows
+            differences = _with_kept(differences)
             self._count(rows, differences)
             observer.progress(self._plan, done)
             if len(differences):
@@ -290,6 +291,11 @@ class _Check:
         ]
         absent = self._absent(source.index.difference(there.index).to_numpy())
         return _without_id(pd.concat([compare.no_cells(), *cells, absent]).sort_index(kind="stable"))
+
+
+def _with_kept(differences: pd.DataFrame) -> pd.DataFrame:
+    kept = (differences["kind"] == compare.CHANGED) & (differences[frames.ACTION] == MATCHED).fillna(False)
+    return differences.assign(kind=differences["kind"].mask(kept.to_numpy(dtype=bool), compare.KEPT))
 
 
 def _without_id(differences: pd.DataFrame) -> pd.DataFrame:

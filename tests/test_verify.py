@@ -109,6 +109,7 @@ class TestNothingChanged:
         people = result.differences["people"]
         assert set(people["old_id"]) == {9}
         assert set(people["action"]) == {"matched"}
+        assert set(people["kind"]) == {"kept"}
         assert sorted(people["column"]) == ["born", "boss_id", "height", "name", "owes"]
         assert [t.kept for t in result.tables if t.name == "people"] == [1]
         assert not result.ok
@@ -360,6 +361,9 @@ class TestCommandLine:
         assert status == 0
         assert "Notes: 4 rows: 4 equal\n" in printed
         assert printed.endswith("\nOVERALL: 6 rows of 2 tables verified, nothing differs\n")
+
+    def test_one_that_differs(self, run: Callable[..., Any]) -> None:
+        assert run("--tables", "people")[1].endswith(" rows of 1 table verified, 1 differs\n")
 
     def test_differences(self, run: Callable[..., Any], synced: Engine, out: Path) -> None:
         execute(synced, "UPDATE notes SET body = CONCAT('\x1b[31m', body) WHERE body LIKE 'one%'")
