@@ -42,7 +42,9 @@ class Rehearsal:
         return frames.series(ids).set_axis(frame.index), frames.no_rejects()
 
 
-def load_table(table: TablePass, outcome: Outcome, inserter: Inserter, done: Callable[[int], None]) -> None:
+def load_table(
+    table: TablePass, outcome: Outcome, inserter: Inserter, done: Callable[[int], None] = lambda count: None
+) -> None:
     """Inserts what is new, and puts every new id into the outcome; `done` is told how many rows went in.
 
     Of the rows of one natural key that with the lowest id goes in. Where it does not fit the next one does: hence the
