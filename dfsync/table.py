@@ -50,7 +50,9 @@ class TablePass:
     folder: Path | None = None
     """Where there is room for the keys; None for the system's temporary folder."""
     keys: list[KeyFile] = field(default_factory=list)
-    """The natural keys of the rows, with the target's values where it has the row: a file per level."""
+    """The file of the rows' natural keys, with the target's values where it has the row."""
+    kept: list[pd.DataFrame] = field(default_factory=list)
+    """The same where rows are matched level by level, which may be thousands, and in no order."""
     overtaken: list[pd.DataFrame] = field(default_factory=list)
     """Natural keys, with the target's values, of rows that another client inserted meanwhile."""
 

@@ -75,11 +75,9 @@ def _replaced(keys: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 def _keys(table: TablePass) -> Iterable[pd.DataFrame]:
     """The keys by ascending `old_id`."""
-    if len(table.keys) == 1:
+    if table.keys:
         return table.keys[0].read()
-    # Level by level they are in no order: all at once then, which a table that refers to itself can bear.
-    parts = [frame for file in table.keys for frame in file.read()]
-    whole = pd.concat([no_keys(table.shape), *parts])
+    whole = pd.concat([no_keys(table.shape), *table.kept])
     return [whole[~whole.index.duplicated(keep="last")].sort_index()]
 
 

@@ -29,7 +29,7 @@ def match_table(table: TablePass, ids: Any = None) -> Outcome:
     """The outcome before any row is loaded; `ids` (int64, ascending) narrows it to those source rows.
 
     Rows whose key does not fit or whose parent is missing are not in it: they are in `table.rejects`. The natural keys
-    are in the last of `table.keys`.
+    are in `table.keys`, or `table.kept` where `ids` are given.
     """
     if not table.shape.key:
         return _match_content(table, ids)
@@ -37,6 +37,8 @@ def match_table(table: TablePass, ids: Any = None) -> Outcome:
     there = keys.read()
     with table.times("match"):
         found = keys.match(there)
+        if ids is not None:
+            keys.keep()
     if not len(keys.unkeyed):
         return found
     return outcome.joined([found, _match_content(table, keys.unkeyed)])
@@ -92,6 +94,12 @@ class _Keys:
         if known.any() and self._table.shape.id:
             self._take_theirs(there, found)
         return outcome.matched(old_id, new_id, known, first_id)
+
+    def keep(self) -> None:
+        """Takes the keys into memory, and gives the file back."""
+        file = self._table.keys.pop()
+        self._table.kept += file.read()
+        file.close()
 
     def _read_source(self) -> pd.DataFrame:
         return _gathered(self._seen(self._table.read(self._table.shape.key, KEY_ROWS, self._ids)), self._most)

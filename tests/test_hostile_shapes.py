@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,22 @@ def test_the_maps_of_another_target_do_not_mix_with_these(ends: Ends) -> None:
     (ends.folder / "out" / "mappings" / "gone.parquet").touch()
     ends.sync()
     assert sorted(path.stem for path in (ends.folder / "out" / "mappings").iterdir()) == ["a", "b"]
+
+
+def test_a_chain_of_more_links_than_a_process_may_have_files(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, parent INT REFERENCES t, name TEXT, UNIQUE (parent, name));
+        INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
+            SELECT i, nullif(i - 1, 0), 'n' FROM n"""
+    )
+    ends.there(
+        """CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, parent INT, name VARCHAR(9), UNIQUE (parent, name),
+            FOREIGN KEY (parent) REFERENCES t (id))"""
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 40, hard))
+    try:
+        ends.sync_twice()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(ends.everything()["t"]) == 60
