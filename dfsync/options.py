@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfsync.errors import DfsyncError
-from dfsync.plan import ON_MATCH
 
+ON_MATCH = ("skip", "update")
 MOST_ROWS = 10_000_000
 """Of a batch: more of them need more memory than any machine has."""
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dfsync.errors import DfsyncError
+from dfsync.options import ON_MATCH
 
 BUILT_IN = Path(__file__).parent / "plans" / "git_history.toml"
-ON_MATCH = ("skip", "update")
 
 
 @dataclass(frozen=True)
