@@ -29,12 +29,15 @@ class Member:
     outcome: Outcome
     references: pd.DataFrame
     """Of the inserted rows: the old ids in its foreign keys within the circle. Index `old_id`."""
+    tried: Any
+    """bool, by place in the outcome: the rows that were orphans, or were asked to take an orphan's target row over."""
 
 
 def member(table: TablePass, outcome: Outcome, names: Sequence[str]) -> Member:
     """`names` are the tables of the circle."""
     columns = [column for column, parent in table.shape.plan.parents.items() if parent in names]
-    return Member(table, outcome, table.reference_ids(columns, outcome.old_id[outcome.did(INSERTED)]))
+    references = table.reference_ids(columns, outcome.old_id[outcome.did(INSERTED)])
+    return Member(table, outcome, references, np.zeros(len(outcome), dtype=bool))
 
 
 def drop_orphans(members: Sequence[Member], maps: Mapping[str, pd.DataFrame], *, dry_run: bool) -> dict[str, list[Any]]:
@@ -110,13 +113,13 @@ def _reject(member: Member, orphans: pd.Index[Any], column: str, *, dry_run: boo
 
 
 def _hand_on(member: Member, orphans: Any, *, dry_run: bool) -> None:
-    """Of the rows that share an orphan's target row, by natural key, the first one that fits takes it over.
+    """Of the rows that share an orphan's target row, by natural key, the first one that fits takes it over: each is
+    asked once, since who was an orphan stays one.
 
     The orphans are places. The others of the natural key stay matched to it then; where none fits, none is.
     """
-    table, outcome = member.table, member.outcome
+    table, outcome, tried = member.table, member.outcome, member.tried
     groups = outcome.old_id[orphans]
-    tried = np.zeros(len(outcome), dtype=bool)
     tried[orphans] = True
     while True:
         heirs = np.flatnonzero(outcome.known & ~tried & np.isin(outcome.first_id, groups))

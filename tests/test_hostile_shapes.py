@@ -140,6 +140,19 @@ def test_the_next_row_of_its_natural_key_takes_an_orphans_place_in_a_circle(ends
     assert list(again.mappings["a"]["new_id"]) == list(mapping["new_id"])
 
 
+def test_orphans_of_one_natural_key_in_a_circle_are_all_rejects(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, parent INT REFERENCES t);
+        INSERT INTO t VALUES (1, 'x', 98), (2, 'X', 99), (3, 'y', 1), (4, 'z', 97), (5, 'z', 96), (6, 'Z', NULL)""",
+        '[tables.t]\nnatural_key = ["name"]\n',
+    )
+    ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, parent INT)")
+    result = ends.sync_twice()
+    assert list(result.rejects["t"]["old_id"]) == [1, 2, 3]
+    assert [row[1:] for row in ends.everything()["t"]] == [("Z", None)]
+    assert (result.counts[0].synced, result.counts[0].skipped) == (1, 2)
+
+
 def test_a_level_later_than_the_row_of_its_natural_key_that_failed(ends: Ends) -> None:
     ends.here(
         """CREATE TABLE t (id INTEGER PRIMARY KEY, parent INT NOT NULL, name TEXT, n INT);
