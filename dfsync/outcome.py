@@ -79,6 +79,13 @@ class Outcome:
         members = np.flatnonzero(np.isin(self.first_id, groups))
         self.first_id[members] = ids[order][np.searchsorted(groups[order], self.first_id[members])]
 
+    def follow(self) -> None:
+        """Puts the row that made a target row at the head of all those that have it, else the one of the lowest id."""
+        places = np.flatnonzero(self.known)
+        order = places[np.lexsort((~self.did(INSERTED)[places], self.new_id[places]))]
+        leads = np.append(True, np.diff(self.new_id[order]) != 0)[: len(order)]
+        self.first_id[order] = self.old_id[order[leads]][np.cumsum(leads) - 1]
+
     def map(self) -> pd.DataFrame:
         """`old_id` and `new_id` of the rows that have a target row, for the children (Arrow integers)."""
         whole = bool(self.known.all())

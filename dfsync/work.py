@@ -82,8 +82,15 @@ class Work:
         self._progress(int(np.count_nonzero(found.known)))
         if self.asked:
             load_table(self._pass, found, inserter, self._progress)
-        self._outcome = outcome.joined(self._parts)
+        self._outcome = self._joined()
         self._run.maps[self.plan.name] = self.map()
+
+    def _joined(self) -> outcome.Outcome:
+        """What came of every level so far, with the rows of one natural key together, in whichever level they were."""
+        whole = outcome.joined(self._parts)
+        if len(self._parts) > 1 and self._shape.id:
+            whole.follow()
+        return whole
 
     def _look_again(self) -> None:
         """Finds the target rows of rows that did not fit, where a later level inserted one of the same natural key."""
@@ -92,6 +99,8 @@ class Work:
             return
         found = match_table(self._pass, lost)
         self._outcome.set(self._outcome.places(found.old_id[found.known]), found.new_id[found.known], MATCHED)
+        if self._shape.id:
+            self._outcome.follow()
         self._run.maps[self.plan.name] = self.map()
 
     def _loader(self, connection: sa.Connection) -> Loader:
@@ -142,7 +151,7 @@ class Work:
 
     def roll_back(self) -> None:
         """Leaves the rows that were found in the target."""
-        self._outcome = outcome.joined(self._parts)
+        self._outcome = self._joined()
         self._outcome.forget()
         self._rejects = frames.no_rejects()
 

@@ -168,6 +168,55 @@ def test_a_level_later_than_the_row_of_its_natural_key_that_failed(ends: Ends) -
     ends.sync_twice()
 
 
+_BY_VALUE = """CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE,
+    code VARCHAR(9) UNIQUE, boss VARCHAR(9), n INT, u INT, FOREIGN KEY (boss) REFERENCES t (code));
+    CREATE TABLE u (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, t INT NOT NULL)"""
+_OF_TWO_LEVELS = "(1, 'x', 'a', NULL, 1, {u}), (2, 'c', 'c', NULL, 2, NULL), (3, 'X', 'b', 'c', 3, NULL)"
+
+
+def _here_in_levels(ends: Ends, u: str, more: str = "") -> None:
+    ends.here(
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, code TEXT, boss TEXT, n INT, u INT);
+        CREATE TABLE u (id INTEGER PRIMARY KEY, name TEXT, t INT);
+        INSERT INTO t VALUES {_OF_TWO_LEVELS.format(u=u)} {more};
+        INSERT INTO u VALUES (7, 'of 3', 3), (8, 'of 1', 1)""",
+        '[tables.t]\nnatural_key = ["name"]\nforeign_keys = {u = "u"}\n'
+        '[tables.u]\nnatural_key = ["name"]\nforeign_keys = {t = "t"}\n',
+    )
+
+
+def test_the_row_of_a_later_level_takes_an_orphans_place_in_a_circle(ends: Ends) -> None:
+    _here_in_levels(ends, "99")
+    ends.there(_BY_VALUE)
+    result = ends.sync_twice()
+    assert (result.counts[0].synced, result.counts[0].skipped) == (2, 1)
+    assert [row[1:] for row in ends.everything()["t"]] == [("X", "b", "c", 3, None), ("c", "c", None, 2, None)]
+    assert {row[2] for row in ends.everything()["u"]} == {1}
+
+
+def test_of_one_natural_key_in_two_levels_the_lowest_id_counts_for_an_update(ends: Ends) -> None:
+    _here_in_levels(ends, "NULL")
+    ends.there(_BY_VALUE, "INSERT INTO t (name, n) VALUES ('x', 0)")
+    result = ends.sync(on_match="update")
+    assert (result.counts[0].synced, result.counts[0].updated, result.counts[0].skipped) == (1, 1, 1)
+    assert ends.read_there("SELECT name, n FROM t ORDER BY name") == [("c", 2), ("x", 1)]
+    assert ends.sync(on_match="update").counts[0].updated == 0
+
+
+def test_a_table_that_fails_at_a_later_level_leaves_no_row_in_the_map(ends: Ends) -> None:
+    _here_in_levels(ends, "NULL", ", (4, 'd', 'd', 'c', 13, NULL)")
+    ends.here("SELECT 1", (ends.plan or Path()).read_text().replace('{u = "u"}', "{}"))
+    ends.there(
+        _BY_VALUE,
+        """CREATE TRIGGER full BEFORE INSERT ON t FOR EACH ROW IF NEW.n = 13
+        THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1030; END IF""",
+    )
+    result = ends.sync()
+    assert result.counts[0].error
+    assert (result.counts[0].failed, result.counts[1].failed) == (4, 2)
+    assert ends.everything() == {"t": [], "u": []}
+
+
 def test_the_maps_of_another_target_do_not_mix_with_these(ends: Ends) -> None:
     ends.here(
         """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
