@@ -84,6 +84,8 @@ class Outcome:
         places = np.flatnonzero(self.known)
         order = places[np.lexsort((~self.did(INSERTED)[places], self.new_id[places]))]
         leads = np.append(True, np.diff(self.new_id[order]) != 0)[: len(order)]
+        # A copy, since where nothing is shared it is `old_id` itself.
+        self.first_id = self.first_id.copy()
         self.first_id[order] = self.old_id[order[leads]][np.cumsum(leads) - 1]
 
     def map(self) -> pd.DataFrame:

@@ -194,6 +194,17 @@ def test_the_row_of_a_later_level_takes_an_orphans_place_in_a_circle(ends: Ends)
     assert {row[2] for row in ends.everything()["u"]} == {1}
 
 
+def test_a_level_of_which_no_key_fits(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, code TEXT, boss TEXT, n INT);
+        INSERT INTO t VALUES (1, 'x', 'a', NULL, 1), (2, 'too long a name', 'b', 'a', 2)""",
+        '[tables.t]\nnatural_key = ["name"]\n',
+    )
+    ends.there(_BY_VALUE)
+    counts = ends.sync_twice().counts[0]
+    assert (counts.synced, counts.failed) == (1, 1)
+
+
 def test_of_one_natural_key_in_two_levels_the_lowest_id_counts_for_an_update(ends: Ends) -> None:
     _here_in_levels(ends, "NULL")
     ends.there(_BY_VALUE, "INSERT INTO t (name, n) VALUES ('x', 0)")
