@@ -45,15 +45,17 @@ def _parts(table: TablePass, outcome: Outcome) -> Iterator[tuple[slice, pd.DataF
     """Runs of rows of the outcome, by places, with the natural keys of their target rows."""
     followers = outcome.known & ~outcome.own
     leaders = np.unique(outcome.first_id[followers])
-    leaders = leaders[outcome.did(INSERTED)[outcome.places(leaders)]]
-    led = no_keys(table.shape)
     overtaken = pd.concat([no_keys(table.shape), *table.overtaken])
+    leaders = leaders[outcome.did(INSERTED)[outcome.places(leaders)] | np.isin(leaders, overtaken.index)]
+    # Before all others, since a row may follow one that comes after it.
+    read = _keys(table) if len(leaders) else []
+    led = pd.concat([no_keys(table.shape), *(keys[np.isin(keys.index, leaders)] for keys in read)])
+    led = _replaced(led, overtaken)
     done = 0
     for keys in _keys(table):
         end = int(np.searchsorted(outcome.old_id, keys.index[-1], "right")) if len(keys) else done
         part = slice(done, end)
         keys = _replaced(keys, overtaken)
-        led = pd.concat([led, keys[np.isin(keys.index, leaders)]])
         yield part, _replaced(keys, _of_leaders(outcome, part, led))
         done = end
     yield slice(done, len(outcome)), no_keys(table.shape)

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 from ends import Ends
+from history import execute
 from sqlalchemy import Engine
 
 from dfsync.errors import DfsyncError
+from dfsync.options import Options
+from dfsync.plan import TablePlan
+from dfsync.result import Observer
+from dfsync.sync import sync
 
 
 @pytest.fixture
@@ -151,6 +156,37 @@ def test_orphans_of_one_natural_key_in_a_circle_are_all_rejects(ends: Ends) -> N
     assert list(result.rejects["t"]["old_id"]) == [1, 2, 3]
     assert [row[1:] for row in ends.everything()["t"]] == [("Z", None)]
     assert (result.counts[0].synced, result.counts[0].skipped) == (1, 2)
+
+
+class _Quicker(Observer):
+    """Another client, who inserts a row as soon as the table's rows are matched."""
+
+    def __init__(self, ends: Ends, row: str) -> None:
+        self._ends, self._rows = ends, [row]
+
+    def progress(self, table: TablePlan, done: int) -> None:
+        if self._rows:
+            execute(self._ends.target, self._rows.pop())
+
+
+@pytest.mark.parametrize("at_once", [1, 200_000])
+def test_the_map_has_the_keys_of_target_rows_that_others_have_made(
+    ends: Ends, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfsync.table_match.KEY_ROWS", at_once)
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INT);
+        INSERT INTO t VALUES (1, 'x', 'no number'), (2, 'y', 2), (3, 'X', 3), (4, 'z', 4), (5, 'z', 5), (6, 'x', 6)""",
+        '[tables.t]\nnatural_key = ["name"]\n',
+    )
+    ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, n INT)")
+    quicker = _Quicker(ends, "INSERT INTO t (name, n) VALUES ('Z', 9)")
+    result = sync(
+        ends.source, ends.target.url, out=ends.folder / "out", options=Options(plan=ends.plan), observer=quicker
+    )
+    mapping = result.mappings["t"]
+    made = {new_id: name for new_id, name, _ in ends.everything()["t"]}
+    assert list(mapping["name"]) == [made[new_id] for new_id in mapping["new_id"]] == ["X", "y", "X", "Z", "Z", "X"]
 
 
 def test_a_level_later_than_the_row_of_its_natural_key_that_failed(ends: Ends) -> None:
