@@ -47,7 +47,7 @@ def match_circle(tables: Sequence[TablePass]) -> None:
             slots = {column: parent for column, parent in circular.items() if column in source.references.columns}
             here.append(_rows(place, keyed, source, slots))
             there.append(_rows(place, keyed, found, slots))
-            ids.append(pd.Series(found.digests.index))
+            ids.append(pd.Series(found.digests.index, dtype=table.shape.id_dtype))
     matched = side_by_side(here, there)
     for place, table in enumerate(tables):
         mine = [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from dfsync.errors import DfsyncError
@@ -32,6 +33,11 @@ class Shape:
     def id_type(self) -> Any:
         """The Arrow type of new ids."""
         return pa.int64() if self.id is None else arrow_type(self.target[self.id])
+
+    @property
+    def id_dtype(self) -> Any:
+        """The numpy dtype that holds any new id: uint64 where the target's id needs it, else int64."""
+        return np.uint64 if pa.types.is_uint64(self.id_type) else np.int64
 
     @property
     def key(self) -> tuple[Column, ...]:

@@ -89,7 +89,7 @@ class _Keys:
             first_id = old_id.copy()
             first_id[followers] = old_id[leaders]
         known = found >= 0
-        new_id = np.zeros(len(old_id), there.index.to_numpy().dtype)
+        new_id = np.zeros(len(old_id), self._table.shape.id_dtype)
         new_id[known] = there.index.to_numpy()[found[known]]
         if known.any() and self._table.shape.id:
             self._take_theirs(there, found)
@@ -178,20 +178,22 @@ def _match_content(table: TablePass, ids: Any) -> Outcome:
     here = _gathered((digests(frame) for frame in table.read(shape.columns, table.batch_size, ids)), most)
     old_id = here.index.to_numpy()
     if table.found is not None:
-        new = table.found.reindex(here.index)
-        return outcome.matched(old_id, new.fillna(0).to_numpy(dtype=_numpy(new)), new.notna().to_numpy(), old_id)
+        ids, found = table.found.to_numpy(), table.found.index.get_indexer(here.index)
+        return _found(shape, old_id, ids, found)
     with table.times("match"):
         rows = target.read_rows(table.connection, shape.target, shape.id, shape.columns, [c.name for c in shape.key])
         there = pd.concat([digests(rows_[names]) for rows_ in rows] or [_no_digests()])
         found, _ = places(numbered(here), numbered(there))
+    return _found(shape, old_id, there.index.to_numpy(), found)
+
+
+def _found(shape: Shape, old_id: Any, ids: Any, found: Any) -> Outcome:
+    """`found` is the place in `ids` of each row's new id, -1 where it has none."""
     known = found >= 0
-    new_id = np.zeros(len(old_id), there.index.to_numpy().dtype)
-    new_id[known] = there.index.to_numpy()[found[known]]
+    # Never the dtype of `ids`: of a target without such rows it may be another, and two of them join as floats.
+    new_id = np.zeros(len(old_id), shape.id_dtype)
+    new_id[known] = ids[found[known]]
     return outcome.matched(old_id, new_id, known, old_id)
-
-
-def _numpy(ids: pd.Series[Any]) -> Any:
-    return np.uint64 if pa.types.is_uint64(frames.arrow(ids).type) else np.int64
 
 
 def _gathered(parts: Iterable[pd.DataFrame], most: int) -> pd.DataFrame:

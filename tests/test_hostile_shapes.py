@@ -189,6 +189,22 @@ def test_the_map_has_the_keys_of_target_rows_that_others_have_made(
     assert list(mapping["name"]) == [made[new_id] for new_id in mapping["new_id"]] == ["X", "y", "X", "Z", "Z", "X"]
 
 
+@pytest.mark.parametrize("parent", ["INT", "INT REFERENCES t"])
+def test_high_unsigned_ids_of_rows_with_and_without_a_whole_key(ends: Ends, parent: str) -> None:
+    ends.here(
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, parent {parent});
+        INSERT INTO t VALUES (1, 'x', NULL), (2, NULL, NULL), (3, 'y', NULL), (4, NULL, 1)""",
+        '[tables.t]\nnatural_key = ["name"]\n',
+    )
+    ends.there(
+        """CREATE TABLE t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE,
+            parent BIGINT UNSIGNED)""",
+        "INSERT INTO t VALUES (18446744073709550001, 'x', NULL)",
+    )
+    result = ends.sync_twice()
+    assert sorted(result.mappings["t"]["new_id"]) == [row[0] for row in ends.everything()["t"]]
+
+
 def test_a_level_later_than_the_row_of_its_natural_key_that_failed(ends: Ends) -> None:
     ends.here(
         """CREATE TABLE t (id INTEGER PRIMARY KEY, parent INT NOT NULL, name TEXT, n INT);
