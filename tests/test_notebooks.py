@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 from execute import NAMES, SECONDS, execute
+from history import run_sql
+from sqlalchemy import Engine
+
+import dfsync
 
 ROOT = Path(__file__).parents[1]
+APP = """CREATE TABLE persons (person_no INTEGER PRIMARY KEY, full_name TEXT NOT NULL UNIQUE, born DATE NOT NULL,
+    father_no INTEGER REFERENCES persons (person_no));
+CREATE TABLE friends (person_no INTEGER NOT NULL REFERENCES persons (person_no),
+    friend_no INTEGER NOT NULL REFERENCES persons (person_no), PRIMARY KEY (person_no, friend_no));
+INSERT INTO persons VALUES (1, 'Anna', '1931-05-01', NULL), (2, 'Karl', '1929-11-12', NULL);
+INSERT INTO friends VALUES (1, 2);"""
 NUMBER = re.compile(r"[\d.,:-]*\d")
 
 
@@ -51,3 +62,32 @@ def test_its_outputs_are_complete_and_clean(name: str) -> None:
     assert not [output for output in outputs if output.get("name") == "stderr" or output.output_type == "error"]
     for text in [text for cell in code for text in shown(cell)]:
         assert not re.search(r"(^|[\s'\"=(])/\w+/|\w:\\", text), f"a path of one machine: {text}"
+
+
+def test_its_instructions_lead_to_runs_of_ones_own(tmp_path: Path, target: Engine) -> None:
+    """A table without an id, an id that is not called so, and no row that changed its id."""
+    source = run_sql(tmp_path / "my.db", APP)
+    dfsync.create_tables(source, target.url)
+    dfsync.sync(source, target.url, out=tmp_path / "runs" / "monday")
+    run_sql(source, "INSERT INTO persons VALUES (3, 'Eva', '1958-02-28', 2); INSERT INTO friends VALUES (1, 3)")
+    assert dfsync.sync(source, target.url, out=tmp_path / "runs" / "friday").ok
+
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    path = tmp_path / "notebooks" / "analysis.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    (lines,) = re.findall(r"```python\n(.*?)```", notebook.cells[0].source, flags=re.DOTALL)
+    mine = {
+        "sqlite:///my.db": f"sqlite:///{source}",
+        "mysql+pymysql://user:password@host/database": target.url.render_as_string(hide_password=False),
+        '"folder"': f'"{tmp_path / "runs"}"',
+    }
+    for example, own in mine.items():
+        assert example in lines
+        lines = lines.replace(example, own)
+    _, example_cell, *_, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    example_cell.source = lines
+    notebook.cells.remove(last)
+    nbformat.write(notebook, path)
+    execute(path)
+    crosswalk = pd.read_csv(tmp_path / "runs" / "crosswalk.csv")
+    assert list(crosswalk["table"]) == ["persons"] * 3
