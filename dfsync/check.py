@@ -198,9 +198,9 @@ class _Look:
         self._columns(plan, have, there)
         self._id(plan, there)
         shape = Shape(plan, have, there, plan.id, _travelling(plan, have, there))
-        if not plan.key:
+        if plan.lacks_key:
             self._add(WARNING, plan, "no natural key: rows are recognised by their whole content, which takes longer")
-        elif {name.lower() for name in plan.key} <= {name.lower() for name in shape.names}:
+        elif plan.key and {name.lower() for name in plan.key} <= {name.lower() for name in shape.names}:
             self._index(plan, there)
             self._keys(shape)
 

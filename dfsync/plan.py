@@ -17,6 +17,8 @@ from dfsync.errors import DfsyncError
 from dfsync.options import ON_MATCH
 
 BUILT_IN = Path(__file__).parent / "plans" / "git_history.toml"
+WRITTEN = ("plan file", "built-in plan")
+"""The origins of what nobody had to discover."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class TablePlan:
     @property
     def key(self) -> tuple[str, ...]:
         return self.natural_key or ()
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether rows are compared by their whole content for want of a key, and not because a plan file says so."""
+        return not self.key and self.origin.get("natural_key") not in WRITTEN
 
     @property
     def parents(self) -> dict[str, str]:

@@ -21,7 +21,7 @@ from dfsync import target as server
 from dfsync.discover import choose_plan, complete
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
-from dfsync.plan import Plan, TablePlan, only
+from dfsync.plan import WRITTEN, Plan, TablePlan, only
 from dfsync.source import Source
 from dfsync.terminal import print_table
 from dfsync.words import counted, visible
@@ -30,7 +30,6 @@ _LONGEST = 200
 _BETWEEN, _FOREIGN_KEYS = 10, 18
 """The widths of what is between the columns, and of the least that foreign keys need."""
 _DEFERRED = "in a circle of tables: goes in empty and gets its value in the same transaction"
-_WRITTEN = ("plan file", "built-in plan")
 _HEAD = """\
 # A plan of dfsync, from the {source}. Edit it and give it back with --plan.
 #
@@ -70,12 +69,12 @@ class FoundPlan:
 
     @property
     def warnings(self) -> list[str]:
-        """One for each table whose rows have nothing to be recognised by but everything."""
+        """One for each table whose rows have nothing to be recognised by but everything, where no plan file says so."""
         return [
             f"{visible(table.name)}: no natural key, so rows are compared by their whole content: one that was changed "
             "in the target goes in once more. Better name a natural_key in a plan file."
             for table in self.plan.tables
-            if not table.key and "source" not in self.missing[table.name]
+            if table.lacks_key and "source" not in self.missing[table.name]
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -219,7 +218,7 @@ def _toml_table(table: TablePlan) -> Iterator[str]:
         yield f"table = {_string(table.table)}"
     if table.id is not None:
         yield _commented(f"id = {_string(table.id)}", table.origin.get("id"))
-    elif table.origin.get("id") in _WRITTEN:
+    elif table.origin.get("id") in WRITTEN:
         yield 'id = ""'
     elif "id" in table.origin:
         yield f"# no id: {visible(table.origin['id'].removeprefix('none: '), _LONGEST)}"
@@ -238,7 +237,7 @@ def _toml_table(table: TablePlan) -> Iterator[str]:
 
 
 def _commented(setting: str, origin: str | None) -> str:
-    return f"{setting}  # {visible(origin, _LONGEST)}" if origin and origin not in _WRITTEN else setting
+    return f"{setting}  # {visible(origin, _LONGEST)}" if origin and origin not in WRITTEN else setting
 
 
 def _key(name: str) -> str:

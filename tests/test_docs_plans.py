@@ -12,6 +12,7 @@ from history import execute, fetch, run_sql
 from sqlalchemy import Engine
 
 import dfsync
+from dfsync.check import check
 from dfsync.create_tables import create_tables
 from dfsync.show_plan import find_plan, show
 
@@ -111,6 +112,14 @@ def test_the_log_counts_its_lines(example: Example) -> None:
     assert fetch(example.target, "SELECT COUNT(*) FROM log WHERE line = 'started'") == [(2,)]
     execute(example.target, "UPDATE log SET line = 'halted' WHERE line = 'stopped'")
     assert example.sync()["log"] == (1, 2, 0)
+
+
+@pytest.mark.parametrize("example", [LOG], indirect=True)
+def test_the_log_is_warned_of_unless_a_plan_file_says_that_it_is_meant(example: Example) -> None:
+    for options, warned in ((example.options, False), (dfsync.Options(), True)):
+        of_plan = find_plan(example.source, example.target.url, options).warnings
+        of_check = [f.message for f in check(example.source, example.target.url, options).findings if f.table == "log"]
+        assert [any("no natural key" in line for line in lines) for lines in (of_plan, of_check)] == [warned] * 2
 
 
 def _without_blanks(text: str) -> list[str]:
