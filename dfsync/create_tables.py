@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from dfsync import target as server
 from dfsync.discover import choose_plan, complete
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
-from dfsync.plan import only
+from dfsync.plan import TablePlan, only
 from dfsync.schema import Schema
 from dfsync.settings import open_target
 from dfsync.source import Source
@@ -37,7 +38,7 @@ class Creation:
     lacking: tuple[str, ...]
     """In the plan, and not in the source."""
     notes: tuple[str, ...]
-    """Where a table differs from that of the source, and why."""
+    """Where a table differs from that of the source, and why, and where one that is there lacks a unique key."""
 
     def script(self) -> list[str]:
         """The SQL, what is to be said about it as comments."""
@@ -96,6 +97,7 @@ def _create(source: Source, connection: sa.Connection, options: Options, print_o
     tables = [plan[name] for name in plan.names if name in {*asked, *plan.ancestors(asked)}]
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}
     new = [table for table in present.values() if there.find(table.table) is None]
+    existing = [table for table in present.values() if table not in new]
     builder = TableBuilder(source, there, plan, connection)
     statements = builder.build(new)
     if not print_only:
@@ -104,10 +106,21 @@ def _create(source: Source, connection: sa.Connection, options: Options, print_o
         plan=plan.title,
         statements=tuple(sql for _, sql in statements),
         created=tuple(table.table for table in new),
-        existing=tuple(table.table for table in present.values() if table not in new),
+        existing=tuple(table.table for table in existing),
         lacking=tuple(table.table for table in tables if table.table.lower() not in present),
-        notes=tuple(builder.notes),
+        notes=(*builder.notes, *_not_unique(existing, there)),
     )
+
+
+def _not_unique(existing: list[TablePlan], there: Schema) -> Iterator[str]:
+    """A note for each table that is left alone though a new one would get a unique key."""
+    for table in existing:
+        made, key = there.find(table.table), {name.lower() for name in table.key}
+        if made and key and not any(key >= {name.lower() for name in unique} for unique in made.uniques()):
+            yield (
+                f"{table.table} has no unique key over {', '.join(table.key)}, its natural key, so nothing keeps other "
+                "clients from writing a key twice. Add one in the target if its rows allow it."
+            )
 
 
 def _run(connection: sa.Connection, statements: list[tuple[str, str]]) -> None:

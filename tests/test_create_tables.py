@@ -386,3 +386,16 @@ def test_all_tables_are_of_innodb_and_utf8mb4(path: Path, target: Engine) -> Non
     table: Table = made.schema["t"]
     assert table["a"].charset == "utf8mb4"
     assert "ENGINE=InnoDB" in made.creation.statements[0]
+
+
+def test_tells_where_a_table_that_is_there_lacks_the_unique_key(path: Path, target: Engine, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[tables.t]\nnatural_key = ["a", "b"]\n[tables.u]\nnatural_key = ["a", "b"]\n')
+    columns = "id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT NOT NULL, b INT, KEY (a, b)"
+    run(target, f"CREATE TABLE T ({columns})")
+    run(target, f"CREATE TABLE u ({columns}, UNIQUE (a))")
+    script = "CREATE TABLE {} (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b INTEGER)"
+    made = Made(path, target, f"{script.format('T')}; {script.format('u')}", Options(plan=plan))
+    (note,) = made.creation.notes
+    assert note.startswith("t has no unique key over a, b, its natural key")
+    assert f"Note: {note}" in made.creation.lines()
