@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 import typer.main
 from make_sample import make_synthetic
+from sqlalchemy import Engine
 
 from dfsync.cli import app
-from dfsync.plan import TablePlan
+from dfsync.plan import BUILT_IN, TablePlan
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +54,20 @@ def test_the_readme_shows_what_the_commands_print(tmp_path: Path) -> None:
             [sys.executable, *words[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
         )
         assert shows(shown, ran.stdout), f"$ {command}\n{ran.stdout}\n--- not as\n{shown}"
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, target: Engine) -> None:
+    make_synthetic(tmp_path / "git_history.db", 100)
+    shutil.copy(BUILT_IN, tmp_path / "my-plan.toml")
+    (script,) = re.findall(r"^```python\n(from pathlib.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    example = "mysql://user:password@host/database"
+    assert example in script
+    script = script.replace(example, target.url.render_as_string(hide_password=False))
+    environment = {key: value for key, value in os.environ.items() if key != "MARIADB_URL"} | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
