@@ -27,6 +27,7 @@ from dfsync.schema import Column, Schema, Table
 from dfsync.shape import Shape
 from dfsync.source import Source
 from dfsync.table_builder import bare_dialect, index_statement, quoted
+from dfsync.target_schema import reflect
 from dfsync.words import command_line, counted, visible
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -121,7 +122,7 @@ def check(
     try:
         opened, connection = _open_both(source, engine)
         with opened, connection:
-            there = server.reflect(connection)
+            there = reflect(connection)
             draft = with_on_match(choose_plan(options.plan, opened), options.on_match)
             plan = complete(draft, opened.schema, expected_schema(opened.schema, there))
             names = only(plan, options.tables or plan.names)

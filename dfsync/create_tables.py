@@ -19,6 +19,7 @@ from dfsync.schema import Schema
 from dfsync.settings import open_target
 from dfsync.source import Source
 from dfsync.table_builder import TableBuilder
+from dfsync.target_schema import reflect
 from dfsync.words import visible
 
 _LONGEST = 2000
@@ -91,7 +92,7 @@ def expected_schema(source: Schema, target: Schema) -> Schema:
 
 
 def _create(source: Source, connection: sa.Connection, options: Options, print_only: bool) -> Creation:
-    there = server.reflect(connection)
+    there = reflect(connection)
     plan = complete(choose_plan(options.plan, source), source.schema, expected_schema(source.schema, there))
     asked = only(plan, options.tables or plan.names)
     tables = [plan[name] for name in plan.names if name in {*asked, *plan.ancestors(asked)}]

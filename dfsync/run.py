@@ -14,6 +14,7 @@ from dfsync.options import Options
 from dfsync.plan import Plan, only, with_on_match
 from dfsync.shape import Shape, shapes
 from dfsync.source import Source
+from dfsync.target_schema import fail_if_missing, reflect
 from dfsync.words import command_line
 
 
@@ -48,14 +49,14 @@ def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:
     engine = target.make_engine(url)
     try:
         with target.connect(engine) as connection:
-            there = target.reflect(connection)
+            there = reflect(connection)
         draft = with_on_match(choose_plan(options.plan, opened), options.on_match)
         plan = complete(draft, opened.schema, there)
         names = only(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *plan.ancestors(names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
         remedy = command_line("create-tables", source, options.plan)
-        target.fail_if_missing(there, [plan[name].table for name in present], remedy)
+        fail_if_missing(there, [plan[name].table for name in present], remedy)
         # A parent that the source lacks has no rows: whatever refers to one is a reject.
         absent = {name: frames.no_map() for name in needed if name not in present}
         return Run(opened, engine, options, plan, names, shapes(plan, present, opened.schema, there), absent)

@@ -23,6 +23,7 @@ from dfsync.errors import DfsyncError
 from dfsync.options import Options
 from dfsync.plan import WRITTEN, Plan, TablePlan, only
 from dfsync.source import Source
+from dfsync.target_schema import reflect
 from dfsync.terminal import print_table
 from dfsync.words import counted, visible
 
@@ -97,7 +98,7 @@ def find_plan(source: str | Path, url: str | sa.URL, options: Options) -> FoundP
         engine = server.make_engine(url)
         try:
             with server.connect(engine) as connection:
-                there = server.reflect(connection)
+                there = reflect(connection)
         finally:
             engine.dispose()
         plan = complete(choose_plan(options.plan, opened), opened.schema, there)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,13 +22,12 @@ from dfsync.canonical import as_read
 from dfsync.equality import as_held, beyond_ascii
 from dfsync.errors import DfsyncError
 from dfsync.quoting import quote_all
-from dfsync.schema import Column, Index, Reference, Schema, Table
-from dfsync.types import KINDS, arrow_type
+from dfsync.schema import Column, Table
+from dfsync.types import arrow_type
 
 log = logging.getLogger(__name__)
 
 _KEYS_AT_ONCE = 500
-_ESCAPES = {"n": "\n", "r": "\r", "0": "\0", "t": "\t"}
 _LOCK_NAME = 64
 _LOCK_SECONDS = 60
 _ROWS_AT_ONCE = 50_000
@@ -46,27 +44,6 @@ _SESSION = (
 )
 # A date of the target that is no date, like 0000-00-00, comes as text and is taken for the first day that is one.
 _NO_DATE = {pa.date32(): dt.date.min, pa.timestamp("us"): dt.datetime.min}
-_COLUMNS = sa.text("""
-    SELECT TABLE_NAME AS `table`, COLUMN_NAME AS name, DATA_TYPE AS data_type, COLUMN_TYPE AS type,
-        IS_NULLABLE AS nullable, COLUMN_DEFAULT AS `default`, EXTRA AS extra, CHARACTER_MAXIMUM_LENGTH AS length,
-        CHARACTER_OCTET_LENGTH AS octets, NUMERIC_PRECISION AS digits, NUMERIC_SCALE AS scale,
-        DATETIME_PRECISION AS fraction, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation,
-        GENERATION_EXPRESSION AS expression
-    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION""")
-_INDEXES = sa.text("""
-    SELECT TABLE_NAME AS `table`, INDEX_NAME AS name, COLUMN_NAME AS `column`, NON_UNIQUE AS non_unique,
-        SUB_PART AS sub_part
-    FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX""")
-_REFERENCES = sa.text("""
-    SELECT TABLE_NAME AS `table`, CONSTRAINT_NAME AS name, COLUMN_NAME AS `column`, REFERENCED_TABLE_NAME AS parent,
-        REFERENCED_COLUMN_NAME AS parent_column
-    FROM information_schema.KEY_COLUMN_USAGE
-    WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL
-    ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION""")
-_TABLES = sa.text("""
-    SELECT TABLE_NAME, IF(TRANSACTIONS = 'YES', NULL, t.ENGINE)
-    FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
-    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')""")
 _TLS_FAILED = 2026
 _REFUSALS = {
     167: "the ids of the table have run out; give its id column a larger type",
@@ -137,29 +114,6 @@ def error_code(error: BaseException) -> int:
     if isinstance(getattr(original, "original_exception", None), ssl.SSLError):
         return _TLS_FAILED
     return original.args[0] if original.args and isinstance(original.args[0], int) else 0
-
-
-def reflect(connection: sa.Connection) -> Schema:
-    """The tables of the connection's database, from `information_schema`."""
-    engines = {_text(name): engine for name, engine in connection.execute(_TABLES)}
-    columns = _grouped(connection, _COLUMNS)
-    indexes = _grouped(connection, _INDEXES)
-    references = _grouped(connection, _REFERENCES)
-    schema = Schema()
-    for name, engine in engines.items():
-        # Of a versioned table the server adds the versions' end to every unique key, and it is one of the present rows.
-        ends = {row["name"] for row in columns.get(name, []) if _text(row["expression"]) == "ROW END"}
-        keyed = [row for row in indexes.get(name, []) if row["column"] not in ends]
-        made = [Index(*parts) for parts in _indexes(keyed)]
-        schema[name] = Table(
-            name=name,
-            columns=tuple(_column(row) for row in columns.get(name, [])),
-            primary_key=next((index.columns for index in made if index.name == "PRIMARY"), ()),
-            indexes=tuple(index for index in made if index.name != "PRIMARY"),
-            references=tuple(_references(references.get(name, []))),
-            engine=None if engine is None else _text(engine),
-        )
-    return schema
 
 
 @contextmanager
@@ -326,75 +280,3 @@ def _readable(column: Column) -> Any:
         # A sum shows the bits as a number, and all digits of a FLOAT, which is shown short of some otherwise.
         return (plain + sa.literal_column("0e0" if column.kind == "float" else "0")).label(column.name)
     return plain
-
-
-def _grouped(connection: sa.Connection, statement: Any) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in connection.execute(statement).mappings():
-        found.setdefault(str(row["table"]), []).append(dict(row))
-    return found
-
-
-def _column(row: dict[str, Any]) -> Column:
-    extra = str(row["extra"] or "").lower()
-    kind = KINDS.get(str(row["data_type"]).lower(), "other")
-    default = None if row["default"] in (None, "NULL") else _text(row["default"])
-    return Column(
-        name=str(row["name"]),
-        kind=kind,
-        type=_text(row["type"]),
-        nullable=row["nullable"] == "YES",
-        default=default,
-        generated="generated" in extra and "default_generated" not in extra,
-        auto_increment="auto_increment" in extra,
-        clock="on update" in extra,
-        unsigned="unsigned" in _text(row["type"]),
-        length=row["length"],
-        octets=row["octets"],
-        precision=row["fraction"] if row["fraction"] is not None else row["digits"],
-        scale=row["scale"],
-        charset=row["charset"],
-        collation=row["collation"],
-        values=_members(_text(row["type"])) if kind in ("enum", "set") else (),
-    )
-
-
-def _members(type_: str) -> tuple[str, ...]:
-    return tuple(
-        re.sub(r"''|\\(.)", lambda found: _ESCAPES.get(found.group(1), found.group(1)) or "'", member)
-        for member in re.findall(r"'((?:[^']|'')*)'", type_)
-    )
-
-
-def _indexes(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[str, tuple[str, ...], bool]]:
-    parts: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        parts.setdefault(str(row["name"]), []).append(row)
-    for name, columns in parts.items():
-        if all(part["column"] for part in columns):
-            # An index over the beginnings of values forbids more than equal values do, but is one no less.
-            unique = not any(int(part["non_unique"]) or part["sub_part"] for part in columns)
-            yield name, tuple(str(part["column"]) for part in columns), unique
-
-
-def _references(rows: Iterable[dict[str, Any]]) -> Iterable[Reference]:
-    parts: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        parts.setdefault(str(row["name"]), []).append(row)
-    for columns in parts.values():
-        own = tuple(str(part["column"]) for part in columns)
-        yield Reference(own, str(columns[0]["parent"]), tuple(str(part["parent_column"]) for part in columns))
-
-
-def _text(value: Any) -> str:
-    # MySQL hands some columns of information_schema over as bytes.
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def fail_if_missing(schema: Schema, names: Iterable[str], remedy: str) -> None:
-    """Raises `DfsyncError` that names the tables which the target lacks; `remedy` is the command that makes them."""
-    missing = [name for name in names if schema.find(name) is None]
-    if missing:
-        raise DfsyncError(
-            f"The target lacks {', '.join(missing)}. `{remedy}`, with --target if you gave one, makes what is missing."
-        )

@@ -14,7 +14,7 @@ from dfsync.errors import DfsyncError
 from dfsync.options import Options
 from dfsync.schema import Reference, Schema, Table
 from dfsync.sync import sync
-from dfsync.target import reflect
+from dfsync.target_schema import reflect
 
 
 @pytest.fixture

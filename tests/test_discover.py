@@ -8,7 +8,6 @@ import pytest
 from history import empty_source, execute, fetch, run_sql
 from sqlalchemy import Engine
 
-from dfsync import target as server
 from dfsync.discover import WHOLE_CONTENT, choose_plan, circles, complete
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
@@ -17,6 +16,7 @@ from dfsync.schema import Schema
 from dfsync.shape import shapes
 from dfsync.source import Source
 from dfsync.sync import sync
+from dfsync.target_schema import reflect
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def reflected(target: Engine | None) -> Schema:
     if target is None:
         return Schema()
     with target.connect() as connection:
-        return server.reflect(connection)
+        return reflect(connection)
 
 
 def keys(plan: Plan) -> dict[str, tuple[str, ...]]:

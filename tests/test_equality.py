@@ -18,7 +18,8 @@ from dfsync import frames
 from dfsync.conform import conform
 from dfsync.equality import ask, comparable
 from dfsync.schema import Column
-from dfsync.target import make_engine, reflect
+from dfsync.target import make_engine
+from dfsync.target_schema import reflect
 
 EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 25
 

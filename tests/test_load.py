@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, text
 from dfsync import frames
 from dfsync.errors import TableFailed
 from dfsync.load import Loader
-from dfsync.target import make_engine, reflect
+from dfsync.target import make_engine
+from dfsync.target_schema import reflect
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
 

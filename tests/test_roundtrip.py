@@ -20,7 +20,8 @@ from dfsync.digest import digests
 from dfsync.load import Loader
 from dfsync.schema import Table
 from dfsync.source import MIXED
-from dfsync.target import make_engine, read_rows, reflect
+from dfsync.target import make_engine, read_rows
+from dfsync.target_schema import reflect
 
 EXAMPLES = 2_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 20
 ROWS = 25
