@@ -101,6 +101,11 @@ class Console(Observer):
         self.say(f"Plan: {visible(plan.title, LONG_MESSAGE)}, {counted(len(names), 'tables')}")
         self.say()
 
+    def maps_removed(self, out: Path, target: str) -> None:
+        text = f"Removed from {out}: the maps of an earlier sync, which went into {target}"
+        self.say(f"Note: {visible(text, LONG_MESSAGE)}", always=True)
+        self.say()
+
     def table_started(self, table: TablePlan, total: int) -> None:
         self._open[table.name] = _Progress(total)
         self._heading(f"SYNCING {label(table.name).upper()}")

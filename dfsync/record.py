@@ -45,17 +45,17 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def forget_elsewhere(out: Path, target: str, *, whole: bool) -> None:
-    """Removes what a run into another target left, so that no two maps mix.
+def forget_elsewhere(out: Path, target: str, *, whole: bool) -> str | None:
+    """Removes what a run into another target left, so that no two maps mix, and gives the name of that target.
 
     Raises `DfsyncError` where the run that comes is not of the `whole` plan, and could put little in its place.
     """
     try:
         before = json.loads((out / SUMMARY).read_text())["target"]
     except (OSError, ValueError, KeyError, TypeError):
-        return
+        return None
     if before == target:
-        return
+        return None
     if not whole:
         raise DfsyncError(
             f"{out} holds the maps of a sync into {before}, and this one goes into {target}. Choose another --out, or "
@@ -63,6 +63,7 @@ def forget_elsewhere(out: Path, target: str, *, whole: bool) -> None:
         )
     for path in (*out.glob("*/*.parquet"), out / ID_MAPPINGS):
         path.unlink(missing_ok=True)
+    return str(before)
 
 
 def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:

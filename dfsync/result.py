@@ -153,6 +153,9 @@ class Observer:
     def run_started(self, plan: Plan, names: list[str]) -> None:
         """Before the first table; `names` are those that will be synced."""
 
+    def maps_removed(self, out: Path, target: str) -> None:
+        """The maps that `out` held were of another `target`, and are gone, since they would mix with those to come."""
+
     def table_started(self, table: TablePlan, total: int) -> None:
         """`total` rows were found in the source."""
 

@@ -65,7 +65,9 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
     fail_if_not_transactional(run.shapes[name].target for name in run.names if name in run.shapes)
     observer.run_started(run.plan, run.names)
     with _folder(out, dry_run=run.options.dry_run) as (folder, keep):
-        record.forget_elsewhere(folder, server.place(run.engine.url), whole=run.names == run.plan.names)
+        before = record.forget_elsewhere(folder, server.place(run.engine.url), whole=run.names == run.plan.names)
+        if before is not None:
+            observer.maps_removed(folder, before)
         counts = [count for group in _groups(run.plan) for count in _sync_group(run, group, folder, observer)]
         result = SyncResult(
             counts=tuple(counts),

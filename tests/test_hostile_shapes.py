@@ -11,6 +11,7 @@ from ends import Ends
 from history import execute
 from sqlalchemy import Engine
 
+from dfsync.__main__ import main
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
 from dfsync.plan import TablePlan
@@ -280,7 +281,7 @@ def test_a_table_that_fails_at_a_later_level_leaves_no_row_in_the_map(ends: Ends
     assert ends.everything() == {"t": [], "u": []}
 
 
-def test_the_maps_of_another_target_do_not_mix_with_these(ends: Ends) -> None:
+def test_the_maps_of_another_target_do_not_mix_with_these(ends: Ends, capsys: pytest.CaptureFixture[str]) -> None:
     ends.here(
         """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
         CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
@@ -293,7 +294,13 @@ def test_the_maps_of_another_target_do_not_mix_with_these(ends: Ends) -> None:
     with pytest.raises(DfsyncError, match="holds the maps of a sync into elsewhere on"):
         ends.sync(tables=("a",))
     (ends.folder / "out" / "mappings" / "gone.parquet").touch()
-    ends.sync()
+    out, url = ends.folder / "out", ends.target.url.render_as_string(hide_password=False)
+    again = ["--source", str(ends.source), "--target", url, "--out", str(out)]
+    assert main(again) == 0
+    removed = f"Note: Removed from {out}: the maps of an earlier sync, which went into elsewhere on "
+    assert removed in capsys.readouterr().out
+    assert main(again) == 0
+    assert "Removed" not in capsys.readouterr().out
     assert sorted(path.stem for path in (ends.folder / "out" / "mappings").iterdir()) == ["a", "b"]
 
 
