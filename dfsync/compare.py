@@ -22,7 +22,9 @@ CHANGED, DELETED, MISSING, UNFIT, ORPHAN = "changed", "deleted", "missing", "doe
 """The kinds of difference: another value; no target row any more; never synced; a value that the target's column cannot
 hold; a foreign key whose parent has no target row."""
 KEPT = "kept"
-"""As `CHANGED`, in a row that the target had before and that a sync left as it was."""
+"""As `CHANGED`, in a row that the target had before the last sync, which left it as it was."""
+SHARED = "shared"
+"""As `CHANGED`, in a row whose target row is that of a source row of a lower id and the same natural key."""
 _LONG = 1_000_000
 SCHEMA = pa.schema(
     [

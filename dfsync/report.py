@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfsync import record, report_graph, report_html
-from dfsync.compare import CHANGED, DELETED, KEPT, MISSING, ORPHAN, UNFIT
+from dfsync.compare import CHANGED, DELETED, KEPT, MISSING, ORPHAN, SHARED, UNFIT
 from dfsync.report_files import RunFiles, read_run
 from dfsync.report_html import STAGES, Segment, bar
 from dfsync.result import COUNTED, Counts
@@ -20,7 +20,8 @@ _OUTCOMES = ("synced", "updated", "skipped", "failed")
 _OTHER = "other"
 _MEANINGS = {
     CHANGED: "The target holds another value.",
-    KEPT: "The target had the row before, with another value; --on-match update would bring the source's.",
+    KEPT: "In the target before the last sync, and not as the source is now; --on-match update brings the source's.",
+    SHARED: "One target row with a source row of a lower id and the same natural key, whose values count.",
     DELETED: "Their target row is gone since the sync.",
     MISSING: "They have no row in the target; run a sync.",
     UNFIT: "The target's column cannot hold the source's value.",

@@ -28,13 +28,15 @@ _COUNTED = {
     "equal": "equal",
     "changed": "changed",
     "kept": "kept",
+    "shared": "shared",
     "deleted": "deleted",
     "missing": "missing",
     "rejected": "rejected by the sync",
 }
 _MEANING = {
     "changed": "not as a sync wrote them; changed since, in the target or in the source",
-    "kept": "the target had the row before, with values of its own; --on-match update would bring the source's",
+    "kept": "in the target before the last sync, and not as the source is now; --on-match update brings the source's",
+    "shared": "one target row with a source row of a lower id and the same natural key, whose values count",
     "deleted": "their target row is gone since the sync",
     "missing": "never synced; run a sync",
     "rejected": "without a target row, as the sync said; rejects/ in the --out folder has the reasons",

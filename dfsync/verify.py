@@ -28,12 +28,14 @@ from dfsync.table_match import match_table, rows_by_key
 _SAMPLE = 100
 # More at once are too many for MySQL to look up one by one, and it reads the table through instead.
 _ROWS = 10_000
-COUNTED = ("total", "equal", "changed", "kept", "deleted", "missing", "rejected")
+_REASON = "reason"
+_REASONS = (compare.CHANGED, compare.KEPT, compare.SHARED)
+COUNTED = ("total", "equal", "changed", "kept", "shared", "deleted", "missing", "rejected")
 
 
 @dataclass
 class Verified:
-    """One table: total = equal + changed + kept + deleted + missing + rejected, always."""
+    """One table: total = equal + changed + kept + shared + deleted + missing + rejected, always."""
 
     name: str
     table: str
@@ -42,7 +44,9 @@ class Verified:
     changed: int = 0
     """They differ from target rows that a sync inserted or updated."""
     kept: int = 0
-    """They differ from target rows that were matched and whose values were left as they were."""
+    """They differ from target rows that were there before the last sync and were left as they were."""
+    shared: int = 0
+    """They differ from target rows that they share with a source row of a lower id, whose values count."""
     deleted: int = 0
     """Their target row is gone."""
     missing: int = 0
@@ -55,7 +59,7 @@ class Verified:
 
     @property
     def differ(self) -> int:
-        return self.changed + self.kept + self.deleted + self.missing
+        return self.changed + self.kept + self.shared + self.deleted + self.missing
 
     def as_dict(self) -> dict[str, Any]:
         return {**self.__dict__, "seconds": round(self.seconds, 4)}
@@ -201,7 +205,7 @@ class _Check:
         done = 0
         for rows, differences in found:
             done += rows
-            differences = _with_kept(differences)
+            differences = _with_reason(differences)
             self._count(rows, differences)
             observer.progress(self._plan, done)
             if len(differences):
@@ -211,10 +215,9 @@ class _Check:
         ids = differences.index.to_numpy()
         kind = differences["kind"].to_numpy(dtype=object)
         cells = ~np.isin(kind, (compare.DELETED, compare.MISSING))
-        matched = (differences[frames.ACTION] == MATCHED).fillna(False).to_numpy(dtype=bool)
+        reason = differences[_REASON].to_numpy(dtype=object)
         counts = {
-            "changed": len(np.unique(ids[cells & ~matched])),
-            "kept": len(np.unique(ids[cells & matched])),
+            **{key: len(np.unique(ids[cells & (reason == key)])) for key in _REASONS},
             "deleted": int((kind == compare.DELETED).sum()),
             "missing": int((kind == compare.MISSING).sum()),
         }
@@ -233,13 +236,14 @@ class _Check:
         """How many rows were compared, and what differs, batch by batch, through the mapping."""
         mapping = record.read_map(self._out, self._plan.name, frames.ACTION)
         old_ids = mapping[frames.OLD_ID].to_numpy()
+        shared = pd.Series(mapping[frames.NEW_ID].to_numpy()).duplicated().to_numpy()
         for frame in self._run.source.batches(shape.source, self._plan.id, shape.names, self._run.options.batch_size):
             ids = frame.index.to_numpy()
             place = np.searchsorted(old_ids, ids)
             known = np.zeros(len(ids), dtype=bool)
             inside = place < len(old_ids)
             known[inside] = old_ids[place[inside]] == ids[inside]
-            mapped = mapping.iloc[place[known]].set_index(frames.OLD_ID)
+            mapped = _reasoned(mapping.iloc[place[known]], shared[place[known]]).set_index(frames.OLD_ID)
             new_ids = mapped[frames.NEW_ID].to_numpy()
             there = self._rows(connection, shape, np.unique(new_ids))
             at = there.index.get_indexer(pd.Index(new_ids))
@@ -293,11 +297,18 @@ class _Check:
         return _without_id(pd.concat([compare.no_cells(), *cells, absent]).sort_index(kind="stable"))
 
 
-def _with_kept(differences: pd.DataFrame) -> pd.DataFrame:
-    kept = (differences["kind"] == compare.CHANGED) & (differences[frames.ACTION] == MATCHED).fillna(False)
-    return differences.assign(kind=differences["kind"].mask(kept.to_numpy(dtype=bool), compare.KEPT))
+def _reasoned(mapping: pd.DataFrame, shared: Any) -> pd.DataFrame:
+    """With the kind that another value in the target row has."""
+    matched = (mapping[frames.ACTION] == MATCHED).to_numpy(dtype=bool)
+    return mapping.assign(**{_REASON: np.select([shared, matched], [compare.SHARED, compare.KEPT], compare.CHANGED)})
+
+
+def _with_reason(differences: pd.DataFrame) -> pd.DataFrame:
+    other = (differences["kind"] == compare.CHANGED).to_numpy(dtype=bool)
+    return differences.assign(kind=differences["kind"].mask(other, differences[_REASON].astype(frames.STRING)))
 
 
 def _without_id(differences: pd.DataFrame) -> pd.DataFrame:
     none = frames.nulls_like(differences["column"])
+    differences[_REASON] = compare.CHANGED
     return differences.assign(**{frames.NEW_ID: none.astype(frames.INT64), frames.ACTION: none})

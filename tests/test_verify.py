@@ -294,8 +294,20 @@ def test_a_value_of_a_matched_row_that_does_not_fit(synced: Engine, source: Path
 def test_of_two_rows_with_one_target_row_each_is_compared(synced: Engine, source: Path, out: Path) -> None:
     run_sql(source, "INSERT INTO people (id, email, name) VALUES (20, 'BOB@x.org', 'Bobby')")
     dfsync.sync(source, synced.url, out=out)
-    people = dfsync.verify(source, synced.url, out=out).differences["people"]
-    assert people[people["old_id"] == 20][["column", "source_value"]].iloc[0].tolist() == ["name", "Bobby"]
+    result = dfsync.verify(source, synced.url, out=out)
+    people = result.differences["people"]
+    told = people[people["old_id"] == 20][["kind", "column", "source_value"]]
+    assert told.iloc[0].tolist() == ["shared", "name", "Bobby"]
+    # Dee was there before; Bob, of the lower id, is as the source is.
+    assert list(result.summary.loc["people", ["equal", "kept", "shared"]]) == [3, 1, 1]
+
+
+def test_nothing_but_shared_rows_differs_after_an_update(synced: Engine, source: Path, out: Path) -> None:
+    run_sql(source, "INSERT INTO people (id, email, name) VALUES (20, 'BOB@x.org', 'Bobby')")
+    dfsync.sync(source, synced.url, out=out, options=dfsync.Options(on_match="update"))
+    result = dfsync.verify(source, synced.url, out=out)
+    assert list(result.summary.loc["people", ["changed", "kept", "shared"]]) == [0, 0, 1]
+    assert not result.ok
 
 
 def test_names_like_those_of_the_differences(target: Engine, tmp_path: Path, out: Path) -> None:
@@ -373,7 +385,7 @@ class TestCommandLine:
         assert "\x1b" not in printed
         assert "'\\x1b[31mone'" in printed
         assert "2 changed: not as a sync wrote them" in printed
-        assert "1 kept: the target had the row before, with values of its own; --on-match update would" in printed
+        assert "1 kept: in the target before the last sync, and not as the source is now; --on-match update" in printed
         assert printed.endswith("\nOVERALL: 16 rows of 5 tables verified, 3 differ\n")
         assert max(map(len, printed.splitlines()[1:])) <= 130
         assert not [line for line in printed.splitlines() if line.endswith(" ")]
@@ -412,7 +424,7 @@ class TestCommandLine:
         assert said["target"].startswith("dfsync_test_")
         assert said["plan"]["source"] == "discovered plan"
         assert said["overall"] == {
-            "total": 16, "equal": 14, "changed": 0, "kept": 1, "deleted": 1, "missing": 0, "rejected": 0,
+            "total": 16, "equal": 14, "changed": 0, "kept": 1, "shared": 0, "deleted": 1, "missing": 0, "rejected": 0,
         }  # fmt: skip
 
     def test_files_are_private(self, run: Callable[..., Any], out: Path) -> None:
