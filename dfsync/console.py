@@ -186,6 +186,8 @@ class Console(Observer):
             self.say("DRY RUN: nothing was written.")
         elif self._folder is not None:
             self.say(f"The map from old to new ids: {visible(self._folder / 'id_mappings.json', LONG_MESSAGE)}")
+            if any(counts.failed and counts.error is None for counts in result.counts):
+                self.say(f"The rejected rows, with the reasons: {visible(self._folder / 'rejects', LONG_MESSAGE)}")
             self._tell_of_leftovers(self._folder, result.plan)
 
     def _tell_of_leftovers(self, folder: Path, plan: Plan | None) -> None:

@@ -276,6 +276,11 @@ OVERALL: 4995 records synced, 0 failed
         assert "OVERALL: 0 records synced, 5 failed, 1 table rolled back\n" in screen.text
         assert screen.text.endswith(f"{LINE}\nThe map from old to new ids: out/id_mappings.json\n")
 
+    def test_where_the_rejects_are(self) -> None:
+        screen = Screen(folder=Path("out"))
+        screen.console.run_finished(result(Counts("a", "a", 5, 4, failed=1)))
+        assert screen.text.endswith("/id_mappings.json\nThe rejected rows, with the reasons: out/rejects\n")
+
     def test_files_of_tables_that_the_plan_does_not_have(self, tmp_path: Path) -> None:
         for name in ("mappings/repositories", "mappings/old", "rejects/old", "verify/commits"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
