@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -22,16 +22,16 @@ from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan, only, with_on_match
 from dfsync.readiness import denied, triggers_before
 from dfsync.remap import MISSING_PARENT
-from dfsync.result import Observer, SyncResult
+from dfsync.result import COUNTED, Observer, SyncResult
 from dfsync.schema import Column, Schema, Table
 from dfsync.shape import Shape
+from dfsync.show_check import finding_lines, joined, table_line
 from dfsync.source import Source
 from dfsync.table_builder import bare_dialect, index_statement, quoted
 from dfsync.target_schema import reflect
 from dfsync.words import command_line, counted, visible
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-_WIDTH = 80
 _LONGEST = 2000
 _NO_TABLE = "the target has no such table; create-tables makes it"
 _KEY_ROWS = 1_000_000
@@ -66,6 +66,8 @@ class TableCheck:
     """Have a target row already, or share one."""
     updated: int | None = None
     failed: int | None = None
+    shared: int = 0
+    """Have the natural key of an earlier row of the source, so that they share its target row."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,10 @@ class CheckResult:
 
     def lines(self) -> list[str]:
         """For a terminal: a line per table, the findings, and what they come to."""
-        lines = [f"Plan: {visible(self.plan.title, _LONGEST)}", "", *map(_table_line, self.tables), ""]
-        findings = _joined(self.findings)
+        lines = [f"Plan: {visible(self.plan.title, _LONGEST)}", "", *map(table_line, self.tables), ""]
+        findings = joined(self.findings)
         for finding in sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.level)):
-            lines += _finding_lines(finding)
+            lines += finding_lines(finding)
         if any(finding.message == _NO_TABLE for finding in findings):
             make = command_line("create-tables", self.source, self.plan.file)
             lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {make}", ""]
@@ -139,7 +141,7 @@ def check(
                 if name not in look.totals or (rehearsed and name in ready):
                     continue
                 look.values(plan[name])
-            tables = [_table_check(plan[name], look.totals[name], rehearsed) for name in names if name in look.totals]
+            tables = [_table_check(plan[name], look, rehearsed) for name in names if name in look.totals]
             ends = str(opened.path), server.place(engine.url)
             return CheckResult(*ends, plan, tuple(look.findings), tuple(tables))
     finally:
@@ -179,6 +181,8 @@ class _Look:
     findings: list[Finding] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
     """Rows in the source, of the tables that it has."""
+    shared: dict[str, int] = field(default_factory=dict)
+    """Rows that share a target row with an earlier one."""
     broken: set[str] = field(default_factory=set)
     """Tables that cannot be synced at all."""
 
@@ -245,7 +249,7 @@ class _Look:
         for (column, reason), rows in rejects.fillna({"column": ""}).groupby(["column", "reason"], sort=False):
             first = rows.iloc[0]
             value = "NULL" if pd.isna(first["value"]) else f"'{visible(first['value'])}'"
-            example = f"such as {value} in the row {first[frames.OLD_ID]}"
+            example = f"such as {value} in {_which(plan, first[frames.OLD_ID])}"
             self._add(ERROR, plan, f"{reason} ({example})", column=str(column) or None, count=len(rows))
 
     def _add(self, level: str, plan: TablePlan, message: str, **details: Any) -> None:
@@ -296,18 +300,21 @@ class _Look:
         if len(whole) < len(keys):
             message = "NULL in the natural key: such rows are recognised by their whole content"
             self._add(NOTE, plan, message, count=len(keys) - len(whole))
-        same = int(whole.duplicated().sum())
-        if same:
-            message = "the natural key of another row of the source: such rows share its target row"
-            self._add(NOTE, plan, message, count=same)
+        same = whole.duplicated().to_numpy()
+        share = "the target row is shared, and none is added"
+        if same.any():
+            message = f"the natural key of an earlier row: {share} ({_pair(plan, whole, same)})"
+            self._add(NOTE, plan, message, count=int(same.sum()))
         compared = whole.copy()
         for column in columns:
             compared[column.name] = comparable(self.connection, column, whole[column.name], whole[column.name][:0])[0]
-        alike = int(compared.duplicated().sum()) - same
-        if alike > 0:
+        alike = compared.duplicated().to_numpy() & ~same
+        if alike.any():
             collations = ", ".join(sorted({c.collation for c in columns if c.collation}))
-            message = f"a natural key that the target's collation {collations} takes for that of another row: "
-            self._add(WARNING, plan, message + "such rows share its target row", count=alike)
+            message = f"a natural key that the target's collation {collations} takes for that of an earlier row: "
+            pair = _pair(plan, compared, alike)
+            self._add(WARNING, plan, f"{message}{share} ({pair})", count=int(alike.sum()))
+        self.shared[plan.name] = int((same | alike).sum())
 
     def _orphans(self, plan: TablePlan, have: Table, column: str, parent: TablePlan) -> None:
         child = sa.table(quoted(have.name), sa.column(column)).alias("child")
@@ -321,6 +328,18 @@ class _Look:
         if row["n"]:
             message = f"{MISSING_PARENT}: the source has no such row of {parent.name} (such as {row['first']!r})"
             self._add(ERROR, plan, message, column=column, count=row["n"])
+
+
+def _which(plan: TablePlan, old_id: Any) -> str:
+    return f"{'ID' if plan.id else 'row'} {old_id}"
+
+
+def _pair(plan: TablePlan, keys: pd.DataFrame, shared: Any) -> str:
+    """The first of the `shared` rows, and the earlier row that has the same of these keys."""
+    number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
+    place = int(np.argmax(shared))
+    before = int(np.argmax(number == number[place]))
+    return f"such as {_which(plan, keys.index[place])} with {_which(plan, keys.index[before])}"
 
 
 def _wanted(plan: TablePlan, have: Table) -> Iterator[Column]:
@@ -364,35 +383,9 @@ def _rehearse(
     return result
 
 
-def _table_check(plan: TablePlan, total: int, rehearsed: SyncResult | None) -> TableCheck:
+def _table_check(plan: TablePlan, look: _Look, rehearsed: SyncResult | None) -> TableCheck:
     counts = next((c for c in rehearsed.counts if c.name == plan.name), None) if rehearsed else None
+    known = TableCheck(plan.name, plan.table, look.totals[plan.name], shared=look.shared.get(plan.name, 0))
     if counts is None or counts.note is not None:
-        return TableCheck(plan.name, plan.table, total)
-    return TableCheck(plan.name, plan.table, counts.total, counts.synced, counts.skipped, counts.updated, counts.failed)
-
-
-def _table_line(table: TableCheck) -> str:
-    name = f"{visible(table.name)}: {counted(table.total, 'rows')}"
-    if table.synced is None:
-        return name
-    updated = f"{table.updated} would be updated, " if table.updated else ""
-    return f"{name}, {table.synced} would go in, {table.skipped} are there, {updated}{table.failed} would fail"
-
-
-def _joined(findings: Iterable[Finding]) -> list[Finding]:
-    """One for all tables of which the same is true as a whole."""
-    joined: dict[Any, Finding] = {}
-    for place, finding in enumerate(findings):
-        details = (finding.column, finding.count, finding.fix)
-        alike = (finding.level, finding.message) if details == (None, None, None) else place
-        before = joined.get(alike)
-        joined[alike] = replace(finding, table=f"{before.table}, {finding.table}") if before else finding
-    return list(joined.values())
-
-
-def _finding_lines(finding: Finding) -> list[str]:
-    place = ".".join(filter(None, (finding.table, finding.column)))
-    rows = f"{counted(finding.count, 'rows')}: " if finding.count is not None else ""
-    text = f"{finding.level.upper()} {place}: {rows}{finding.message}".replace(" : ", ": ")
-    lines = textwrap.wrap(visible(text, _LONGEST), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-    return [*lines, *([f"  {visible(finding.fix, _LONGEST)};"] if finding.fix else [])]
+        return known
+    return replace(known, **{key: getattr(counts, key) for key in COUNTED})

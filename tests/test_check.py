@@ -133,9 +133,9 @@ def test_values_that_would_not_fit(path: Path, target: Engine) -> None:
         ("child", "parent_id", 1),
         ("child", "parent_id", 2),
     ]
-    assert "'1000' in the row 6" in the(result, "child", "out of the range").message
-    assert "'99' in the row 4" in the(result, "child", "missing parent").message
-    assert "NULL in the row 3" in the(result, "child", "is NULL").message
+    assert "'1000' in ID 6" in the(result, "child", "out of the range").message
+    assert "'99' in ID 4" in the(result, "child", "missing parent").message
+    assert "NULL in ID 3" in the(result, "child", "is NULL").message
     assert [(t.name, t.synced, t.failed) for t in result.tables] == [("parent", 2, 0), ("child", 2, 5)]
 
 
@@ -191,6 +191,29 @@ def test_keys_that_the_target_takes_for_the_same(path: Path, target: Engine) -> 
     assert result.ok
 
 
+def test_rows_that_share_a_target_row(path: Path, target: Engine, tmp_path: Path) -> None:
+    fill(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, k VARCHAR(9), n INTEGER)")
+    fill(path, "INSERT INTO t VALUES (3, 'a', 1), (4, 'b', 2), (7, 'b', 3), (8, 'B', 4), (9, 'a', 5)")
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[tables.t]\nnatural_key = ["k"]\n')
+    run(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, n INT) CHARACTER SET utf8mb4")
+    result = check(path, target.url, Options(plan=plan))
+    same, alike = (
+        the(result, "t", "the natural key of an earlier row: the target row is shared"),
+        the(result, "t", "the target's collation"),
+    )
+    assert (same.count, alike.count, result.tables[0].shared) == (2, 1, 3)
+    assert "(such as ID 7 with ID 4)" in same.message
+    assert "(such as ID 8 with ID 4)" in alike.message
+    assert "t: 5 rows, 2 would go in, 3 are there or share a row, 0 would fail" in result.lines()
+
+
+def test_a_reject_of_a_table_without_an_id(path: Path, target: Engine) -> None:
+    fill(path, "CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, n INTEGER); INSERT INTO t VALUES ('a', 1), ('b', 999)")
+    run(target, "CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, n TINYINT)")
+    assert "'999' in row 2" in the(check(path, target.url), "t", "out of the range").message
+
+
 def test_whole_content(path: Path, target: Engine) -> None:
     fill(path, "CREATE TABLE t (a TEXT)")
     create_tables(path, target.url)
@@ -240,6 +263,7 @@ def test_command(path: Path, target_url: str, capsys: pytest.CaptureFixture[str]
     assert [table["name"] for table in answer["plan"]["tables"]] == ["parent", "child"]
     assert answer["tables"][1] == {
         "name": "child", "table": "child", "total": 3, "synced": 3, "skipped": 0, "updated": 0, "failed": 0,
+        "shared": 0,
     }  # fmt: skip
 
 

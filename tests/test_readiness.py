@@ -75,7 +75,7 @@ class TestARight:
         assert self.seen(ends) == [("100%, a`b", no), ("child", no)]
         assert self.seen(ends, "INSERT ON child") == [("100%, a`b", no)]
         assert self.seen(ends, "INSERT ON child", tables=("child",)) == [
-            ("child", "missing parent: 100%, a`b has no row with this id in the target (such as '1' in the row 1)")
+            ("child", "missing parent: 100%, a`b has no row with this id in the target (such as '1' in ID 1)")
         ]
         assert self.seen(ends, "INSERT (parent) ON child", f"INSERT ON {PARENT}") == [("child", no)]
 
