@@ -202,6 +202,8 @@ def sync(
         typer.echo(json.dumps(result.as_dict()))
     if report:
         console.say(f"The report: {_write_report(out)}")
+    elif not dry_run and (out / "report.html").exists():
+        console.say("report.html in that folder is of an earlier run; with --report it is made anew.")
     return ALL_WELL if result.ok else SOME_FAILED
 
 

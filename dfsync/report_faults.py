@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from dfsync.errors import DfsyncError
+from dfsync.frames import OLD_ID
 
 EXAMPLES = 5
 MOST_FAULTS = 20
@@ -69,10 +70,10 @@ def read_faults(paths: list[Path], by: list[str]) -> Faults:
     """Of the rows of these files; `by` names the columns that make rows the same, the fault's own first."""
     if not paths:
         return Faults()
-    groups, firsts = zip(*(_groups(path, by) for path in paths), strict=True)
+    groups, firsts, counts = zip(*(_groups(path, by) for path in paths), strict=True)
     every: pd.DataFrame = pd.concat(groups, keys=range(len(paths)), names=["file", "group"]).reset_index()
-    rows = every.groupby(by[0])["rows"].sum().sort_values(ascending=False, kind="stable")
-    top = rows.head(MOST_FAULTS)
+    rows = pd.concat(counts).groupby(level=0).sum().sort_values(ascending=False, kind="stable")
+    top = rows[rows.index.isin(every[by[0]])].head(MOST_FAULTS)
     ranked = every[every[by[0]].isin(top.index)].sort_values("rows", ascending=False, kind="stable")
     chosen = ranked[ranked.groupby(by[0]).cumcount() < MOST_PLACES]
     places: dict[str, list[Place]] = {str(text): [] for text in top.index}
@@ -89,15 +90,18 @@ def read_faults(paths: list[Path], by: list[str]) -> Faults:
     return Faults(tuple(shown), len(rows) - len(top))
 
 
-def _groups(path: Path, by: list[str]) -> tuple[pd.DataFrame, pd.Series[Any]]:
-    """The largest groups, with their `rows`, and the groups' numbers by the positions of their first rows."""
+def _groups(path: Path, by: list[str]) -> tuple[pd.DataFrame, pd.Series[Any], pd.Series[int]]:
+    """The largest groups, with their `rows`, the groups' numbers by the positions of their first rows, and how many
+    rows have each fault, in however many columns."""
     with readable(path):
-        keys = pq.read_table(path, columns=by, read_dictionary=by).unify_dictionaries().to_pandas()
+        keys = pq.read_table(path, columns=[*by, OLD_ID], read_dictionary=by).unify_dictionaries().to_pandas()
     like = keys.groupby(by, observed=True, dropna=False, sort=False)
     number, place = like.ngroup(), like.cumcount()
     groups = keys[place == 0].astype(object).set_axis(number[place == 0])
     groups["rows"] = number.value_counts()
-    return groups.sort_values("rows", ascending=False, kind="stable").head(_MOST_GROUPS), number[place < EXAMPLES]
+    largest = groups.sort_values("rows", ascending=False, kind="stable").head(_MOST_GROUPS)
+    again = keys.duplicated([by[0], OLD_ID]) & keys[OLD_ID].notna()
+    return largest, number[place < EXAMPLES], keys.loc[~again, by[0]].astype(object).value_counts(sort=False)
 
 
 def _examples(path: Path, firsts: pd.Series[Any], wanted: pd.Series[Any]) -> dict[int, list[dict[str, Any]]]:

@@ -55,6 +55,8 @@ class Graph:
     width: float
     node: float
     """The x of the tables' nodes."""
+    legend: dict[Kind, str]
+    """A class in which arrows of each kind are drawn, of the kinds that there are."""
 
 
 def lanes(plan: Plan) -> list[Lane]:
@@ -93,17 +95,19 @@ def draw(plan: Plan, colours: int) -> Graph:
     farthest = max(at, default=0)
     spacing = min(_SPACING, _WIDEST / max(farthest, 1))
     node = _EDGE + (_NEAREST + farthest * spacing if found else 0)
+    legend: dict[Kind, str] = {}
     rows = tuple(Drawing(itself=table.name in table.parents.values()) for table in plan.tables)
     for lane, place in zip(found, at, strict=True):
         x = round(node - _NEAREST - place * spacing, 1)
         style = f"{lane.kind} c{lane.parent % colours}"
+        legend.setdefault(lane.kind, style)
         for row, top, bottom in _uprights(lane.ends):
             rows[row].lines.append((x, top, bottom, style))
         for row, path in _branches(lane, x, node):
             rows[row].curves.append((path, style))
         for child in lane.children:
             rows[child].child = True
-    return Graph(rows, node + 2 * _NODE, node)
+    return Graph(rows, node + 2 * _NODE, node, legend)
 
 
 def _uprights(ends: list[End]) -> Iterator[tuple[int, str, str]]:

@@ -93,7 +93,7 @@ def _shown(value: Any) -> str:
 
 
 def _brief(value: Any) -> str:
-    return "NULL" if value is None else visible(value, 100)
+    return "NULL" if value is None else visible(value, 100) or "''"
 
 
 def _breakable(text: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SHOWN = 10
 _LONGEST = 1000
 _VALUE = 40
+_BLOB = re.compile("x'[0-9a-f]*'")
 _BEFORE = 10
 _COUNTED = {
     "equal": "equal",
@@ -121,7 +123,10 @@ def quoted_pair(source: Any, target: Any) -> tuple[str, str]:
 
 
 def _quoted(value: Any, cut: int = 0) -> str:
-    return "NULL" if _missing(value) else f"'{'…' if cut else ''}{visible(value[cut:], _VALUE)}'"
+    if _missing(value):
+        return "NULL"
+    quote = "" if _BLOB.fullmatch(value) else "'"
+    return f"{quote}{'…' if cut else ''}{visible(value[cut:], _VALUE)}{quote}"
 
 
 def _shown(value: Any) -> str:

@@ -121,6 +121,15 @@ class TestARun:
         assert len(ran.stdout.splitlines()) == 1
         assert "[FAIL] Commit (ID: 3)" in ran.stderr
 
+    def test_says_that_a_report_is_of_an_earlier_run(
+        self, cli: Cli, source: Path, target: Engine, target_url: str
+    ) -> None:
+        create_tables(target)
+        older = "report.html in that folder is of an earlier run; with --report it is made anew."
+        assert older not in cli("--target", target_url, "--report").stdout
+        assert cli("--target", target_url).stdout.splitlines()[-1] == older
+        assert older not in cli("--target", target_url, "--dry-run").stdout
+
     def test_takes_its_choices(self, cli: Cli, target: Engine, target_url: str) -> None:
         create_tables(target)
         sample(Path("git_history.db"), 120)

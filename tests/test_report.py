@@ -104,8 +104,34 @@ class TestWhatItTells:
         row = dict(zip(compare.SCHEMA.names, [1, 101, "inserted", "changed", "name", "here", "there"], strict=True))
         record.write_differences(out, "a", compare.SCHEMA, iter([pa.Table.from_pylist([row], compare.SCHEMA)]))
         text = page(out).text
-        assert "changed 1 time The target holds another value." in text
+        assert "changed 1 row The target holds another value." in text
         assert "id 1 → 101 (inserted): 'here' in the target 'there'" in text
+
+    def test_a_row_that_differs_in_two_columns_is_one_row(self, tmp_path: Path) -> None:
+        out = run_folder(tmp_path, plan(table("a"), table("b")), [Counts("a", "a", 1, synced=1), Counts("b", "b")])
+        values = [(1, "name", "x", "y"), (1, "photo", "x'1818'", "x''"), (2, "name", "x", "z")]
+        rows = [
+            dict(zip(compare.SCHEMA.names, [old_id, 101, "inserted", "changed", *rest], strict=True))
+            for old_id, *rest in values
+        ]
+        for name in ("a", "b"):
+            record.write_differences(out, name, compare.SCHEMA, iter([pa.Table.from_pylist(rows, compare.SCHEMA)]))
+        text = page(out).text
+        assert "changed 4 rows The target holds" in text
+        assert "photo 1 id 1 → 101 (inserted): x'1818' in the target x''" in text
+
+    def test_an_empty_text_that_was_rejected(self, tmp_path: Path) -> None:
+        out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 1, failed=1)])
+        write_rejects(out, "a", "name", [""], "is no date")
+        assert "id 1: ''" in page(out).text
+
+    def test_the_legend_is_drawn_as_the_arrows_are(self, tmp_path: Path) -> None:
+        tables = plan(table("a"), table("b"), table("c", "b"), table("d", after=("b",)))
+        html = write_report(run_folder(tmp_path, tables, [])).read_text()
+        legend = re.findall(r'<line class="([^"]*)" x1="[02]" x2="34"', html)
+        drawn = re.findall(r'<path class="((?:key|later|order) [^"]*)"', html)
+        assert legend == ["key c1", "order c1"]
+        assert set(legend) == set(drawn)
 
     def test_a_table_without_an_id_and_no_rows_at_all(self, tmp_path: Path) -> None:
         out = run_folder(tmp_path, plan(table("links", id=None)), [Counts("links", "links", seconds=SECONDS)])
