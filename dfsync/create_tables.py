@@ -130,4 +130,5 @@ def _run(connection: sa.Connection, statements: list[tuple[str, str]]) -> None:
             # As printed: the driver must not look for parameters in names that hold a percent sign.
             connection.execution_options(no_parameters=True).exec_driver_sql(sql)
         except (sa.exc.SQLAlchemyError, pymysql.MySQLError) as error:
-            raise DfsyncError(f"The target refuses to make {table}: {server.refusal(error)}. It was: {sql}") from error
+            was = re.sub(r"\n *", " ", _spaced(sql)).strip()
+            raise DfsyncError(f"The target refuses to make {table}: {server.refusal(error)}. It was: {was}") from error

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from history import user
 from sqlalchemy import Engine, text
 
 from dfsync.create_tables import Creation, create_tables
@@ -378,6 +379,16 @@ def test_the_server_says_no(path: Path, target: Engine) -> None:
     fill(path, f"CREATE TABLE t ({columns})")
     with pytest.raises(DfsyncError, match="The target refuses to make t: "):
         create_tables(path, target.url)
+
+
+def test_what_it_may_not_make_is_told_in_one_line(path: Path, target: Engine) -> None:
+    fill(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
+    with (
+        user(target, "a pass word", "SELECT ON *") as name,
+        pytest.raises(DfsyncError, match=r"denied .* It was: CREATE TABLE `t` \( `id` .* \) ENGINE=") as caught,
+    ):
+        create_tables(path, target.url.set(username=name, password="a pass word"))
+    assert str(caught.value).isprintable()
 
 
 def test_all_tables_are_of_innodb_and_utf8mb4(path: Path, target: Engine) -> None:
