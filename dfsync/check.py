@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -220,7 +221,9 @@ class _Look:
         updates = bool(plan.deferred) or plan.on_match == "update"
         names = [column.name for column in _travelling(plan, have, there)]
         for right, said in denied(self.connection, there, names, updates=updates).items():
-            self._add(ERROR, plan, f"the target does not let its user {right} here: {said}")
+            # Without the name of the table all tables of which it is true share one line.
+            of_all = re.sub(r" for table .*(?= \(\d+\)$)", "", said)
+            self._add(ERROR, plan, f"the target does not let its user {right} here: {of_all}")
         for event in ("INSERT", "UPDATE") if updates else ("INSERT",):
             for trigger in self._triggers.get((there.name, event), []):
                 message = f"the trigger {trigger} may change rows before {event}; `dfsync verify` tells where it did"

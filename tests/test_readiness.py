@@ -112,6 +112,13 @@ class TestARight:
         finally:
             execute(ends.target, f"DROP ROLE {role}")
 
+    def test_is_missed_in_one_line_for_all_tables(self, ends: Ends) -> None:
+        with user(ends.target, "a pass word", "SELECT ON *") as name:
+            lines = looked(ends, ends.target.url.set(username=name, password="a pass word")).lines()
+        assert [line for line in lines if line.startswith("ERROR")] == [
+            "ERROR 100%, a`b, child: the target does not let its user INSERT here: INSERT"
+        ]
+
     def test_is_asked_for_without_writing(self, ends: Ends) -> None:
         assert looked(ends, on_match="update").ok
         assert ends.everything() == {"100%, a`b": [], "child": []}
