@@ -56,7 +56,8 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         import pandas as pd
 
         if name not in self._names:
-            raise KeyError(name)
+            there = ", ".join(self._names) or "none"
+            raise KeyError(f"No frame of {name}: no such table was synced, or it has no id to map. There are: {there}.")
         path = self._folder / f"{name}.parquet"
         if self._empty is not None and not path.exists():
             return self._empty()

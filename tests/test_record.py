@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 import dfsync
 from dfsync import frames, record
 from dfsync.errors import DfsyncError
+from dfsync.result import Frames
 
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
 TABLE_KEYS = ["name", "table", "total", "synced", "skipped", "updated", "failed", "error", "note", "seconds"]
@@ -29,6 +30,11 @@ def mapping(*pairs: tuple[int, int]) -> pd.DataFrame:
     old, new = (pa.array([pair[i] for pair in pairs], pa.int64()) for i in (0, 1))
     action = pa.array(["inserted"] * len(pairs), pa.string())
     return frames.to_frame(pa.table({"old_id": old, "new_id": new, "action": action}))
+
+
+def test_a_frame_that_is_not_there_is_missed_in_words(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match=r"No frame of events: .* it has no id to map\. There are: a, b\."):
+        Frames(tmp_path, ["a", "b"])["events"]
 
 
 class TestIdMappings:
