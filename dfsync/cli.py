@@ -292,6 +292,7 @@ def verify(
     plan: PlanFile = None,
     tables: Tables = None,
     as_json: Json = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """After a sync, compare every source row with its target row, through the maps in --out.
@@ -312,7 +313,7 @@ def verify(
         from dfsync.show_verify import Progress
         from dfsync.verify import verify as run
 
-        if not as_json:
+        if not (as_json or quiet):
             _print_lines([choice.description])
         with Progress(RichConsole(stderr=True)) as bar:
             result = run(source, choice.url, out=out, options=options, observer=bar)
@@ -322,7 +323,7 @@ def verify(
         from dfsync.show_verify import show
         from dfsync.terminal import table_console
 
-        show(result, out, table_console())
+        show(result, out, table_console(), quiet=quiet)
     return ALL_WELL if result.ok else SOME_FAILED
 
 

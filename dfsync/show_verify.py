@@ -69,23 +69,31 @@ class Progress(Observer):
         self._bar.update(self._bar.task_ids[-1], completed=done)
 
 
-def show(result: VerifyResult, folder: Path, out: rich.console.Console) -> None:
-    """Prints the result; `folder` is where `verify/NAME.parquet` are."""
-    for table in result.tables:
+def show(result: VerifyResult, folder: Path, out: rich.console.Console, *, quiet: bool = False) -> None:
+    """Prints the result; `folder` is where `verify/NAME.parquet` are. `quiet` leaves out tables that do not differ."""
+    for table in (table for table in result.tables if table.differ or not quiet):
         _say(out, _line(table), "red" if table.differ else "")
         if table.differ:
             has_id = result.plan is None or result.plan[table.name].id is not None
             _show_differences(result.differences[table.name], has_id, folder / "verify" / f"{table.name}.parquet", out)
     overall = result.as_dict()["overall"]
+    if result.ok and quiet:
+        _say(out, _overall(result))
+        return
     _say(out, "")
     for key, meaning in _MEANING.items():
         if overall[key]:
             _say(out, f"{overall[key]} {_COUNTED[key]}: {meaning}")
+    _say(out, _overall(result))
+
+
+def _overall(result: VerifyResult) -> str:
+    overall = result.as_dict()["overall"]
     differ = sum(table.differ for table in result.tables)
     verdict = f"{differ} differ{'s' * (differ == 1)}" if differ else "nothing differs"
     rejected = f", {overall['rejected']} rejected by the sync" if overall["rejected"] else ""
     tables = counted(sum(table.note is None for table in result.tables), "tables")
-    _say(out, f"OVERALL: {counted(overall['total'], 'rows')} of {tables} verified, {verdict}{rejected}")
+    return f"OVERALL: {counted(overall['total'], 'rows')} of {tables} verified, {verdict}{rejected}"
 
 
 def _line(table: Verified) -> str:

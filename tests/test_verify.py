@@ -374,6 +374,13 @@ class TestCommandLine:
         assert "Notes: 4 rows: 4 equal\n" in printed
         assert printed.endswith("\nOVERALL: 6 rows of 2 tables verified, nothing differs\n")
 
+    def test_quiet_leaves_what_differs_and_the_overall_line(self, run: Callable[..., Any]) -> None:
+        assert run("--tables", "notes,tags", "-q") == (0, "OVERALL: 6 rows of 2 tables verified, nothing differs\n")
+        status, printed = run("-q")
+        assert status == 1
+        assert printed.startswith("People: 4 rows: 3 equal, 1 kept\n")
+        assert "Notes" not in printed
+
     def test_one_that_differs(self, run: Callable[..., Any]) -> None:
         assert run("--tables", "people")[1].endswith(" rows of 1 table verified, 1 differs\n")
 
