@@ -103,6 +103,8 @@ class SyncResult:
     """The SQLite file."""
     target: str = ""
     """Database and server, without user or password."""
+    out: str | None = None
+    """The folder of the files; None where a dry run leaves none."""
 
     @property
     def ok(self) -> bool:
@@ -139,6 +141,7 @@ class SyncResult:
             "seconds": round(self.seconds, 4),
             "source": self.source,
             "target": self.target,
+            "out": self.out,
             "overall": self._sums,
             "tables": [c.as_dict() for c in self.counts],
             "plan": None if self.plan is None else self.plan.as_dict(),

@@ -80,6 +80,7 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
             started=started.isoformat(timespec="seconds"),
             source=str(run.source.path),
             target=server.place(run.engine.url),
+            out=None if run.options.dry_run else str(folder),
         )
         if not run.options.dry_run:
             record.write_id_mappings(folder, run.plan.names)

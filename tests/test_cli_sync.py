@@ -118,6 +118,8 @@ class TestARun:
         ran = cli("--json", "--target", target_url)
         assert ran.returncode == 1
         assert json.loads(ran.stdout) == json.loads(Path("dfsync-out/summary.json").read_text())
+        assert json.loads(ran.stdout)["out"] == "dfsync-out"
+        assert json.loads(cli("--json", "--target", target_url, "--dry-run").stdout)["out"] is None
         assert len(ran.stdout.splitlines()) == 1
         assert "[FAIL] Commit (ID: 3)" in ran.stderr
 
