@@ -21,6 +21,7 @@ from urllib.parse import quote
 import pytest
 from history import create_tables, empty_source, everything, execute, fetch, run_sql, sample, user
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from dfsync.__main__ import main
 
@@ -314,10 +315,20 @@ WAITING = """
 
 def _wait_for(target: Engine, count: str) -> None:
     deadline = time.monotonic() + 60
-    while fetch(target, count)[0][0] == 0:
+    while not _counted(target, count):
         assert time.monotonic() < deadline
         # Asked more often than every 0.1 s, the server would answer from its cache for ever.
         time.sleep(0.2)
+
+
+def _counted(target: Engine, count: str) -> int:
+    try:
+        return int(fetch(target, count)[0][0])
+    except OperationalError as error:
+        # MySQL's list of processes has no room for another client's statement with an emoji.
+        if "3854" not in str(error):
+            raise
+        return 0
 
 
 class TestThePassword:
