@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ JOIN = """
 def main() -> int:
     shutil.rmtree(HERE, ignore_errors=True)
     HERE.mkdir(parents=True)
-    say(f"A source: {COMMITS} commits of made-up git history in {SOURCE.name}, and a MariaDB of its own")
+    say(f"A source: {COMMITS} commits of made-up git history in {relpath(SOURCE)}, and a MariaDB of its own")
     make_synthetic(SOURCE, COMMITS)
     with EmbeddedServer(HERE / "mariadb") as server:
         os.environ["MARIADB_URL"] = server.url
@@ -68,7 +69,7 @@ def main() -> int:
 def look(engine: sa.Engine) -> None:
     say("The target, joined over the new ids:")
     print(pd.read_sql(sa.text(JOIN), engine).to_string(index=False))
-    say("And the map: the ids of some commits in source and target, from mappings/commits.parquet")
+    say(f"And the map: ids of some commits in source and target, from {relpath(OUT)}/mappings/commits.parquet")
     commits = dfsync.load_mappings(OUT)["commits"]
     print(commits.groupby("action").head(2).to_string(index=False))
 
