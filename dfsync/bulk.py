@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,10 @@ _ROW_FAULTS = {
 
 
 _NO_PARENT = {1216, 1452}
+# "... FOREIGN KEY (`code`) REFERENCES ...", "Column 'code' cannot be null", "... for column `db`.`t`.`code` at row 1"
+_NAMED = re.compile(
+    r"FOREIGN KEY \(`((?:[^`]|``)+)`\)|[Cc]olumn '([^']+)'|for column (?:`(?:[^`]|``)+`\.)*`((?:[^`]|``)+)`"
+)
 
 
 class Bent(Exception):
@@ -81,13 +86,23 @@ def _halves(
         savepoint.rollback()
         log.debug("%d rows in one go failed: %s", len(frame), error)
         if len(frame) == 1:
-            refused.append(frames.rejects(frame.index, None, [None], _reason(error)))
+            refused.append(_reject(frame, error))
             if len(refused) > _MOST_REFUSALS:
                 raise TableFailed(f"the server refused more than {_MOST_REFUSALS} rows: {refusal(error)}") from error
             return
     middle = len(frame) // 2
     _halves(connection, frame.iloc[:middle], send, refused)
     _halves(connection, frame.iloc[middle:], send, refused)
+
+
+def _reject(row: pd.DataFrame, error: Exception) -> pd.DataFrame:
+    """With the column and the value as sent, where the server names one of the row's columns."""
+    named = _NAMED.search(refusal(error))
+    given = next(filter(None, named.groups()), "").replace("``", "`").lower() if named else ""
+    column = next((name for name in row.columns if name.lower() == given), None)
+    value = None if column is None else frames.arrow(row[column])[0].as_py()
+    shown = None if value is None or isinstance(value, bytes) else str(value)
+    return frames.rejects(row.index, column, [shown], _reason(error))
 
 
 def _reason(error: Exception) -> str:

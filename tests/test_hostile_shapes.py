@@ -321,3 +321,21 @@ def test_a_chain_of_more_links_than_a_process_may_have_files(ends: Ends) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(ends.everything()["t"]) == 60
+
+
+def test_a_row_that_the_server_refuses_is_told_with_the_column_and_the_value(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE kind (code TEXT PRIMARY KEY);
+        CREATE TABLE item (id INTEGER PRIMARY KEY, `Co``de` TEXT REFERENCES kind, n INT, name TEXT UNIQUE);
+        INSERT INTO kind VALUES ('a');
+        INSERT INTO item VALUES (1, 'a', 1, 'x'), (2, 'zz', 2, 'y'), (3, NULL, 13, 'z'), (4, 'a', 14, 'w')"""
+    )
+    ends.there(
+        None,
+        """CREATE TRIGGER strict_ BEFORE INSERT ON item FOR EACH ROW SET NEW.n = IF(NEW.n = 13, NULL, NEW.n),
+        NEW.name = IF(NEW.n = 14, 'x', NEW.name)""",
+        "ALTER TABLE item MODIFY n BIGINT NOT NULL",
+    )
+    found = ends.sync().rejects["item"]
+    told = [tuple(row) for row in found[["old_id", "column", "value"]].fillna("-").to_numpy().tolist()]
+    assert told == [(2, "Co`de", "zz"), (3, "n", "13"), (4, "-", "-")]
