@@ -48,9 +48,7 @@ _ROW_FAULTS = {
 
 _NO_PARENT = {1216, 1452}
 # "... FOREIGN KEY (`code`) REFERENCES ...", "Column 'code' cannot be null", "... for column `db`.`t`.`code` at row 1"
-_NAMED = re.compile(
-    r"FOREIGN KEY \(`((?:[^`]|``)+)`\)|[Cc]olumn '([^']+)'|for column (?:`(?:[^`]|``)+`\.)*`((?:[^`]|``)+)`"
-)
+_NAMED = re.compile(r"FOREIGN KEY \(`(.+?)`\)|[Cc]olumn '([^']+)'|for column (?:`(?:[^`]|``)+`\.)*`((?:[^`]|``)+)`")
 
 
 class Bent(Exception):
