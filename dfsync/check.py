@@ -285,8 +285,7 @@ class _Look:
             self._break(plan, plan.id, "is not AUTO_INCREMENT in the target, so no row gets a new id", fix)
 
     def _index(self, plan: TablePlan, there: Table) -> None:
-        key = {name.lower() for name in plan.key}
-        if any({name.lower() for name in index[: len(key)]} == key for index in there.all_indexes()):
+        if there.is_indexed(plan.key):
             return
         columns = there.pick(plan.key)
         fix = None if any(c.kind == "json" for c in columns) else index_statement(self.connection, there, columns)

@@ -12,8 +12,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync import frames
-from dfsync.outcome import ACTIONS, Outcome
-from dfsync.remap import MISSING_PARENT, new_ids
+from dfsync.outcome import Outcome
+from dfsync.plan import ForeignKey
+from dfsync.remap import new_ids, orphaned
 from dfsync.result import INSERTED, MATCHED
 from dfsync.table import TablePass
 from dfsync.update import update
@@ -102,10 +103,8 @@ def _orphans(member: Member, column: str, parents: pd.Index[Any]) -> pd.Index[An
 def _reject(member: Member, orphans: pd.Index[Any], column: str, *, dry_run: bool) -> list[Any]:
     """Gives the target ids of those whose target row no other row takes over."""
     outcome = member.outcome
-    parent = member.table.shape.plan.parents[column]
-    reason = f"{MISSING_PARENT}: {parent} has no row with this id in the target"
-    values = member.references.loc[orphans, column].astype(frames.STRING).to_numpy()
-    member.table.rejects.append(frames.rejects(orphans, column, values, reason))
+    foreign_key = ForeignKey(column, member.table.shape.plan.parents[column])
+    member.table.rejects.append(orphaned(member.references.loc[orphans, column], foreign_key))
     member.references = member.references.drop(index=orphans)
     places = outcome.places(orphans)
     _hand_on(member, places, dry_run=dry_run)
@@ -131,19 +130,18 @@ def _hand_on(member: Member, orphans: Any, *, dry_run: bool) -> None:
         able = np.concatenate([np.array([], np.int64), *(_take_over(member, rows, dry_run=dry_run) for rows in read)])
         heirs = outcome.places(able)
         outcome.lead(heirs)
-        outcome.action[heirs] = ACTIONS.index(INSERTED)
+        outcome.mark(heirs, INSERTED)
         references = table.reference_ids([*member.references.columns], able)
         member.references = pd.concat([member.references, references])
     left = np.isin(outcome.first_id, groups)
     outcome.known[left] = False
     handed = tried & ~left & ~outcome.own
-    outcome.action[handed] = ACTIONS.index(MATCHED)
+    outcome.mark(handed, MATCHED)
 
 
 def _take_over(member: Member, rows: pd.DataFrame, *, dry_run: bool) -> Any:
     """Puts the values of these rows, one of a natural key, into their target row; the `old_id` of those that fit."""
-    empty = {column: frames.nulls_like(rows[column]) for column in member.table.shape.plan.deferred}
-    values = rows.assign(**empty)
+    values = member.table.as_first_sent(rows)
     if dry_run:
         return values.index.to_numpy()
     cells = pd.DataFrame(True, index=values.index, columns=values.columns)

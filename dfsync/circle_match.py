@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfsync import target
+from dfsync import frames, target
 from dfsync.digest import DIGESTS, digests
 from dfsync.equality import comparable
 from dfsync.side_by_side import Rows, side_by_side
-from dfsync.table import KEY_ROWS, TablePass
-from dfsync.table_match import no_keys
+from dfsync.table import KEY_ROWS, TablePass, no_rows
 
 
 @dataclass
@@ -69,8 +68,8 @@ def _parts(table: TablePass, circular: list[str]) -> Iterator[tuple[bool, _End, 
     names = [column.name for column in shape.key]
     unkeyed = None
     if names:
-        keys = pd.concat([no_keys(shape), *table.read(shape.key, KEY_ROWS, late=circular)])
-        unkeyed = keys.index[keys.isna().any(axis=1).to_numpy()].to_numpy()
+        keys = pd.concat([no_rows(shape.key), *table.read(shape.key, KEY_ROWS, late=circular)])
+        unkeyed = keys.index[~frames.complete(keys)].to_numpy()
         found = target.read_keys(table.connection, shape.target, shape.id, names)
         yield True, *_with_keys(table, keys.dropna(), found.dropna(), circular)
     here = table.read(shape.columns, table.batch_size, unkeyed, late=circular)
@@ -93,7 +92,7 @@ def _whole(table: TablePass, batches: Iterable[pd.DataFrame], circular: list[str
     names = [column.name for column in table.shape.columns]
     plain = [name for name in names if name not in circular]
     references = [name for name in names if name in circular]
-    none = no_keys(table.shape, names)
+    none = no_rows(table.shape.columns)
     made = [_End(digests(frame[plain]), frame[references]) for frame in batches] or [
         _End(digests(none[plain]), none[references])
     ]

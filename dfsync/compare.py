@@ -81,9 +81,7 @@ def unequal(connection: sa.Connection, column: Column, source: pd.Series[Any], t
     left, right = frames.arrow(source), frames.arrow(target)
     if left.type != right.type:
         left = left.cast(right.type)
-    other = pc.fill_null(pc.not_equal(left, right), True).to_numpy(zero_copy_only=False)
-    both_null = pc.and_(left.is_null(), right.is_null()).to_numpy(zero_copy_only=False)
-    other &= ~both_null
+    other = frames.unlike(left, right)
     if column.collation is None or not other.any():
         return other
     # What is the same to the byte is the same in every collation. Of very long texts a server gives no weights.
@@ -130,6 +128,5 @@ def none() -> pd.DataFrame:
 
 def _text(values: Any) -> Any:
     if pa.types.is_binary(values.type):
-        # Value by value, since Arrow has no function for it; only what differs gets here.
-        return pa.array([None if v is None else f"x'{v.hex()}'" for v in values.to_pylist()], pa.string())
+        return pc.binary_join_element_wise("x'", frames.hexed(values), "'", "")
     return values.cast(pa.string())

@@ -61,8 +61,7 @@ def _hashed(values: Any, name: str) -> Any:
 
 def _text(values: Any) -> Any:
     if pa.types.is_binary(values.type):
-        # Value by value: Arrow has no function for it.
-        return pa.array([None if value is None else value.hex() for value in values.to_pylist()], pa.string())
+        return frames.hexed(values)
     return values.cast(pa.string())
 
 

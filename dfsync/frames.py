@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 OLD_ID, NEW_ID, ACTION = "old_id", "new_id", "action"
 REJECT_COLUMNS = ("column", "value", "reason")
@@ -50,6 +51,22 @@ def arrow(column: pd.Series[Any]) -> Any:
     """The Arrow array behind a series of an Arrow dtype, in one chunk."""
     array = pa.array(column)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def complete(frame: pd.DataFrame) -> Any:
+    """bool: the rows without a NULL."""
+    return frame.notna().all(axis=1).to_numpy(dtype=bool)
+
+
+def unlike(left: Any, right: Any) -> Any:
+    """bool: where two Arrow arrays of one type differ; NULL is like NULL alone."""
+    other = pc.fill_null(pc.not_equal(left, right), True)
+    return pc.and_not(other, pc.and_(left.is_null(), right.is_null())).to_numpy(zero_copy_only=False)
+
+
+def hexed(values: Any) -> Any:
+    """Binary values as text of hexadecimal digits; NULL stays NULL. Value by value: Arrow has no function for it."""
+    return pa.array([None if value is None else value.hex() for value in values.to_pylist()], pa.string())
 
 
 def to_arrow(frame: pd.DataFrame) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -19,9 +20,10 @@ from pymysql.connections import Connection as DriverConnection
 from pymysql.connections import OKPacketWrapper
 from pymysql.constants import COMMAND
 
-from dfsync import packet
+from dfsync import frames
 from dfsync.errors import DfsyncError
 from dfsync.prefetch import prefetch
+from dfsync.quoting import plainly
 
 _STREAM = "dfsync-stream"
 _CHUNK = 1 << 20
@@ -41,8 +43,8 @@ class Refused(Exception):
     """The server does not take `LOAD DATA LOCAL`; plain inserts can do the job."""
 
 
-def load(connection: sa.Connection, table: str, columns: list[str], rows: Any) -> tuple[int, int]:
-    """Sends the Arrow table `rows` and gives the numbers of rows loaded and of warnings.
+def load(connection: sa.Connection, table: str, rows: Any, most: int) -> tuple[int, int]:
+    """Sends the Arrow table `rows` in packets of at most `most` bytes; the numbers of rows loaded and of warnings.
 
     `LOCAL` makes the server ignore duplicates and bend values, with no more than a warning: the caller must compare.
     Raises `Refused`, what the driver raises for an error of the server, or `DfsyncError` where it wants another file.
@@ -51,8 +53,7 @@ def load(connection: sa.Connection, table: str, columns: list[str], rows: Any) -
     assert isinstance(driver, DriverConnection)
     try:
         # The server takes no larger packets of a stream either.
-        size = min(_CHUNK, packet.limit(connection) // 2)
-        return _converse(driver, _statement(connection, table, columns, rows), rows, size)
+        return _converse(driver, _statement(connection, table, rows), rows, min(_CHUNK, most // 2))
     except BaseException as error:
         # Half a stream must not look like a whole one, and who stops in the middle must not be asked to roll back:
         # without a connection the server does. Only after an error of the server both know where they are.
@@ -79,21 +80,18 @@ def _chunks(rows: Any, size: int) -> Iterator[bytes]:
     """The rows as CSV, piece by piece, so that the server starts on the first before the last is made."""
     for start in range(0, rows.num_rows, _ROWS):
         out = io.BytesIO()
-        columns = [_hex(column) if pa.types.is_binary(column.type) else column for column in rows.slice(start, _ROWS)]
+        # Raw bytes are no valid text in any character set.
+        piece = rows.slice(start, _ROWS)
+        columns = [frames.hexed(column) if pa.types.is_binary(column.type) else column for column in piece]
         pyarrow.csv.write_csv(pa.table(columns, names=[str(i) for i in range(len(columns))]), out, _CSV)
         content = out.getbuffer()
         yield from (bytes(content[at : at + size]) for at in range(0, len(content), size))
 
 
-def _hex(column: Any) -> Any:
-    # Value by value: Arrow has no function for it, and raw bytes are no valid text in any character set.
-    return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
-
-
-def _statement(connection: sa.Connection, table: str, columns: list[str], rows: Any) -> bytes:
-    quote = connection.dialect.identifier_preparer.quote_identifier
+def _statement(connection: sa.Connection, table: str, rows: Any) -> bytes:
+    quote = partial(plainly, connection.dialect)
     targets, sets = [], []
-    for place, (name, type_) in enumerate(zip(columns, rows.schema.types, strict=True)):
+    for place, (name, type_) in enumerate(zip(rows.column_names, rows.schema.types, strict=True)):
         convert = next((form for is_such, form in _CONVERTED if is_such(type_)), None)
         targets.append(f"@c{place}" if convert else quote(name))
         if convert:
@@ -101,5 +99,4 @@ def _statement(connection: sa.Connection, table: str, columns: list[str], rows: 
     statement = f"LOAD DATA LOCAL INFILE '{_STREAM}' INTO TABLE {quote(table)} {_FORMAT} ({', '.join(targets)})"
     if sets:
         statement += f" SET {', '.join(sets)}"
-    # The dialect doubles % for the driver's formatting, which this statement does not go through.
-    return statement.replace("%%", "%").encode()
+    return statement.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 from pymysql.constants import SERVER_STATUS
+
+from dfsync import frames
+from dfsync.quoting import plainly
 
 _ROWS = 5_000
 # Below the max_allowed_packet of any server that takes bulk at all.
@@ -20,10 +24,8 @@ def insert(connection: sa.Connection, table: str, rows: Any) -> int:
     """Sends the Arrow table `rows` and gives the number of rows that went in. Raises what SQLAlchemy raises."""
     driver: Any = connection.connection.driver_connection
     escapes = not driver.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    # The dialect doubles % for the driver's formatting, which these statements do not go through.
-    columns = ", ".join(map(quote, rows.column_names)).replace("%%", "%")
-    into = f"INSERT INTO {quote(table).replace('%%', '%')} ({columns}) VALUES "  # noqa: S608 quoted by the dialect
+    quote = partial(plainly, connection.dialect)
+    into = f"INSERT INTO {quote(table)} ({', '.join(map(quote, rows.column_names))}) VALUES "  # noqa: S608 quoted by the dialect
     taken = 0
     for values in _values(rows, escapes):
         taken += connection.exec_driver_sql(into + values, execution_options={"no_parameters": True}).rowcount
@@ -44,8 +46,8 @@ def _values(rows: Any, escapes: bool) -> Iterator[str]:
 
 def _literals(values: Any, escapes: bool) -> Any:
     if pa.types.is_binary(values.type):
-        # Value by value: Arrow has no function for it.
-        return pa.chunked_array([["NULL" if v is None else f"x'{v.hex()}'" for v in values.to_pylist()]], pa.string())
+        text = pc.binary_join_element_wise("x'", frames.hexed(values), "'", "")
+        return pa.chunked_array([text.fill_null("NULL")])
     text = values.cast(pa.string())
     if not pa.types.is_integer(values.type):
         text = pc.replace_substring(text, "\\", "\\\\") if escapes else text

@@ -41,6 +41,7 @@ class Loader:
         self._table = table
         self._id: Any = None if id_column is None else sa.column(id_column)
         self._local = local_infile
+        self._most = packet.limit(connection)
         self._step = int(connection.scalar(sa.text("SELECT @@SESSION.auto_increment_increment")) or 1)
         self._highest = highest_id(connection, table, id_column) if id_column else 0
 
@@ -60,9 +61,8 @@ class Loader:
         if not rows.num_columns:
             self._insert_ids_alone(len(frame))
             return
-        most = packet.limit(self._connection)
         # A stream has room for a row that no statement can hold.
-        if self._local and (len(frame) > 1 or not packet.fits(frame, most)):
+        if self._local and (len(frame) > 1 or not packet.fits(frame, self._most)):
             try:
                 self._to_sql(rows, self._stream)
                 return
@@ -71,8 +71,8 @@ class Loader:
                     raise
                 log.debug("the server refuses LOAD DATA LOCAL (%s), so plain inserts do the job", refusal(error))
                 self._local = False
-        packet.check(frame, most)
-        for chunk in packet.chunks(frame, most // 3):
+        packet.check(frame, self._most)
+        for chunk in packet.chunks(frame, self._most // 3):
             self._to_sql(frames.to_arrow(chunk), _insert)
 
     def _insert_ids_alone(self, count: int) -> None:
@@ -90,7 +90,7 @@ class Loader:
         )
 
     def _stream(self, table: str, connection: sa.Connection, rows: Any) -> int:
-        loaded, warnings = infile.load(connection, table, rows.column_names, rows)
+        loaded, warnings = infile.load(connection, table, rows, self._most)
         if warnings:
             said = connection.exec_driver_sql("SHOW WARNINGS LIMIT 1").first()
             counted = _BENT.format(loaded=loaded, sent=rows.num_rows, warnings=warnings)

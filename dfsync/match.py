@@ -25,8 +25,8 @@ def match(source: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
     other). A NULL in a key equals nothing: such a row has no `new_id` and is its own `first_id`.
     """
     source, target = source.sort_index(), target[list(source.columns)].sort_index()
-    keyed = source.notna().all(axis=1).to_numpy(dtype=bool)
-    target = target[target.notna().all(axis=1).to_numpy(dtype=bool)]
+    keyed = frames.complete(source)
+    target = target[frames.complete(target)]
     found, (followers, leaders) = places(digests(source[keyed]), digests(target))
     new_id, first_id = np.zeros(len(source), target.index.to_numpy().dtype), source.index.to_numpy().copy()
     known = np.zeros(len(source), dtype=bool)

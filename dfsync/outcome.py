@@ -60,6 +60,10 @@ class Outcome:
         """Gives the rows their target rows; `new_ids` is a series of integers, or an array of them."""
         self.new_id[places] = np.asarray(new_ids, dtype=self.new_id.dtype)
         self.known[places] = True
+        self.mark(places, action)
+
+    def mark(self, places: Any, action: str) -> None:
+        """Says what was done with rows that have their target row; bool does for places, too."""
         self.action[places] = ACTIONS.index(action)
 
     def new(self) -> Any:
@@ -70,7 +74,7 @@ class Outcome:
     def forget(self) -> None:
         """What was inserted is no longer there, and what was updated is as it was."""
         self.known &= ~self.new()
-        self.action[self.did(UPDATED)] = ACTIONS.index(MATCHED)
+        self.mark(self.did(UPDATED), MATCHED)
 
     def lead(self, heirs: Any) -> None:
         """Puts these rows (places) at the head of those with which they share a target row."""
@@ -104,14 +108,13 @@ class Outcome:
 
 def matched(old_id: Any, new_id: Any, known: Any, first_id: Any) -> Outcome:
     """The outcome of a match; `new_id` counts where `known`."""
-    new_id, known = (array if array.flags.writeable else array.copy() for array in (new_id, known))
     return Outcome(old_id, new_id, known, first_id, np.zeros(len(old_id), np.uint8))
 
 
-def nothing(dtype: Any = np.int64) -> Outcome:
-    """The outcome of no row; `dtype` is that of the new ids."""
+def nothing() -> Outcome:
+    """The outcome of no row."""
     none = np.array([], np.int64)
-    return Outcome(none, none.astype(dtype), none.astype(bool), none, none.astype(np.uint8))
+    return matched(none, none, none.astype(bool), none)
 
 
 def joined(outcomes: Iterable[Outcome]) -> Outcome:

@@ -18,6 +18,12 @@ class _SQLite(SQLiteIdentifierPreparer):
         return True
 
 
+def plainly(dialect: Any, name: str) -> str:
+    """The name, quoted for a statement that does not go through the driver's formatting, for which the dialect doubles
+    every %."""
+    return str(dialect.identifier_preparer.quote_identifier(name)).replace("%%", "%")
+
+
 def quote_all(dialect: Any) -> Any:
     """The dialect, from now on quoting every name; before the first connection."""
     dialect.preparer = _SQLite if dialect.name == "sqlite" else _MySQL

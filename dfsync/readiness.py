@@ -8,6 +8,7 @@ import pymysql
 import sqlalchemy as sa
 
 from dfsync.errors import DfsyncError
+from dfsync.quoting import plainly
 from dfsync.schema import Table
 from dfsync.target import error_code, refusal
 
@@ -31,9 +32,7 @@ def denied(connection: sa.Connection, table: Table, columns: Sequence[str], *, u
 
     Nothing is read or written: the server looks at the rights before it explains a statement.
     """
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    # The dialect doubles % for parameters, of which there are none.
-    name, *names = (quote(text).replace("%%", "%") for text in (table.name, *columns))
+    name, *names = (plainly(connection.dialect, text) for text in (table.name, *columns))
     listed, nulls = ", ".join(names), ", ".join(["NULL"] * len(names))
     rows = f"SELECT {nulls} FROM DUAL WHERE FALSE" if names else "VALUES ()"  # noqa: S608
     statements = {

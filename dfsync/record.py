@@ -69,14 +69,9 @@ def forget_elsewhere(out: Path, target: str, *, whole: bool) -> str | None:
 def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
     """`mappings/NAME.parquet`: columns as in `SyncResult.mappings`. At least one part, all of the same dtypes."""
 
-    def fill(file: IO[bytes]) -> None:
-        tables = map(_table, parts)
-        first = next(tables)
-        with pq.ParquetWriter(file, first.schema, **_ENCODING) as writer:
-            for table in itertools.chain([first], tables):
-                writer.write_table(table)
-
-    write_whole(out / MAPPINGS / f"{name}.parquet", fill)
+    tables = map(_table, parts)
+    first = next(tables)
+    _write_tables(out / MAPPINGS / f"{name}.parquet", first.schema, itertools.chain([first], tables), **_ENCODING)
 
 
 def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
@@ -132,13 +127,8 @@ def write_differences(out: Path, name: str, schema: Any, tables: Iterator[Any]) 
         path.unlink(missing_ok=True)
         return
 
-    def fill(file: IO[bytes]) -> None:
-        with pq.ParquetWriter(file, schema) as writer:
-            for table in itertools.chain([first], tables):
-                writer.write_table(table)
-
     _make(path.parent)
-    write_whole(path, fill)
+    _write_tables(path, schema, itertools.chain([first], tables))
 
 
 def write_summary(out: Path, result: SyncResult) -> None:
@@ -179,6 +169,17 @@ def _listed(entries: Any) -> Any:
 
 def _table(frame: pd.DataFrame) -> Any:
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def _write_tables(path: Path, schema: Any, tables: Iterable[Any], **encoding: Any) -> None:
+    """A Parquet file from Arrow tables of that schema as they come."""
+
+    def fill(file: IO[bytes]) -> None:
+        with pq.ParquetWriter(file, schema, **encoding) as writer:
+            for table in tables:
+                writer.write_table(table)
+
+    write_whole(path, fill)
 
 
 def write_whole(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:

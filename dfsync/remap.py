@@ -33,13 +33,18 @@ def remap(
         new = new_ids(old, mappings[foreign_key.parent])
         orphans = (old.notna() & new.isna()).to_numpy(dtype=bool)
         if orphans.any():
-            reason = f"{MISSING_PARENT}: {foreign_key.parent} has no row with this id in the target"
-            values = old[orphans].astype(frames.STRING).to_numpy()
-            rejected.append(frames.rejects(frame.index[orphans], foreign_key.column, values, reason))
+            rejected.append(orphaned(old[orphans], foreign_key))
         remapped[foreign_key.column] = new
     bad = pd.concat(rejected)
     bad = bad[~bad.index.duplicated()]
     return remapped.drop(index=bad.index), bad
+
+
+def orphaned(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.DataFrame:
+    """The reject frame of rows whose parent has no target row; `references` are the old ids that they refer to."""
+    reason = f"{MISSING_PARENT}: {foreign_key.parent} has no row with this id in the target"
+    values = references.astype(frames.STRING).to_numpy()
+    return frames.rejects(references.index, foreign_key.column, values, reason)
 
 
 def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:

@@ -83,6 +83,11 @@ class Table:
     def all_indexes(self) -> list[tuple[str, ...]]:
         return [self.primary_key, *(index.columns for index in self.indexes)]
 
+    def is_indexed(self, columns: Iterable[str]) -> bool:
+        """Whether an index begins with these columns, in any order."""
+        wanted = {column.lower() for column in columns}
+        return any({column.lower() for column in index[: len(wanted)]} == wanted for index in self.all_indexes())
+
     def uniques(self) -> list[tuple[str, ...]]:
         """The column sets that no two rows share, the primary key first."""
         keys = [self.primary_key] if self.primary_key else []

@@ -169,7 +169,6 @@ def _sync_together(run: Run, works: list[Work]) -> None:
             match_circle([work.begin(connection) for work in works])
             for work in works:
                 work.go()
-                run.maps[work.plan.name] = work.map()
             _close_circle(run, works, connection)
         except RuntimeError as error:
             # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.

@@ -79,23 +79,31 @@ class TablePass:
             stored = {fk.column: arrow_type(self.shape.target[fk.column]) for fk in foreign_keys if fk.column in names}
             yield remapped.astype({column: pd.ArrowDtype(type_) for column, type_ in stored.items()})
 
+    def as_first_sent(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows with the foreign keys empty that are deferred."""
+        return rows.assign(**{column: frames.nulls_like(rows[column]) for column in self.shape.plan.deferred})
+
+    def count(self, ids: Any = None) -> int:
+        """How many rows the source has, or how many `ids` name."""
+        return self.source.count(self.shape.source) if ids is None else len(ids)
+
     def reference_ids(self, columns: Sequence[str], ids: Any = None) -> pd.DataFrame:
         """The source's ids in foreign key columns, as they are: index `old_id`, Arrow int64."""
         as_ids = self.shape.as_read([column for column in self.shape.columns if column.name in columns])
         nullable = [replace(column, nullable=True) for column in as_ids]
         names = [column.name for column in nullable]
         extracted = self.source.batches(self.shape.source, self.shape.plan.id, names, KEY_ROWS, ids)
-        none = frames.to_frame(pa.table({name: pa.array([], pa.int64()) for name in names}), [])
-        return pd.concat([none, *(conform(frame, nullable).frame for frame in extracted)])
+        return pd.concat([no_rows(nullable), *(conform(frame, nullable).frame for frame in extracted)])
 
     def owners(self, column: str, referenced: str) -> pd.Series[Any]:
         """For each row the old id of the row of the same table whose `referenced` is equal to the value in `column`, to
         the target; NULL where there is none, or where that is the row itself."""
-        both = {c.name: replace(c, nullable=True) for c in self.shape.columns if c.name in (column, referenced)}
-        extracted = self.source.batches(self.shape.source, self.shape.plan.id, [*both], KEY_ROWS)
-        none = frames.to_frame(pa.table({name: pa.array([], arrow_type(c)) for name, c in both.items()}), [])
-        rows = pd.concat([none, *(conform(frame, [*both.values()]).frame for frame in extracted)])
-        values, known = comparable(self.connection, both[referenced], rows[column], rows[referenced])
+        both = [replace(c, nullable=True) for c in self.shape.columns if c.name in (column, referenced)]
+        extracted = self.source.batches(self.shape.source, self.shape.plan.id, [c.name for c in both], KEY_ROWS)
+        rows = pd.concat([no_rows(both), *(conform(frame, both).frame for frame in extracted)])
+        values, known = comparable(
+            self.connection, next(c for c in both if c.name == referenced), rows[column], rows[referenced]
+        )
         owners = pd.DataFrame({"value": known.array, frames.OLD_ID: rows.index}).dropna()
         wanted = pd.DataFrame({"value": values.array})
         found = wanted.merge(owners.drop_duplicates("value"), on="value", how="left")[frames.OLD_ID]
@@ -116,3 +124,8 @@ class TablePass:
         bad = bad.loc[~bad.index.duplicated()].sort_index()
         there = outcome.having(bad.index.to_numpy())
         return pd.DataFrame(bad.drop(index=there[outcome.known[outcome.places(there)]]))
+
+
+def no_rows(columns: Sequence[Column]) -> pd.DataFrame:
+    """No rows, with these columns and their dtypes, whatever the source holds."""
+    return frames.to_frame(pa.table({column.name: pa.array([], arrow_type(column)) for column in columns}), [])

@@ -16,8 +16,8 @@ from dfsync.outcome import Outcome
 from dfsync.prefetch import prefetch
 from dfsync.result import INSERTED, MATCHED
 from dfsync.shape import Shape
-from dfsync.table import TablePass
-from dfsync.table_match import no_keys, rows_by_key
+from dfsync.table import TablePass, no_rows
+from dfsync.table_match import rows_by_key
 
 _REHEARSED = 2**62
 
@@ -61,8 +61,7 @@ def load_table(
         lost = [np.array([], np.int64)]
         for frame in prefetch(table.read(table.shape.columns, table.batch_size, ids)):
             with table.times("load"):
-                empty = {column: frames.nulls_like(frame[column]) for column in table.shape.plan.deferred}
-                new_ids, refused = inserter.insert(frame.assign(**empty))
+                new_ids, refused = inserter.insert(table.as_first_sent(frame))
             outcome.set(outcome.places(new_ids.index), new_ids, INSERTED)
             if len(refused):
                 table.rejects.append(refused)
@@ -108,7 +107,7 @@ def _overtaken(table: TablePass, outcome: Outcome, refused: Any) -> None:
     names = [column.name for column in shape.key]
     if not names or not len(refused):
         return
-    keys = pd.concat([no_keys(shape), *table.read(shape.key, len(refused), refused)]).dropna()
+    keys = pd.concat([no_rows(shape.key), *table.read(shape.key, len(refused), refused)]).dropna()
     with table.connection.engine.connect() as fresh:
         there, new_ids = rows_by_key(fresh, shape, keys, names)
     outcome.set(outcome.places(there.index), new_ids, MATCHED)

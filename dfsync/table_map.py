@@ -10,8 +10,7 @@ import pandas as pd
 from dfsync import frames
 from dfsync.outcome import Outcome
 from dfsync.result import INSERTED
-from dfsync.table import TablePass
-from dfsync.table_match import no_keys
+from dfsync.table import TablePass, no_rows
 
 _AT_ONCE = 200_000
 _TAKEN = (frames.OLD_ID, frames.NEW_ID, frames.ACTION)
@@ -45,11 +44,11 @@ def _parts(table: TablePass, outcome: Outcome) -> Iterator[tuple[slice, pd.DataF
     """Runs of rows of the outcome, by places, with the natural keys of their target rows."""
     followers = outcome.known & ~outcome.own
     leaders = np.unique(outcome.first_id[followers])
-    overtaken = pd.concat([no_keys(table.shape), *table.overtaken])
+    overtaken = pd.concat([no_rows(table.shape.key), *table.overtaken])
     leaders = leaders[outcome.did(INSERTED)[outcome.places(leaders)] | np.isin(leaders, overtaken.index)]
     # Before all others, since a row may follow one that comes after it.
     read = _keys(table) if len(leaders) else []
-    led = pd.concat([no_keys(table.shape), *(keys[np.isin(keys.index, leaders)] for keys in read)])
+    led = pd.concat([no_rows(table.shape.key), *(keys[np.isin(keys.index, leaders)] for keys in read)])
     led = _replaced(led, overtaken)
     done = 0
     for keys in _keys(table):
@@ -58,7 +57,7 @@ def _parts(table: TablePass, outcome: Outcome) -> Iterator[tuple[slice, pd.DataF
         keys = _replaced(keys, overtaken)
         yield part, _replaced(keys, _of_leaders(outcome, part, led))
         done = end
-    yield slice(done, len(outcome)), no_keys(table.shape)
+    yield slice(done, len(outcome)), no_rows(table.shape.key)
 
 
 def _of_leaders(outcome: Outcome, part: slice, led: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +78,7 @@ def _keys(table: TablePass) -> Iterable[pd.DataFrame]:
     """The keys by ascending `old_id`."""
     if table.keys:
         return table.keys[0].read()
-    whole = pd.concat([no_keys(table.shape), *table.kept])
+    whole = pd.concat([no_rows(table.shape.key), *table.kept])
     return [whole[~whole.index.duplicated(keep="last")].sort_index()]
 
 

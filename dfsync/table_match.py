@@ -19,8 +19,7 @@ from dfsync.key_file import KeyFile
 from dfsync.match import match, places
 from dfsync.outcome import Outcome
 from dfsync.shape import Shape
-from dfsync.table import KEY_ROWS, TablePass
-from dfsync.types import arrow_type
+from dfsync.table import KEY_ROWS, TablePass, no_rows
 
 _LOOK_UP = 5
 
@@ -51,7 +50,7 @@ class _Keys:
         self._table = table
         self._ids = ids
         self._names = [column.name for column in table.shape.key]
-        self._most = len(ids) if ids is not None else table.source.count(table.shape.source)
+        self._most = table.count(ids)
         self._forms = {column.name: Form(table.connection, column) for column in table.shape.key}
         self._file = KeyFile(table.folder)
         table.keys.append(self._file)
@@ -67,7 +66,11 @@ class _Keys:
         with ThreadPoolExecutor(1, thread_name_prefix="dfsync-source-keys") as worker:
             reading = worker.submit(self._read_source)
             few = _LOOK_UP * self._most
-            look_up = shape.id and _indexed(shape) and target.highest_id(table.connection, shape.target, shape.id) > few
+            look_up = (
+                shape.id
+                and shape.target.is_indexed(shape.plan.key)
+                and target.highest_id(table.connection, shape.target, shape.id) > few
+            )
             if look_up:
                 reading.result()
             with table.times("target keys"):
@@ -88,12 +91,10 @@ class _Keys:
         if len(followers):
             first_id = old_id.copy()
             first_id[followers] = old_id[leaders]
-        known = found >= 0
-        new_id = np.zeros(len(old_id), self._table.shape.id_dtype)
-        new_id[known] = there.index.to_numpy()[found[known]]
-        if known.any() and self._table.shape.id:
+        made = _found(self._table.shape, old_id, there.index.to_numpy(), found, first_id)
+        if made.known.any() and self._table.shape.id:
             self._take_theirs(there, found)
-        return outcome.matched(old_id, new_id, known, first_id)
+        return made
 
     def keep(self) -> None:
         """Takes the keys into memory, and gives the file back."""
@@ -125,7 +126,7 @@ class _Keys:
 
     def _look_up(self) -> pd.DataFrame:
         table, shape = self._table, self._table.shape
-        wanted = [no_keys(shape), *map(_keyed, self._file.read())]
+        wanted = [no_rows(shape.key), *map(_keyed, self._file.read())]
         found = [target.find_keys(table.connection, shape.target, shape.id, self._names, keys) for keys in wanted]
         return _keyed(pd.concat(found)).sort_index()
 
@@ -141,7 +142,7 @@ class _Keys:
         """The frames of the file, with the place of each row's target row, -1 where it has none."""
         start = 0
         for frame in self._file.read():
-            keyed = frame.notna().all(axis=1).to_numpy(dtype=bool)
+            keyed = frames.complete(frame)
             placed = np.full(len(frame), -1)
             placed[keyed] = found[start : start + keyed.sum()]
             start += keyed.sum()
@@ -161,21 +162,16 @@ def _taken(frame: pd.DataFrame, there: pd.DataFrame, found: Any) -> pd.DataFrame
 
 def _keyed(keys: pd.DataFrame) -> pd.DataFrame:
     """Without the rows that have a NULL in the key."""
-    whole = keys.notna().all(axis=1).to_numpy(dtype=bool)
+    whole = frames.complete(keys)
     return keys if whole.all() else keys[whole]
-
-
-def _indexed(shape: Shape) -> bool:
-    key = {column.name.lower() for column in shape.key}
-    return any({c.lower() for c in index[: len(key)]} == key for index in shape.target.all_indexes())
 
 
 def _match_content(table: TablePass, ids: Any) -> Outcome:
     """The outcome of rows recognised by their whole content, because their key holds a NULL or there is none."""
     shape = table.shape
     names = [column.name for column in shape.columns]
-    most = len(ids) if ids is not None else table.source.count(shape.source)
-    here = _gathered((digests(frame) for frame in table.read(shape.columns, table.batch_size, ids)), most)
+    read = table.read(shape.columns, table.batch_size, ids)
+    here = _gathered((digests(frame) for frame in read), table.count(ids))
     old_id = here.index.to_numpy()
     if table.found is not None:
         ids, found = table.found.to_numpy(), table.found.index.get_indexer(here.index)
@@ -187,13 +183,13 @@ def _match_content(table: TablePass, ids: Any) -> Outcome:
     return _found(shape, old_id, there.index.to_numpy(), found)
 
 
-def _found(shape: Shape, old_id: Any, ids: Any, found: Any) -> Outcome:
-    """`found` is the place in `ids` of each row's new id, -1 where it has none."""
+def _found(shape: Shape, old_id: Any, ids: Any, found: Any, first_id: Any = None) -> Outcome:
+    """`found` is the place in `ids` of each row's new id, -1 where it has none; without `first_id` none is shared."""
     known = found >= 0
     # Never the dtype of `ids`: of a target without such rows it may be another, and two of them join as floats.
     new_id = np.zeros(len(old_id), shape.id_dtype)
     new_id[known] = ids[found[known]]
-    return outcome.matched(old_id, new_id, known, old_id)
+    return outcome.matched(old_id, new_id, known, old_id if first_id is None else first_id)
 
 
 def _gathered(parts: Iterable[pd.DataFrame], most: int) -> pd.DataFrame:
@@ -227,9 +223,3 @@ def rows_by_key(
     found = match(ours, theirs.set_axis(range(len(theirs))))[frames.NEW_ID].dropna()
     rows = there.iloc[found.to_numpy(dtype=np.int64)]
     return rows[list(names)].set_axis(found.index), rows.index.to_numpy()
-
-
-def no_keys(shape: Shape, names: Sequence[str] | None = None) -> pd.DataFrame:
-    """No rows, with the columns and dtypes of the natural key, or of `names`, whatever the source holds."""
-    columns = shape.key if names is None else [column for column in shape.columns if column.name in names]
-    return frames.to_frame(pa.table({c.name: pa.array([], arrow_type(c)) for c in columns}), [])

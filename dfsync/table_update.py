@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dfsync import frames, target
-from dfsync.outcome import ACTIONS, Outcome
+from dfsync.outcome import Outcome
 from dfsync.result import MATCHED, UPDATED
 from dfsync.schema import Column
 from dfsync.table import TablePass
@@ -34,7 +34,7 @@ def update_table(table: TablePass, outcome: Outcome, *, dry_run: bool) -> None:
             refused = update(table.connection, shape.target, by, values, cells)
             table.keep(refused)
             changed = changed.difference(refused.index)
-        outcome.action[outcome.places(changed)] = ACTIONS.index(UPDATED)
+        outcome.mark(outcome.places(changed), UPDATED)
     table.keep(pd.concat([frames.no_rejects(), *(bad[bad.index.isin(ids)] for bad in table.rejects)]))
 
 

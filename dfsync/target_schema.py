@@ -69,9 +69,13 @@ def fail_if_missing(schema: Schema, names: Iterable[str], remedy: str) -> None:
 
 
 def _grouped(connection: sa.Connection, statement: Any) -> dict[str, list[dict[str, Any]]]:
+    return _by("table", (dict(row) for row in connection.execute(statement).mappings()))
+
+
+def _by(key: str, rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in connection.execute(statement).mappings():
-        found.setdefault(str(row["table"]), []).append(dict(row))
+    for row in rows:
+        found.setdefault(str(row[key]), []).append(row)
     return found
 
 
@@ -107,10 +111,7 @@ def _members(type_: str) -> tuple[str, ...]:
 
 
 def _indexes(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[str, tuple[str, ...], bool]]:
-    parts: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        parts.setdefault(str(row["name"]), []).append(row)
-    for name, columns in parts.items():
+    for name, columns in _by("name", rows).items():
         if all(part["column"] for part in columns):
             # An index over the beginnings of values forbids more than equal values do, but is one no less.
             unique = not any(int(part["non_unique"]) or part["sub_part"] for part in columns)
@@ -118,10 +119,7 @@ def _indexes(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[str, tuple[str, .
 
 
 def _references(rows: Iterable[dict[str, Any]]) -> Iterable[Reference]:
-    parts: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        parts.setdefault(str(row["name"]), []).append(row)
-    for columns in parts.values():
+    for columns in _by("name", rows).values():
         own = tuple(str(part["column"]) for part in columns)
         yield Reference(own, str(columns[0]["parent"]), tuple(str(part["parent_column"]) for part in columns))
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dfsync import frames, packet
@@ -22,12 +21,8 @@ _BYTES = 1 << 20
 
 def differing(source: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
     """Where two frames of the same index and columns differ, cell by cell (bool); NULL equals NULL alone."""
-    made = {}
-    for place, name in enumerate(source.columns):
-        left, right = frames.arrow(source[name]), frames.arrow(target[name])
-        same = pc.fill_null(pc.equal(left, right), False)
-        both_null = pc.and_(left.is_null(), right.is_null())
-        made[place] = pc.invert(pc.or_(same, both_null)).to_numpy(zero_copy_only=False)
+    sides = ((frames.arrow(source[name]), frames.arrow(target[name])) for name in source.columns)
+    made = {place: frames.unlike(*pair) for place, pair in enumerate(sides)}
     cells = pd.DataFrame(made, index=source.index, columns=range(len(source.columns)))
     return cells.set_axis(source.columns, axis=1)
 

@@ -17,6 +17,7 @@ from dfsync import compare, frames, record
 from dfsync import target as server
 from dfsync.errors import DfsyncError
 from dfsync.options import Options
+from dfsync.outcome import nothing
 from dfsync.plan import Plan
 from dfsync.result import MATCHED, Frames, Observer
 from dfsync.run import Run, prepare
@@ -270,11 +271,10 @@ class _Check:
         key = [column.name for column in shape.key]
         unkeyed = [np.array([], dtype=np.int64)]
         for frame in table.read(shape.columns, table.batch_size, late=()) if key else ():
-            keyed = frame[frame[key].notna().all(axis=1).to_numpy()]
+            keyed = frame[frames.complete(frame[key])]
             unkeyed.append(frame.index.difference(keyed.index).to_numpy())
             yield len(keyed), self._by_key(connection, shape, keyed)
-        unfit = pd.concat([frames.no_rejects(), *table.rejects])
-        unfit = unfit[~unfit.index.duplicated()].sort_index()
+        unfit = table.rejected(nothing())
         left = np.concatenate(unkeyed)
         if not key or len(left):
             table.rejects.clear()
@@ -310,5 +310,5 @@ def _with_reason(differences: pd.DataFrame) -> pd.DataFrame:
 
 def _without_id(differences: pd.DataFrame) -> pd.DataFrame:
     none = frames.nulls_like(differences["column"])
-    differences[_REASON] = compare.CHANGED
-    return differences.assign(**{frames.NEW_ID: none.astype(frames.INT64), frames.ACTION: none})
+    empty = {frames.NEW_ID: none.astype(frames.INT64), frames.ACTION: none}
+    return differences.assign(**empty, **{_REASON: compare.CHANGED})

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from dfsync import infile
+from dfsync import infile, packet
 from dfsync.errors import DfsyncError
 from dfsync.target import make_engine
 
@@ -110,7 +110,7 @@ def willing(target: sa.Engine) -> None:
 
 
 def load(connection: sa.Connection, table: str, rows: Any = ROWS) -> tuple[int, int]:
-    return infile.load(connection, table, list(rows.column_names), rows)
+    return infile.load(connection, table, rows, packet.limit(connection))
 
 
 @pytest.mark.parametrize(
