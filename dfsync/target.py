@@ -26,6 +26,8 @@ from dfsync.schema import Column, Table
 from dfsync.types import arrow_type
 
 log = logging.getLogger(__name__)
+# It shows the traceback of every connection that is lost, which we tell of in a sentence.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 _KEYS_AT_ONCE = 500
 _LOCK_NAME = 64
@@ -45,6 +47,8 @@ _SESSION = (
 # A date of the target that is no date, like 0000-00-00, comes as text and is taken for the first day that is one.
 _NO_DATE = {pa.date32(): dt.date.min, pa.timestamp("us"): dt.datetime.min}
 _TLS_FAILED = 2026
+# By the client's numbers, and those of a server that shuts down or was told to kill the connection.
+_LOST = (1053, 1927, 2006, 2013)
 _REFUSALS = {
     167: "the ids of the table have run out; give its id column a larger type",
     1044: "the user has no rights on that database",
@@ -52,6 +56,7 @@ _REFUSALS = {
     1049: "there is no such database; create it first",
     1130: "the server does not admit this host",
     1698: "user or password is wrong",
+    **dict.fromkeys(_LOST, "the connection to the server is lost; see that it runs"),
     2003: "no server answers there; check that it runs, and host and port",
     _TLS_FAILED: "the TLS connection failed, and plain text is not tried in its place",
 }

@@ -222,6 +222,18 @@ class TestATableThatFails:
         assert "cannot be reached" in errors["pull_requests"]
         assert counts(result)["commits"] == (0, 0, 200)
 
+    @pytest.mark.parametrize("moment", ["progress", "rows_done", "table_finished"])
+    def test_because_the_server_dies_shows_nobodys_traceback(
+        self, source: Path, tmp_path: Path, out: Path, moment: str
+    ) -> None:
+        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
+            target = create_engine(server.url)
+            create_tables(target)
+            target.dispose()
+            arguments = [str(source), server.url, str(out), moment, "commits", str(server.pid)]
+            ran = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
     def test_for_two_reasons_tells_the_first(self, source: Path, tmp_path: Path, out: Path) -> None:
         class Faulty(_Kill):
             def progress(self, table: TablePlan, done: int) -> None:
@@ -277,7 +289,7 @@ from dfsync.result import Observer
 from dfsync.server import EmbeddedServer
 from dfsync.sync import sync
 
-source, target, out, event, table = sys.argv[1:]
+source, target, out, event, table, victim = sys.argv[1:]
 
 
 class Killer(Observer):
@@ -295,7 +307,7 @@ class Killer(Observer):
 
     def _end(self, what, plan):
         if (what, plan.name) == (event, table):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(int(victim) or os.getpid(), signal.SIGKILL)
 
 
 options = Options(batch_size=50, tables=("repositories", "commits", "pull_requests", "pr_approvals"))
@@ -317,7 +329,7 @@ class TestAProcessThatIsKilled:
         self, source: Path, target: Engine, target_url: str, out: Path, moment: str, table: str
     ) -> None:
         create_tables(target)
-        command = [sys.executable, "-c", KILLED, str(source), target_url, str(out), moment, table]
+        command = [sys.executable, "-c", KILLED, str(source), target_url, str(out), moment, table, "0"]
         assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
         _wait_until_alone(target)
         assert fetch(target, "SELECT COUNT(*) FROM commits") in ([(0,)], [(200,)])
