@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -31,17 +32,25 @@ _ENCODING: dict[str, Any] = {
 
 
 def open_folder(out: Path) -> None:
-    """Makes the output folder, private to the user. Raises `DfsyncError` where it cannot be written."""
+    """Makes the output folder, private to the user, and removes the half-written files of a run that was killed.
+
+    Raises `DfsyncError` where it cannot be written.
+    """
     for folder in (out, out / MAPPINGS, out / REJECTS):
         _make(folder)
 
 
 def _make(folder: Path) -> None:
+    done = "made"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        done = "written to"
+        tempfile.TemporaryFile(dir=folder).close()
+        for killed in folder.glob(".*.[0-9]*.partial"):
+            killed.unlink(missing_ok=True)
     except OSError as error:
         raise DfsyncError(
-            f"The output folder {folder} cannot be made: {error.strerror}. Choose another --out."
+            f"The output folder {folder} cannot be {done}: {error.strerror}. Choose another --out."
         ) from error
 
 

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -24,12 +26,27 @@ from dfsync.result import Frames
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
 TABLE_KEYS = ["name", "table", "total", "synced", "skipped", "updated", "failed", "error", "note", "seconds"]
 INT = "int64[pyarrow]"
+NOBODY = 65534
 
 
 def mapping(*pairs: tuple[int, int]) -> pd.DataFrame:
     old, new = (pa.array([pair[i] for pair in pairs], pa.int64()) for i in (0, 1))
     action = pa.array(["inserted"] * len(pairs), pa.string())
     return frames.to_frame(pa.table({"old_id": old, "new_id": new, "action": action}))
+
+
+@contextmanager
+def somebody_else(folder: Path) -> Iterator[None]:
+    """For that time the folder is closed, and root, who may write all the same, is another user."""
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
 
 
 def test_a_frame_that_is_not_there_is_missed_in_words(tmp_path: Path) -> None:
@@ -80,6 +97,27 @@ class TestTheFolder:
         (tmp_path / "file").touch()
         with pytest.raises(DfsyncError, match=r"cannot be made: Not a directory\. Choose another --out\.$"):
             record.open_folder(tmp_path / "file" / "out")
+
+    def test_that_cannot_be_written_is_said_in_a_sentence(self) -> None:
+        # Not in pytest's own, which nobody else may enter.
+        with tempfile.TemporaryDirectory() as name:
+            out = Path(name)
+            record.open_folder(out)
+            with somebody_else(out), pytest.raises(DfsyncError) as raised:
+                record.open_folder(out)
+        assert str(raised.value) == (
+            f"The output folder {out} cannot be written to: Permission denied. Choose another --out."
+        )
+
+    def test_is_rid_of_what_a_killed_run_has_half_written(self, tmp_path: Path) -> None:
+        others = tmp_path / ".bashrc.partial"
+        half = [tmp_path / ".summary.json.77.partial", tmp_path / "mappings" / ".a.parquet.12345.partial"]
+        record.open_folder(tmp_path)
+        for path in (others, *half):
+            path.touch()
+        record.open_folder(tmp_path)
+        assert others.exists()
+        assert not any(path.exists() for path in half)
 
     def test_that_holds_no_mappings_is_said_in_a_sentence(self, tmp_path: Path) -> None:
         with pytest.raises(DfsyncError, match="should be the --out folder of an earlier run"):

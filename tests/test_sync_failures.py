@@ -283,7 +283,7 @@ class _CutOff(Observer):
 
 
 KILLED = """
-import os, signal, sys
+import itertools, os, signal, sys
 from dfsync.options import Options
 from dfsync.result import Observer
 from dfsync.server import EmbeddedServer
@@ -310,6 +310,13 @@ class Killer(Observer):
             os.kill(int(victim) or os.getpid(), signal.SIGKILL)
 
 
+def fsync(_, calls=itertools.count(1)):
+    if next(calls) == int(table):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if event == "fsync":
+    os.fsync = fsync
 options = Options(batch_size=50, tables=("repositories", "commits", "pull_requests", "pr_approvals"))
 sync(source, target, out=out, options=options, observer=Killer())
 """
@@ -323,6 +330,9 @@ class TestAProcessThatIsKilled:
             ("rows_done", "commits"),
             ("table_finished", "commits"),
             ("table_started", "pr_approvals"),
+            # While it writes the second mapping, and id_mappings.json.
+            ("fsync", "2"),
+            ("fsync", "5"),
         ],
     )
     def test_leaves_nothing_half_done_and_the_next_run_finishes(
