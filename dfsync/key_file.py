@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,23 @@ from dfsync import frames
 from dfsync.errors import DfsyncError
 
 
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DfsyncError(
+            f"There is no room for the table's natural keys: {error.strerror}. Choose another --out."
+        ) from error
+
+
 class KeyFile:
     """Owns a file without a name, which is gone when the process is. Frames go in, and come out as they went in."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """`folder` is on a disk with room for the keys; None takes the system's temporary one."""
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 it lives as long as the object
+        with _room():
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 it lives as long as the object
         self._writer: Any = None
         self._columns: Any = None
 
@@ -29,17 +41,15 @@ class KeyFile:
             table = frames.to_arrow(frame).rename_columns([str(i) for i in range(frame.shape[1])])
             table = table.append_column(frames.OLD_ID, pa.array(frame.index.to_numpy()))
             self._columns = frame.columns
-            try:
+            with _room():
                 self._writer = self._writer or pa.ipc.new_stream(self._file, table.schema)
                 self._writer.write_table(table)
                 self._file.flush()
-            except OSError as error:
-                raise DfsyncError(
-                    f"There is no room for the table's natural keys: {error.strerror}. Choose another --out."
-                ) from error
             yield frame
         if self._writer is not None:
-            self._writer.close()
+            with _room():
+                self._writer.close()
+                self._file.flush()
 
     def read(self) -> Iterator[pd.DataFrame]:
         """The frames that were written, after all of them were."""
@@ -52,4 +62,6 @@ class KeyFile:
             yield frame.set_axis(self._columns, axis=1)
 
     def close(self) -> None:
-        self._file.close()
+        # What finds no room on the disk is tried once more; nobody wants it any longer.
+        with suppress(OSError):
+            self._file.close()
