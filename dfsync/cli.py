@@ -200,7 +200,7 @@ def sync(
             raise Stopped(console.where_it_stood(), getattr(stop, "status", 130)) from None
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
-    if report:
+    if report and not result.unwritten:
         console.say(f"The report: {_write_report(out)}")
     elif not dry_run and (out / "report.html").exists():
         console.say("report.html in that folder is of an earlier run; with --report it is made anew.")

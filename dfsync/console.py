@@ -182,13 +182,22 @@ class Console(Observer):
         for line in textwrap.wrap(overall, WIDTH, subsequent_indent=" " * len("OVERALL: ")):
             self.say(line, always=True)
         self.say("=" * WIDTH)
+        self._tell_of_unwritten(result)
         if self._dry_run:
             self.say("DRY RUN: nothing was written.")
-        elif self._folder is not None:
+        elif self._folder is not None and not result.unwritten:
             self.say(f"The map from old to new ids: {visible(self._folder / 'id_mappings.json', LONG_MESSAGE)}")
             if any(counts.failed and counts.error is None for counts in result.counts):
                 self.say(f"The rejected rows, with the reasons: {visible(self._folder / 'rejects', LONG_MESSAGE)}")
             self._tell_of_leftovers(self._folder, result.plan)
+
+    def _tell_of_unwritten(self, result: SyncResult) -> None:
+        for file, reason in result.unwritten.items():
+            path = visible(file if self._folder is None else self._folder / file, LONG_MESSAGE)
+            self.say(f"NOT WRITTEN: {path}: {visible(reason)}", STYLES["FAIL"], always=True)
+        if result.unwritten:
+            text = "What was synced is in the target. Make room or choose another --out and run again for the files."
+            self.say(text, always=True)
 
     def _tell_of_leftovers(self, folder: Path, plan: Plan | None) -> None:
         from dfsync.record import leftovers
@@ -268,7 +277,8 @@ class Errors(Console):
         self.say(f"{label(table.name)}: {visible(message, LONG_MESSAGE)}", always=True)
 
     def run_finished(self, result: SyncResult) -> None:
-        """The JSON object says it."""
+        """The JSON object says the rest."""
+        self._tell_of_unwritten(result)
 
 
 def _missing(value: Any) -> bool:

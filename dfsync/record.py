@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfsync import frames
-from dfsync.errors import DfsyncError
+from dfsync.errors import DfsyncError, NotWritten
 from dfsync.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
@@ -156,12 +157,12 @@ def write_id_mappings(out: Path, names: Iterable[str]) -> None:
 
 
 def _json(out: Path, names: list[str]) -> Iterator[bytes]:
-    paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").exists()]
+    paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").is_file()]
     yield b"{"
     for place, path in enumerate(paths):
         yield (",\n  " if place else "\n  ").encode() + json.dumps(path.stem, ensure_ascii=False).encode() + b": {"
         started = False
-        for batch in pq.ParquetFile(path).iter_batches(_AT_ONCE, columns=[frames.OLD_ID, frames.NEW_ID]):
+        for batch in _read_ids(path):
             old, new = (pc.cast(column, pa.string()) for column in batch.columns)
             entries = pc.binary_join_element_wise('    "', old, '": ', new, "")
             yield (",\n" if started else "\n").encode() + pc.binary_join(_listed(entries), ",\n")[
@@ -170,6 +171,13 @@ def _json(out: Path, names: list[str]) -> Iterator[bytes]:
             started = True
         yield b"\n  }" if started else b"}"
     yield b"\n}\n" if paths else b"}\n"
+
+
+def _read_ids(path: Path) -> Iterator[Any]:
+    try:
+        yield from pq.ParquetFile(path).iter_batches(_AT_ONCE, columns=[frames.OLD_ID, frames.NEW_ID])
+    except (OSError, pa.ArrowException) as error:
+        raise OSError(f"{path} cannot be read, a sync of its table makes it anew: {error}") from error
 
 
 def _listed(entries: Any) -> Any:
@@ -192,7 +200,7 @@ def _write_tables(path: Path, schema: Any, tables: Iterable[Any], **encoding: An
 
 
 def write_whole(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
-    """Through a file beside it that takes its name when it is complete and on the disk."""
+    """Through a file beside it that takes its name when it is complete and on the disk. Raises `NotWritten`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -201,9 +209,7 @@ def write_whole(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise DfsyncError(
-            f"{path} cannot be written: {error.strerror or error}. What was synced is in the target; make room or "
-            "choose another --out and run again, and the files are made anew."
-        ) from error
+        raise NotWritten(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -57,7 +57,10 @@ class Frames(Mapping[str, "pd.DataFrame"]):
 
         if name not in self._names:
             there = ", ".join(self._names) or "none"
-            raise KeyError(f"No frame of {name}: no such table was synced, or it has no id to map. There are: {there}.")
+            raise KeyError(
+                f"No frame of {name}: no such table was synced, it has no id to map, or its file could not be written. "
+                f"There are: {there}."
+            )
         path = self._folder / f"{name}.parquet"
         if self._empty is not None and not path.exists():
             return self._empty()
@@ -105,11 +108,14 @@ class SyncResult:
     """Database and server, without user or password."""
     out: str | None = None
     """The folder of the files; None where a dry run leaves none."""
+    unwritten: Mapping[str, str] = field(default_factory=dict)
+    """By file of that folder: why it could not be written. What was synced is in the target all the same, and another
+    run makes the file anew."""
 
     @property
     def ok(self) -> bool:
-        """Whether every source row has a target row."""
-        return not any(c.failed or c.error for c in self.counts)
+        """Whether every source row has a target row, and every file is written."""
+        return not self.unwritten and not any(c.failed or c.error for c in self.counts)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -143,6 +149,7 @@ class SyncResult:
             "target": self.target,
             "out": self.out,
             "overall": self._sums,
+            "unwritten": dict(self.unwritten),
             "tables": [c.as_dict() for c in self.counts],
             "plan": None if self.plan is None else self.plan.as_dict(),
         }

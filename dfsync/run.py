@@ -31,6 +31,8 @@ class Run:
     shapes: dict[str, Shape]
     """Of those that the source has, and of the parents whose maps they need."""
     maps: dict[str, pd.DataFrame] = field(default_factory=dict)
+    unwritten: dict[str, str] = field(default_factory=dict)
+    """By file of the output folder: why it could not be written."""
 
     def __enter__(self) -> Run:
         return self

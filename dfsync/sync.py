@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from dfsync import circle, frames, record
 from dfsync import target as server
 from dfsync.circle_match import match_circle
 from dfsync.discover import circles
-from dfsync.errors import DfsyncError, TableFailed
+from dfsync.errors import DfsyncError, NotWritten, TableFailed
 from dfsync.masking import masked
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan
@@ -71,8 +71,8 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
         counts = [count for group in _groups(run.plan) for count in _sync_group(run, group, folder, observer)]
         result = SyncResult(
             counts=tuple(counts),
-            mappings=Frames(folder / record.MAPPINGS, [c.name for c in counts if _has_map(run, c)], _no_mapping),
-            rejects=Frames(folder / record.REJECTS, [c.name for c in counts], _no_rejects),
+            mappings=_frames(run, folder / record.MAPPINGS, [c.name for c in counts if _has_map(run, c)], _no_mapping),
+            rejects=_frames(run, folder / record.REJECTS, [c.name for c in counts], _no_rejects),
             seconds=time.perf_counter() - start,
             dry_run=run.options.dry_run,
             keep=keep,
@@ -81,10 +81,13 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
             source=str(run.source.path),
             target=server.place(run.engine.url),
             out=None if run.options.dry_run else str(folder),
+            unwritten=run.unwritten,
         )
         if not run.options.dry_run:
-            record.write_id_mappings(folder, run.plan.names)
-            record.write_summary(folder, result)
+            with _noting(run, folder):
+                record.write_id_mappings(folder, run.plan.names)
+            with _noting(run, folder):
+                record.write_summary(folder, result)
     observer.run_finished(result)
     return result
 
@@ -135,8 +138,8 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
         run.maps[work.plan.name] = work.map()
         if work.asked:
             counts[work.plan.name] = work.close(counts[work.plan.name].total, error)
-            _record(work, folder)
             observer.table_finished(work.plan, counts[work.plan.name])
+            _record(run, work, folder)
         work.release()
     return list(counts.values())
 
@@ -219,12 +222,23 @@ def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> Non
             work.update()
 
 
-def _record(work: Work, folder: Path) -> None:
+def _record(run: Run, work: Work, folder: Path) -> None:
     if work.plan.id is not None and work.knows:
         # What a dry run would insert has no id yet.
         found = (part[part[frames.NEW_ID].notna()] for part in work.mappings())
-        record.write_mapping(folder, work.plan.name, found)
-    record.write_rejects(folder, work.plan.name, work.rejects())
+        with _noting(run, folder):
+            record.write_mapping(folder, work.plan.name, found)
+    with _noting(run, folder):
+        record.write_rejects(folder, work.plan.name, work.rejects())
+
+
+@contextmanager
+def _noting(run: Run, folder: Path) -> Iterator[None]:
+    """The rows are in the target, so that a file for which there is no room is no reason to stop."""
+    try:
+        yield
+    except NotWritten as error:
+        run.unwritten[str(error.path.relative_to(folder))] = error.reason
 
 
 @contextmanager
@@ -234,6 +248,11 @@ def _folder(out: Path, *, dry_run: bool) -> Iterator[tuple[Path, Any]]:
     folder = Path(keep.name) if keep else out
     record.open_folder(folder)
     yield folder, keep
+
+
+def _frames(run: Run, folder: Path, names: Iterable[str], empty: Callable[[], pd.DataFrame]) -> Frames:
+    """Those of the files that were written."""
+    return Frames(folder, [name for name in names if f"{folder.name}/{name}.parquet" not in run.unwritten], empty)
 
 
 def _has_map(run: Run, counts: Counts) -> bool:

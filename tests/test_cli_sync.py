@@ -306,6 +306,25 @@ class TestInterrupted:
         assert again.returncode == 0
         assert "Commits: 200 synced, 0 skipped, 0 failed" in again.stdout
 
+    def test_while_it_writes_a_map_says_that_the_table_is_committed(
+        self, cli: Cli, source: Path, target: Engine, target_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create_tables(target)
+        written: list[int] = []
+
+        def interrupt(file: int) -> None:
+            written.append(file)
+            if len(written) == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("dfsync.record.os.fsync", interrupt)
+        ran = cli("--target", target_url, "--tables", "repositories,commits")
+        assert ran.returncode == 130
+        assert ran.stderr == (
+            "dfsync: stopped. Committed: Repositories, Commits. Run the same command again to go on from there.\n"
+        )
+        assert fetch(target, "SELECT COUNT(*) FROM commits") == [(2,)]
+
 
 WAITING = """
     SELECT COUNT(*) FROM information_schema.INNODB_TRX JOIN information_schema.PROCESSLIST p

@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +20,10 @@ from sqlalchemy import Engine
 
 import dfsync
 from dfsync import frames, record
-from dfsync.errors import DfsyncError
-from dfsync.result import Frames
+from dfsync.__main__ import main
+from dfsync.errors import DfsyncError, NotWritten
+from dfsync.plan import TablePlan
+from dfsync.result import Counts, Frames, Observer
 
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
 TABLE_KEYS = ["name", "table", "total", "synced", "skipped", "updated", "failed", "error", "note", "seconds"]
@@ -50,7 +52,7 @@ def somebody_else(folder: Path) -> Iterator[None]:
 
 
 def test_a_frame_that_is_not_there_is_missed_in_words(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match=r"No frame of events: .* it has no id to map\. There are: a, b\."):
+    with pytest.raises(KeyError, match=r"No frame of events: .* it has no id to map, or .* There are: a, b\."):
         Frames(tmp_path, ["a", "b"])["events"]
 
 
@@ -76,6 +78,17 @@ class TestIdMappings:
         record.write_id_mappings(tmp_path, ["many"])
         known = json.loads((tmp_path / "id_mappings.json").read_text())["many"]
         assert known == {str(old): new for old, new in pairs}
+
+    def test_of_a_map_that_is_damaged_leave_the_old_ones(self, tmp_path: Path) -> None:
+        record.open_folder(tmp_path)
+        record.write_mapping(tmp_path, "a", [mapping((1, 2))])
+        record.write_id_mappings(tmp_path, ["a", "b"])
+        before = (tmp_path / "id_mappings.json").read_bytes()
+        damaged = tmp_path / "mappings" / "b.parquet"
+        damaged.write_bytes(b"PAR1, and no more")
+        with pytest.raises(NotWritten, match=f"{damaged} cannot be read, a sync of its table makes it anew: .*magic"):
+            record.write_id_mappings(tmp_path, ["a", "b"])
+        assert (tmp_path / "id_mappings.json").read_bytes() == before
 
     def test_quote_a_name_that_needs_it(self, tmp_path: Path) -> None:
         record.open_folder(tmp_path)
@@ -124,6 +137,29 @@ class TestTheFolder:
             dfsync.load_mappings(tmp_path)
 
 
+class Full(Observer):
+    """Leaves no room in the folder from some moment of a table on, until the next table starts."""
+
+    def __init__(self, folder: Path, moment: str, table: str) -> None:
+        self._fill, self._when = folder / "fill", (moment, table)
+
+    def table_started(self, table: TablePlan, total: int) -> None:
+        self._fill.unlink(missing_ok=True)
+        self._at("table_started", table)
+
+    def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
+        self._at("rows_done", table)
+
+    def table_finished(self, table: TablePlan, counts: Counts) -> None:
+        self._at("table_finished", table)
+
+    def _at(self, moment: str, table: TablePlan) -> None:
+        if (moment, table.name) == self._when:
+            with suppress(OSError), self._fill.open("wb", buffering=0) as file:
+                while file.write(b"x" * 4096):
+                    pass
+
+
 class TestAFullDisk:
     @pytest.fixture
     def small(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
@@ -152,11 +188,54 @@ class TestAFullDisk:
             """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
             INSERT INTO authors (id, email) SELECT i, hex(randomblob(16)) FROM n""",
         )
-        with pytest.raises(DfsyncError, match="What was synced is in the target; make room"):
-            run(source, target, small, tables=("authors",))
+        result = run(source, target, small, tables=("authors",))
+        assert result.counts[0].synced == 12000
+        assert not result.ok
+        assert result.unwritten == {"mappings/authors.parquet": "No space left on device"}
         assert not (small / "mappings" / "authors.parquet").exists()
+        with pytest.raises(KeyError, match="or its file could not be written"):
+            result.mappings["authors"]
         result = run(source, target, tmp_path / "out", tables=("authors",))
         assert result.summary.loc["authors", "skipped"] == 12000
+
+    @pytest.mark.parametrize(
+        ("moment", "table", "synced", "unwritten"),
+        [
+            ("table_started", "authors", [1, 0, 1], []),
+            ("rows_done", "authors", [1, 50, 1], ["mappings/authors.parquet", "rejects/authors.parquet"]),
+            ("table_finished", "repositories", [1, 50, 1], ["mappings/repositories.parquet"]),
+        ],
+    )
+    def test_costs_the_other_tables_nothing(
+        self,
+        target: Engine,
+        small: Path,
+        tmp_path: Path,
+        moment: str,
+        table: str,
+        synced: list[int],
+        unwritten: list[str],
+    ) -> None:
+        create_tables(target)
+        source = run_sql(
+            empty_source(tmp_path / "s.db"),
+            """INSERT INTO repositories (id, slug) VALUES (5, 'a');
+            INSERT INTO authors (id, email) VALUES (99, printf('%.*c', 300, 'x'));
+            INSERT INTO commits (id, repository_id, hash) VALUES (1, 5, 'x');
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+                INSERT INTO authors (id, email) SELECT i, i || '@' FROM n""",
+        )
+        options = dfsync.Options(tables=("repositories", "authors", "commits"))
+        result = dfsync.sync(source, target.url, out=small, options=options, observer=Full(small, moment, table))
+        assert [c.synced for c in result.counts] == synced
+        assert list(result.unwritten) == unwritten
+        assert not result.ok
+        assert not [path.name for path in small.rglob("*.partial")]
+        (small / "fill").unlink(missing_ok=True)
+        again = dfsync.sync(source, target.url, out=small, options=options)
+        assert [c.synced + c.skipped for c in again.counts] == [1, 50, 1]
+        assert json.loads((small / "id_mappings.json").read_text())["commits"] == {"1": 1}
+        assert again.unwritten == {}
 
     def test_without_room_for_the_keys_fails_the_table(self, target: Engine, small: Path, tmp_path: Path) -> None:
         create_tables(target)
@@ -180,6 +259,36 @@ class TestARun:
             INSERT INTO commits (id, repository_id, hash) VALUES (1, 5, 'x'), (2, 7, 'y'), (3, 6, 'x');
             INSERT INTO pull_requests (id, repository_id, pr_id) VALUES (9, 6, 1);""",
         )
+
+    def test_goes_to_its_end_without_a_file_that_cannot_be_written(
+        self, source: Path, target: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        create_tables(target)
+        out = tmp_path / "out"
+        for name in ("mappings/commits.parquet", "id_mappings.json", "summary.json"):
+            (out / name / "in the way").mkdir(parents=True)
+        url = target.url.render_as_string(hide_password=False)
+        command = ["--source", str(source), "--target", url, "--out", str(out)]
+        told = "".join(
+            f"NOT WRITTEN: {out / name}: Is a directory\n"
+            for name in ("mappings/commits.parquet", "id_mappings.json", "summary.json")
+        )
+        told += "What was synced is in the target. Make room or choose another --out and run again for the files.\n"
+        assert main([*command, "--quiet"]) == 1
+        assert capsys.readouterr().out.endswith(f"\nOVERALL: 5 records synced, 1 failed\n{told}")
+        assert main([*command, "--json", "--report"]) == 1
+        said = capsys.readouterr()
+        assert json.loads(said.out)["unwritten"] == dict.fromkeys(
+            ["mappings/commits.parquet", "id_mappings.json", "summary.json"], "Is a directory"
+        )
+        assert said.err.endswith(told)
+        assert main([*command, "--out", str(tmp_path / "elsewhere")]) == 1
+        known = json.loads((tmp_path / "elsewhere" / "id_mappings.json").read_text())
+        assert {name: len(ids) for name, ids in known.items() if ids} == {
+            "repositories": 2,
+            "commits": 2,
+            "pull_requests": 1,
+        }
 
     def test_leaves_its_files_and_its_frames(self, source: Path, target: Engine, tmp_path: Path) -> None:
         create_tables(target)
