@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,28 @@ class TestATableThatFails:
         assert fetch(target, "SELECT COUNT(*) FROM authors") == [(0,)]
         assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(1,)]
 
+    @pytest.mark.parametrize(("times", "failed"), [(1, []), (3, ["authors"])], ids=["once", "every time"])
+    def test_for_a_deadlock_is_tried_again_but_not_for_ever(
+        self, target: Engine, tmp_path: Path, out: Path, times: int, failed: list[str]
+    ) -> None:
+        create_tables(target)
+        source = run_sql(
+            empty_source(tmp_path / "s.db"),
+            """INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b');
+            INSERT INTO repositories (id, slug) VALUES (5, 'r')""",
+        )
+        options = Options(batch_size=1, tables=("repositories", "authors"))
+        with closing(_Crosswise(target, times)) as other:
+            result = sync(source, target.url, out=out, options=options, observer=other)
+        assert other.times == 0
+        assert [c.name for c in result.counts if c.error] == failed
+        assert not failed or "Deadlock found" in str(result.summary.loc["authors", "error"])
+        assert fetch(target, "SELECT COUNT(*) FROM authors") == [(0 if failed else 2,)]
+        assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(1,)]
+        assert run(source, target, out, tables=("authors",)).ok
+        known = ids(run(source, target, out, tables=("authors",)).mappings["authors"])
+        assert dict(fetch(target, "SELECT id, email FROM authors")) == {known[1]: "a", known[2]: "b"}
+
     def test_by_a_fault_of_dfsync_says_so_and_lets_the_others_go_on(
         self,
         source: Path,
@@ -248,6 +271,40 @@ class TestATableThatFails:
             options = Options(batch_size=50, tables=HISTORY)
             result = sync(source, server.url, out=out, options=options, observer=Faulty(server.pid, "commits", 100))
         assert "(ValueError: the first)" in {c.name: c.error or "" for c in result.counts}["commits"]
+
+
+class _Crosswise(Observer):
+    """Has inserted author b when dfsync has inserted author a, and then wants a, so many times. Its transaction is the
+    larger one, so that the server gives up dfsync's."""
+
+    def __init__(self, target: Engine, times: int) -> None:
+        self._target, self.times = target, times
+        self._threads: list[threading.Thread] = []
+
+    def progress(self, table: TablePlan, done: int) -> None:
+        if (table.name, done) != ("authors", 1) or not self.times:
+            return
+        self.close()
+        self.times -= 1
+        waits = threading.Event()
+        self._threads.append(threading.Thread(target=self._insert, args=(waits,)))
+        self._threads[-1].start()
+        assert waits.wait(20)
+        # Until it is seen to wait for the author a.
+        time.sleep(0.3)
+
+    def _insert(self, waits: threading.Event) -> None:
+        with self._target.connect() as other:
+            for number in range(50):
+                other.execute(text("INSERT INTO staff_details (bank_id_1) VALUES (:number)"), {"number": number})
+            other.execute(text("INSERT INTO authors (email) VALUES ('b')"))
+            waits.set()
+            other.execute(text("INSERT INTO authors (email) VALUES ('a')"))
+            other.rollback()
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.join()
 
 
 class _Kill(Observer):
