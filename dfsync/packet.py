@@ -12,10 +12,14 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dfsync import frames
+from dfsync.errors import DfsyncError
 
 _CELL = 30
 _STATEMENT = 200
 _ESCAPED = r"[\x00\n\r\x1a\"'\\]"
+
+
+_LEAST = 1 << 20
 
 
 class TooLarge(Exception):
@@ -25,6 +29,16 @@ class TooLarge(Exception):
 def limit(connection: sa.Connection) -> int:
     """Bytes of the largest statement that the server takes."""
     return int(connection.scalar(sa.text("SELECT @@SESSION.max_allowed_packet")) or 0)
+
+
+def fail_if_small(connection: sa.Connection) -> None:
+    """Raises `DfsyncError` where the server takes less at once than what asks for its rows may hold."""
+    most = limit(connection)
+    if most < _LEAST:
+        raise DfsyncError(
+            f"The target takes {most} bytes at once, and dfsync needs {_LEAST}. Raise its max_allowed_packet, as in "
+            "SET GLOBAL max_allowed_packet = 16777216."
+        )
 
 
 def fits(frame: pd.DataFrame, most: int) -> bool:

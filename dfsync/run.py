@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from dfsync import frames, target
+from dfsync import frames, packet, target
 from dfsync.discover import choose_plan, complete
 from dfsync.options import Options
 from dfsync.plan import Plan, only, with_on_match
@@ -51,6 +51,7 @@ def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:
     engine = target.make_engine(url)
     try:
         with target.connect(engine) as connection:
+            packet.fail_if_small(connection)
             there = reflect(connection)
         draft = with_on_match(choose_plan(options.plan, opened), options.on_match)
         plan = complete(draft, opened.schema, there)

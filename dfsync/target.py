@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pymysql.constants import CLIENT
 from sqlalchemy import event
 
-from dfsync import frames, packed
+from dfsync import frames, packed, packet
 from dfsync.canonical import as_read
 from dfsync.equality import as_held, beyond_ascii
 from dfsync.errors import DfsyncError
@@ -182,8 +182,8 @@ def find_keys(
     select = _select(table, id_column, names)
     parts = [_fetch(connection, select.where(sa.false()), table, id_column, names)]
     keys = sa.tuple_(*(sa.column(c) for c in key)) if len(key) > 1 else sa.column(key[0])
-    for start in range(0, len(wanted), _KEYS_AT_ONCE):
-        part = frames.to_arrow(wanted.iloc[start : start + _KEYS_AT_ONCE])
+    for chunk in packet.chunks(wanted, packet.limit(connection) // 3, _KEYS_AT_ONCE):
+        part = frames.to_arrow(chunk)
         sides = [_comparands(table[name], part.column(place)) for place, name in enumerate(key)]
         rows = zip(*sides, strict=True)
         if len(key) == 1:

@@ -15,6 +15,7 @@ from pymysql.converters import escape_bytes, escape_string
 from sqlalchemy import Engine
 
 from dfsync import frames, packet
+from dfsync.errors import DfsyncError
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
 TABLE = "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9){}, v LONGTEXT, b LONGBLOB)"
@@ -61,6 +62,33 @@ def test_an_update_that_is_too_large_keeps_the_targets_row(ends: Ends) -> None:
     (found,) = ends.sync(on_match="update").counts
     assert (found.error, found.updated, found.skipped) == (None, 992, 3)
     assert fetch(ends.target, "SELECT COUNT(*) FROM t WHERE v = 'old'") == [(0,)]
+
+
+@pytest.mark.parametrize("size", [1024, 1047552])
+def test_a_server_that_takes_less_than_1_mib_is_refused_before_any_row(ends: Ends, size: int) -> None:
+    ends.here(ROWS)
+    ends.there(TABLE.format(" UNIQUE"))
+    execute(ends.target, f"SET GLOBAL max_allowed_packet = {size}")
+    with pytest.raises(DfsyncError) as raised:
+        ends.sync()
+    assert str(raised.value) == (
+        f"The target takes {size} bytes at once, and dfsync needs 1048576. Raise its max_allowed_packet, as in "
+        "SET GLOBAL max_allowed_packet = 16777216."
+    )
+    assert fetch(ends.target, "SELECT COUNT(*) FROM t") == [(0,)]
+
+
+def test_long_keys_are_looked_up_in_statements_that_the_server_takes(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+            INSERT INTO t SELECT i, i || replace(printf('%.*c', 700, 'x'), 'x', '😀') FROM n"""
+    )
+    # Of so many rows of theirs only the keys at hand are asked for.
+    theirs = "INSERT INTO t (id, name) SELECT 10000 + seq, seq FROM seq_1_to_9"
+    ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(710) UNIQUE)", theirs)
+    assert counts(ends.sync()) == {"t": (400, 0, 0)}
+    assert counts(ends.sync()) == {"t": (0, 400, 0)}
 
 
 def test_sizes_are_those_that_the_driver_writes() -> None:
