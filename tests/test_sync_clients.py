@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from history import assert_arrived, counts, create_tables, run, sample, source_rows, target_rows
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
+from dfsync.errors import DfsyncError
+from dfsync.plan import Plan, TablePlan
+from dfsync.result import Observer, SyncResult
 from dfsync.server import EmbeddedServer
+from dfsync.sync import sync
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
 TABLES = ("repositories", "authors", "commits")
@@ -117,3 +122,64 @@ class TestOtherClients:
             connection.execute(text("INSERT INTO repositories (slug) VALUES ('theirs')"))
         sync_among_others(source, target, tmp_path / "out", local_infile)
         target.dispose()
+
+
+class _Pausing(Observer):
+    """Stops in the middle of the commits until it may go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.there, self.go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def run_started(self, plan: Plan, names: list[str]) -> None:
+        self.begun.set()
+
+    def progress(self, table: TablePlan, done: int) -> None:
+        if table.name == "commits" and done:
+            self.there.set()
+            assert self.go_on.wait(60)
+
+
+class TestTwoAtOnce:
+    @pytest.fixture
+    def first(self, source: Path, target: Engine, tmp_path: Path) -> Iterator[tuple[_Pausing, Future[SyncResult]]]:
+        """A sync that stands still within a table."""
+        create_tables(target)
+        observer = _Pausing()
+        with ThreadPoolExecutor(1) as worker:
+            run_ = worker.submit(sync, source, target.url, out=tmp_path / "first", observer=observer)
+            assert observer.there.wait(60)
+            yield observer, run_
+            observer.go_on.set()
+
+    def test_the_second_waits_and_finds_what_the_first_has_brought(
+        self, first: tuple[_Pausing, Future[SyncResult]], source: Path, target: Engine, tmp_path: Path
+    ) -> None:
+        observer, run_ = first
+        with ThreadPoolExecutor(1) as worker:
+            waiting = _Pausing()
+            waiting.go_on.set()
+            second = worker.submit(sync, source, target.url, out=tmp_path / "second", observer=waiting)
+            assert not waiting.begun.wait(1)
+            observer.go_on.set()
+            brought, found = counts(run_.result()), counts(second.result())
+        assert brought["commits"] == (300, 0, 0)
+        assert {name: (synced, failed) for name, (synced, _, failed) in found.items()} == dict.fromkeys(brought, (0, 0))
+        maps = [(tmp_path / name / "id_mappings.json").read_bytes() for name in ("first", "second")]
+        assert maps[0] == maps[1]
+
+    def test_the_second_does_not_wait_for_ever(
+        self,
+        first: tuple[_Pausing, Future[SyncResult]],
+        source: Path,
+        target: Engine,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("dfsync.target._LOCK_SECONDS", 1)
+        with pytest.raises(
+            DfsyncError, match=r"^Another dfsync is writing to .* has not ended in 1 seconds\. Run again"
+        ):
+            sync(source, target.url, out=tmp_path / "second")
+        assert not (tmp_path / "second").exists()
+        first[0].go_on.set()
+        assert first[1].result().ok
