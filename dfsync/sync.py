@@ -117,8 +117,9 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
     """The tables of one transaction: all of them commit, or all of them roll back."""
     counts = _announce(run, group, observer)
     present = [table for table in group if table.name in run.shapes]
-    error: str | None = None
-    for attempt in range(1, _ATTEMPTS + 1):
+    works = [Work(run, run.shapes[table.name], observer, folder) for table in present]
+    error = next((count.error for count in counts.values() if count.error), None)
+    for attempt in () if error else range(1, _ATTEMPTS + 1):
         works = [Work(run, run.shapes[table.name], observer, folder) for table in present]
         try:
             _sync_together(run, works)
@@ -159,7 +160,10 @@ def _announce(run: Run, group: list[TablePlan], observer: Observer) -> dict[str,
             counts[table.name].note = f"the source has no table {table.table}"
             observer.table_missing(table, counts[table.name].note or "")
         else:
-            counts[table.name].total = run.source.count(have)
+            try:
+                counts[table.name].total = run.source.count(have)
+            except DfsyncError as error:
+                counts[table.name].error = str(error)
             observer.table_started(table, counts[table.name].total)
     return counts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ from dfsync.conform import conform
 from dfsync.masking import remember
 from dfsync.options import Options
 from dfsync.plan import TablePlan
-from dfsync.result import Observer
+from dfsync.result import Counts, Observer
 from dfsync.server import EmbeddedServer
 from dfsync.sync import sync
 
@@ -177,6 +178,23 @@ class TestATableThatFails:
         assert "Lock wait timeout exceeded" in (failed.error or "")
         assert fetch(target, "SELECT COUNT(*) FROM authors") == [(0,)]
         assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(1,)]
+
+    def test_because_the_source_is_cut_off_while_it_is_read(
+        self, source: Path, target: Engine, tmp_path: Path, out: Path
+    ) -> None:
+        class Cut(Observer):
+            def table_finished(self, table: TablePlan, counts: Counts) -> None:
+                if table.name == "repositories":
+                    os.truncate(cut, cut.stat().st_size // 9)
+
+        create_tables(target)
+        cut = Path(shutil.copy(source, tmp_path / "cut.db"))
+        result = sync(cut, target.url, out=out, options=Options(tables=HISTORY), observer=Cut())
+        errors = [c.error or "" for c in result.counts]
+        assert ["it is damaged" in error for error in errors] == [False, True, True, True]
+        assert (out / "summary.json").exists()
+        assert run(source, target, out, tables=HISTORY).ok
+        assert_arrived(source, target, run(source, target, out, tables=HISTORY).mappings, also_matched=True)
 
     @pytest.mark.parametrize(("times", "failed"), [(1, []), (3, ["authors"])], ids=["once", "every time"])
     def test_for_a_deadlock_is_tried_again_but_not_for_ever(
