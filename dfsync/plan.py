@@ -17,6 +17,8 @@ from dfsync.errors import DfsyncError
 from dfsync.options import ON_MATCH
 
 BUILT_IN = Path(__file__).parent / "plans" / "git_history.toml"
+_LONGEST_NAME = 200
+"""Bytes; a file's name has at most 255, and ours has more than the table's."""
 WRITTEN = ("plan file", "built-in plan")
 """The origins of what nobody had to discover."""
 
@@ -250,6 +252,8 @@ def _known(path: Path, where: str, entry: Mapping[str, Any], keys: Iterable[str]
 
 def _file_name(path: Path, name: str) -> None:
     # The name becomes a file's name in --out, so it must not leave the folder.
+    if len(name.encode()) > _LONGEST_NAME:
+        raise DfsyncError(f"The plan {path}: {name[:20]}… is too long a name, because files are named after it.")
     if not name or name.startswith(".") or any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name):
         raise DfsyncError(f"The plan {path}: {name!r} cannot be a name, because files are named after it.")
 

@@ -122,6 +122,7 @@ class TestAPlanFile:
             ("[tables.'../a']", "'../a' cannot be a name, because files are named after it."),
             ("[tables.'.a']", "'.a' cannot be a name"),
             ('[tables."a\\u0000"]', "cannot be a name"),
+            (f"[tables.'{'ä' * 101}']", "ä… is too long a name, because files are named after it."),
         ],
     )
     def test_with_a_mistake_is_told_what_it_is(self, file: Path, text: str, said: str) -> None:
