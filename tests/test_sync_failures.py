@@ -275,6 +275,30 @@ class TestATableThatFails:
             ran = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
+    def test_because_the_server_is_restarted_lets_the_others_go_on(
+        self, source: Path, tmp_path: Path, out: Path
+    ) -> None:
+        class Restart(_Kill):
+            def progress(self, table: TablePlan, done: int) -> None:
+                was_up = bool(self._pid)
+                super().progress(table, done)
+                if was_up and not self._pid:
+                    server.stop()
+                    server.start()
+
+        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
+            target = create_engine(server.url)
+            create_tables(target)
+            target.dispose()
+            options = Options(batch_size=50, tables=HISTORY)
+            result = sync(source, server.url, out=out, options=options, observer=Restart(server.pid, "commits", 100))
+            errors = {c.name: c.error for c in result.counts if c.error}
+            assert list(errors) == ["commits"]
+            assert "the connection to the server is lost; see that it runs (" in (errors["commits"] or "")
+            assert counts(run(source, target, out, tables=HISTORY))["commits"] == (200, 0, 0)
+            assert_arrived(source, target, run(source, target, out, tables=HISTORY).mappings, also_matched=True)
+            target.dispose()
+
     def test_for_two_reasons_tells_the_first(self, source: Path, tmp_path: Path, out: Path) -> None:
         class Faulty(_Kill):
             def progress(self, table: TablePlan, done: int) -> None:
