@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from dfsync.server import EmbeddedServer
@@ -21,6 +22,10 @@ TEST_OPTIONS = (
     "--innodb-flush-log-at-trx-commit=2",
 )
 
+# The long run, of the properties too that do not say themselves how often they are tried.
+settings.register_profile("thorough", max_examples=10_000, deadline=None)
+if os.environ.get("HYPOTHESIS_PROFILE") == "thorough":
+    settings.load_profile("thorough")
 
 # What runs in the background of a shell ignores Ctrl-C, and so would all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -28,6 +28,7 @@ from dfsync import source as source_module
 from dfsync.errors import DfsyncError
 from dfsync.source import Source, affinity
 
+EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 40
 NOBODY = 65534
 
 
@@ -82,7 +83,7 @@ ANY = st.one_of(
 
 @pytest.mark.parametrize("declared", ["", "TEXT", "INTEGER", "REAL", "NUMERIC", "BLOB", "VARCHAR(3)", "BOOLEAN"])
 def test_any_value_in_any_row_of_any_column_comes_as_it_is(tmp_path: Path, declared: str) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(ANY, min_size=1, max_size=9), st.integers(1, 4))
     def holds(given_: list[Any], size: int) -> None:
         path = tmp_path / "any.db"
