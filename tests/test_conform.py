@@ -278,9 +278,28 @@ def test_lost_precision_is_noted_once_per_column(column: Column, value: Any, not
     assert conformed(column, value, None, value).notes == {"v": note}
 
 
+def test_the_values_of_one_storage_class_have_their_note_beside_those_of_another() -> None:
+    said = {"v": "decimal(5,2) keeps 2 decimals; longer fractions are rounded"}
+    assert conformed(DECIMAL, 12, "0.005").notes == said
+    assert conformed(DECIMAL, 0.005, "0.5").notes == said
+
+
 @pytest.mark.parametrize(("column", "value"), named(EXACT))
 def test_nothing_is_noted_where_nothing_is_lost(column: Column, value: Any) -> None:
     assert conformed(column, value, None).notes == {}
+
+
+@pytest.mark.parametrize(("column", "value", "held"), named(FITS))
+def test_a_column_of_one_storage_class_is_converted_as_one_of_several(column: Column, value: Any, held: Any) -> None:
+    made = conform(frames.to_frame(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
+    assert frames.arrow(made.frame["v"]).to_pylist() == [held, None]
+
+
+@pytest.mark.parametrize(("column", "value", "reason"), named(DOES_NOT_FIT))
+def test_and_refused_as_one_of_several(column: Column, value: Any, reason: str) -> None:
+    made = conform(frames.to_frame(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
+    assert made.frame.index.tolist() == [2]
+    assert made.rejects["reason"].tolist()[0].startswith(reason)
 
 
 @pytest.mark.parametrize(("column", "value"), named([case[:2] for case in FITS]))
@@ -310,6 +329,12 @@ def test_no_rows_make_no_rows_of_the_targets_types() -> None:
     made = conform(frames.to_frame(pa.table({"v": pa.array([], pa.string())}), []), [DATE])
     assert frames.arrow(made.frame["v"]).type == pa.date32()
     assert made.rejects.empty
+
+
+def test_rows_of_no_columns_stay_rows() -> None:
+    made = conform(frames.to_frame(pa.table({"v": [5, 6]}), [7, 9]), [])
+    assert made.frame.index.tolist() == [7, 9]
+    assert made.frame.shape == (2, 0)
 
 
 def test_null_is_a_reject_where_the_column_allows_none() -> None:
@@ -344,3 +369,7 @@ def test_a_column_keeps_its_place_and_the_frame_its_index() -> None:
 def test_a_long_value_is_shortened_in_its_reject() -> None:
     made = conformed(VARCHAR, "x" * 1000, b"\xff" * 1000)
     assert made.rejects["value"].tolist() == ["x" * 200 + "…", "x'" + "ff" * 99 + "…"]
+
+
+def test_a_value_that_is_just_not_too_long_is_whole_in_its_reject() -> None:
+    assert conformed(VARCHAR, "x" * 200).rejects["value"].tolist() == ["x" * 200]

@@ -355,7 +355,8 @@ def test_defaults(path: Path, target: Engine) -> None:
           d BOOLEAN DEFAULT true, e DOUBLE DEFAULT -1.5e3, f INTEGER DEFAULT '7', g INTEGER DEFAULT 'seven',
           h DATE DEFAULT '2024-01-01', i DATETIME DEFAULT (datetime('now')), j VARCHAR(9) DEFAULT '',
           k INTEGER DEFAULT NULL,
-          l DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP, m TIMESTAMP DEFAULT CURRENT_TIMESTAMP, n DATE DEFAULT 'now');
+          l DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP, m TIMESTAMP DEFAULT CURRENT_TIMESTAMP, n DATE DEFAULT 'now',
+          o INTEGER DEFAULT ((-5)));
         INSERT INTO t (id, c, m) VALUES (1, '', '2024-01-01 00:00:00.5');
     """
     Made(path, target, script)
@@ -363,7 +364,7 @@ def test_defaults(path: Path, target: Engine) -> None:
     with target.connect() as connection:
         row = connection.execute(text("SELECT * FROM t")).mappings().one()
     assert [row[name] for name in "abcgikn"] == [None] * 7
-    assert [row[name] for name in "defj"] == [1, -1500.0, 7, ""]
+    assert [row[name] for name in "defjo"] == [1, -1500.0, 7, "", -5]
     assert str(row["h"]) == "2024-01-01"
     assert None not in (row["l"], row["m"])
 

@@ -20,16 +20,18 @@ COM_QUERY = b"\x03"
 QUERY = {"charset": "utf8mb4", "ssl_disabled": "true"}
 # All that a client may have to say to a server that asked for a file: that it leaves.
 LEAVING = (b"", b"\x01\x00\x00\x00\x01", b"\x09\x00\x00\x00\x03ROLLBACK")
+OK = b"\x00\x00\x00\x02\x00\x00\x00"
 ROWS = pa.table({"id": [1, 2], "v": ["a", None]})
 
 
 class RogueServer:
-    """Stands before the real server and passes everything on, until a query holds `trigger`: then it asks for `file`.
+    """Stands before the real server and passes everything on, until a query holds `trigger`: then it asks for `file`,
+    or says OK where that is None.
 
     `got` is what the client sent after that.
     """
 
-    def __init__(self, url: sa.URL, trigger: bytes, file: bytes) -> None:
+    def __init__(self, url: sa.URL, trigger: bytes, file: bytes | None) -> None:
         self._real, self._trigger, self._file = url, trigger, file
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = url.set(host="127.0.0.1", port=self._listener.getsockname()[1], query=QUERY)
@@ -72,9 +74,9 @@ class RogueServer:
                 self.got += content
                 break
             if content[4:5] == COM_QUERY and self._trigger in content:
-                request = b"\xfb" + self._file
+                answer = OK if self._file is None else b"\xfb" + self._file
                 self.asked.set()
-                client.sendall(len(request).to_bytes(3, "little") + b"\x01" + request)
+                client.sendall(len(answer).to_bytes(3, "little") + b"\x01" + answer)
             else:
                 server.sendall(content)
         server.close()
@@ -84,7 +86,7 @@ class RogueServer:
 
 
 @contextmanager
-def rogue(target: sa.Engine, trigger: bytes, file: bytes) -> Iterator[tuple[RogueServer, sa.Engine]]:
+def rogue(target: sa.Engine, trigger: bytes, file: bytes | None) -> Iterator[tuple[RogueServer, sa.Engine]]:
     server = RogueServer(target.url, trigger, file)
     engine = make_engine(server.url)
     try:
@@ -122,6 +124,17 @@ def test_a_file_other_than_the_one_announced_is_not_sent(target: sa.Engine, tabl
             load(connection, table)
         engine.dispose()
         assert server.asked.is_set()
+        assert server.over.wait(10)
+        assert server.got in LEAVING
+
+
+def test_a_server_that_asks_for_nothing_gets_nothing(target: sa.Engine, table: str) -> None:
+    with rogue(target, b"LOAD DATA LOCAL", None) as (server, engine):
+        with engine.connect() as connection:
+            with pytest.raises(infile.Refused):
+                load(connection, table)
+            connection.invalidate()
+        engine.dispose()
         assert server.over.wait(10)
         assert server.got in LEAVING
 

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 from history import execute, fetch
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from dfsync import frames
+from dfsync.bulk import in_bulk
 from dfsync.errors import TableFailed
 from dfsync.load import Loader
 from dfsync.target import make_engine
@@ -99,6 +101,20 @@ class TestNewIds:
         ):
             loader.insert(rows("a", "bb"))
         assert fetch(table, "SELECT COUNT(*) FROM t") == [(0,)]
+
+
+def test_what_is_no_rows_fault_is_not_looked_for_in_the_rows(table: Engine) -> None:
+    tried: list[int] = []
+
+    with table.connect() as connection:
+
+        def send(frame: pd.DataFrame) -> None:
+            tried.append(len(frame))
+            connection.exec_driver_sql("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213")
+
+        with pytest.raises(OperationalError):
+            in_bulk(connection, rows("a", "b", "c"), send)
+    assert tried == [3]
 
 
 class TestTheWay:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfsync import frames
-from dfsync.match import match
+from dfsync.digest import digests
+from dfsync.match import match, places
 
 
 def source(keys: dict[int, tuple[Any, ...]], *types: Any) -> pd.DataFrame:
@@ -76,6 +77,13 @@ def test_an_empty_target_matches_nothing_and_keeps_the_type_of_its_ids(id_type: 
     assert frames.arrow(made["new_id"]).type == id_type
 
 
+def test_nothing_has_a_place_in_an_empty_target() -> None:
+    keys = digests(source({1: ("a", 1), 2: ("b", 1), 3: ("a", 1)}))
+    found, (followers, leaders) = places(keys, keys[:0])
+    assert found.tolist() == [-1, -1, -1]
+    assert (followers.tolist(), leaders.tolist()) == ([2], [0])
+
+
 def test_an_empty_source_gives_an_empty_outcome() -> None:
     made = match(source({}), target({1: ("a", 1)}))
     assert made.empty
@@ -122,9 +130,12 @@ def test_columns_may_have_any_names() -> None:
 KEYS = st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([1, 2, None]))
 
 
+@pytest.mark.parametrize("at_once", [1_000_000, 2], ids=["at once", "part by part"])
 @given(st.lists(KEYS, max_size=9), st.lists(KEYS, max_size=9))
-def test_matching_is_what_a_plain_loop_would_find(ours: list[Any], theirs: list[Any]) -> None:
-    made = match(source(dict(enumerate(ours, 1))), target(dict(enumerate(theirs, 100))))
+def test_matching_is_what_a_plain_loop_would_find(at_once: int, ours: list[Any], theirs: list[Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dfsync.match._AT_ONCE", at_once)
+        made = match(source(dict(enumerate(ours, 1))), target(dict(enumerate(theirs, 100))))
     expected: dict[int, tuple[int | None, int]] = {}
     for old_id, key in enumerate(ours, 1):
         if None in key:

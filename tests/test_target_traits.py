@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,42 @@ class TestTheTypeInet6:
             # Far more rows than the source has, so that keys are looked up and not read whole.
             connection.execute(text("INSERT INTO keyed (id, ip) VALUES (9000, '::9')"))
         assert counts(ends.sync())["keyed"] == (0, len(addresses), 1)
+
+
+class TestADateOfZeros:
+    def test_is_read_as_no_date_of_the_source_and_takes_one(self, ends: Ends) -> None:
+        ends.here(
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT UNIQUE, at TEXT);
+            INSERT INTO t VALUES (1, '2024-01-01', '2024-01-01 10:00:00'), (2, '2024-01-02', NULL)"""
+        )
+        ends.there(
+            "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, day DATE UNIQUE, at DATETIME)",
+            "INSERT IGNORE INTO t (day, at) VALUES ('0000-00-00', '0000-00-00'), ('2024-01-01', '0000-00-00')",
+        )
+        result = ends.sync(on_match="update")
+        assert [(c.synced, c.updated, c.failed) for c in result.counts] == [(1, 1, 0)]
+        ends.sync_twice(on_match="update")
+        assert ends.read_there("SELECT CAST(day AS CHAR), CAST(at AS CHAR) FROM t ORDER BY id") == [
+            ("0000-00-00", "0000-00-00 00:00:00"),
+            ("2024-01-01", "2024-01-01 10:00:00"),
+            ("2024-01-02", None),
+        ]
+
+
+class TestAKeyThatHoldsWhatKeysAreReadBy:
+    @pytest.mark.parametrize("held", ["a\tb", "a\nb", "a\r", "\\N", "a\t\nb"])
+    def test_is_recognised(self, ends: Ends, held: str) -> None:
+        ends.here("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT, UNIQUE (a, b))")
+        with closing(sqlite3.connect(ends.source)) as database:
+            database.executemany("INSERT INTO t (a, b) VALUES (?, ?)", [(held, "x"), ("", held), ("plain", None)])
+            database.commit()
+        ends.there(
+            "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a VARCHAR(9), b VARCHAR(9), UNIQUE (a, b)) COLLATE utf8mb4_bin"
+        )
+        insert = text("INSERT INTO t (id, a, b) VALUES (:id, :a, :b)")
+        with ends.target.begin() as connection:
+            connection.execute(insert, [{"id": 7, "a": "", "b": held}, {"id": 8, "a": held, "b": "x"}])
+        assert ends.maps(ends.sync_twice())["t"] == {1: 8, 2: 7, 3: 9}
 
 
 class TestAKeyOutsideOfTheColumnsCharacterSet:

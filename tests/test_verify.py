@@ -252,6 +252,26 @@ class TestForeignKeys:
         ((old_id, kind, column, value, _),) = told(check(), "notes")
         assert (old_id, kind, column, value) == (1, "missing parent", "person_id", "77")
 
+    @pytest.mark.parametrize(("id_type", "type_"), [("BIGINT UNSIGNED", "BIGINT"), ("BIGINT", "BIGINT UNSIGNED")])
+    def test_of_another_type_than_the_ids_are(
+        self, target: Engine, out: Path, tmp_path: Path, id_type: str, type_: str
+    ) -> None:
+        source = run_sql(
+            tmp_path / "s.db",
+            "CREATE TABLE p (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO p VALUES (1, 'a'), (2, 'b');"
+            "CREATE TABLE c (id INTEGER PRIMARY KEY, nr TEXT UNIQUE, p_id INTEGER REFERENCES p);"
+            "INSERT INTO c VALUES (1, 'x', 1), (2, 'y', 2), (3, 'z', NULL)",
+        )
+        execute(
+            target,
+            f"CREATE TABLE p (id {id_type} AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE) AUTO_INCREMENT = 50",
+            f"CREATE TABLE c (id INT AUTO_INCREMENT PRIMARY KEY, nr VARCHAR(9) UNIQUE, p_id {type_})",
+        )
+        dfsync.sync(source, target.url, out=out)
+        assert dfsync.verify(source, target.url, out=out).ok
+        execute(target, "UPDATE c SET p_id = 50 WHERE nr = 'y'")
+        assert told(dfsync.verify(source, target.url, out=out), "c") == [(2, "changed", "p_id", "51", "50")]
+
 
 def test_a_parent_table_that_the_source_lacks(target: Engine, out: Path, tmp_path: Path) -> None:
     source = run_sql(
