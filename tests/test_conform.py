@@ -133,6 +133,7 @@ FITS: list[tuple[Column, Any, Any]] = [
     (EXACT_SET, "X", "X"),
     (JSON, '{"b": 1, "a": [1.50, 1e2, "\\u00e9"]}', '{"a":[1.5,100.0,"é"],"b":1}'),
     (JSON, "18446744073709551615", "18446744073709551615"),
+    (JSON, "-9223372036854775808", "-9223372036854775808"),
     (JSON, 5, "5"),
     (JSON, 5.0, "5.0"),
     (DATE, "2024-02-29", date(2024, 2, 29)),
@@ -239,6 +240,7 @@ NOTES: list[tuple[Column, Any, str]] = [
     (CHAR, "a ", "char(3) does not keep trailing spaces"),
     (JSON, "[0.12345678901234567890]", "json keeps about 16 digits of a number"),
     (JSON, "18446744073709551617", "json keeps about 16 digits of a number"),
+    (JSON, "-9223372036854775809", "json keeps about 16 digits of a number"),
     (DATETIME, "2024-01-01 10:00:00.5", "datetime keeps 0 digits of a second's fraction; the rest is rounded"),
 ]
 EXACT = [(DECIMAL, "0.10"), (FLOAT, 0.5), (DOUBLE, 2**53), (DOUBLE, 0.1), (CHAR, "a"), (JSON, "[0.1,1.50]")]

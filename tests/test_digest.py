@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfsync import frames
-from dfsync.digest import DIGESTS, digests, numbered
+from dfsync.digest import DIGESTS, _mixed, _odd, digests, numbered
 from dfsync.match import places
 
 
@@ -84,6 +85,17 @@ def test_values_of_every_type_count_to_their_last_digit(type_: Any, one: Any, ot
 def test_an_id_is_the_same_signed_or_unsigned() -> None:
     assert digest(rows((5,), types=(pa.int64(),))) == digest(rows((5,), types=(pa.uint64(),)))
     assert digest(rows((-1,), types=(pa.int64(),))) != digest(rows((2**64 - 1,), types=(pa.uint64(),)))
+
+
+def test_bits_are_spread_as_murmurhash3_does() -> None:
+    made = _mixed(np.array([0, 1, 2**33, 2**64 - 1], np.uint64))
+    assert made.tolist() == [0, 0xB456BCFC34C2CB2C, 0x6B80F8591E1145C3, 0x64B5720B4B825F21]
+
+
+def test_the_secrets_are_odd_and_of_64_bits() -> None:
+    drawn = [int(_odd()) for _ in range(64)]
+    assert all(number % 2 for number in drawn)
+    assert 2**60 < max(drawn) < 2**64
 
 
 def test_names_and_index_do_not_count() -> None:
