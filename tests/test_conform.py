@@ -34,6 +34,7 @@ TINYTEXT = Column("v", "text", "tinytext", length=255, octets=255, charset="utf8
 LATIN1 = Column("v", "text", "varchar(5)", length=5, octets=5, charset="latin1")
 ASCII = Column("v", "text", "varchar(5)", length=5, octets=5, charset="ascii")
 UTF8MB3 = Column("v", "text", "varchar(5)", length=5, octets=15, charset="utf8mb3")
+UTF8 = Column("v", "text", "varchar(5)", length=5, octets=15, charset="utf8")
 BLOB = Column("v", "binary", "tinyblob", length=255)
 BINARY = Column("v", "binary", "binary(2)", length=2)
 ENUM = Column("v", "enum", "enum('Red','1','a,b')", values=("Red", "1", "a,b"), collation="utf8mb4_general_ci")
@@ -202,6 +203,7 @@ DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
     (LATIN1, "\x80", "holds a character that the column's character set latin1 lacks"),
     (ASCII, "é", "holds a character that the column's character set ascii lacks"),
     (UTF8MB3, "😀", "holds a character that the column's character set utf8mb3 lacks"),
+    (UTF8, "😀", "holds a character that the column's character set utf8 lacks"),
     (BLOB, b"x" * 256, "is longer than tinyblob"),
     (BLOB, 1, "is a number, not a blob"),
     (BLOB, 1.5, "is a number, not a blob"),

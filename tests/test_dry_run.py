@@ -58,3 +58,15 @@ def test_counts_what_the_run_does(
     looked = check(ends.source, target.url)
     assert [(t.synced, t.skipped, t.failed) for t in looked.tables] == [(new, 4 - new, 0), (2, 1, 1), (1, 1, 0)]
     assert counts(ends.sync()) == counts(rehearsed)
+
+
+def test_counts_the_row_that_takes_the_place_of_an_orphan(tmp_path: Path, target: Engine) -> None:
+    ends = Ends(tmp_path, target)
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, up INTEGER REFERENCES t (id));
+        INSERT INTO t VALUES (1, 'a', 9), (2, 'A', NULL), (3, 'b', 1), (4, 'c', 8)"""
+    )
+    ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT)")
+    rehearsed = ends.sync(dry_run=True)
+    assert counts(rehearsed) == {"t": (2, 1, 1)}
+    assert counts(ends.sync_twice()) == counts(rehearsed)

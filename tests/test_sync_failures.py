@@ -37,6 +37,7 @@ from sqlalchemy import Engine, create_engine, text
 import dfsync.target
 from dfsync.__main__ import main
 from dfsync.conform import conform
+from dfsync.errors import DfsyncError
 from dfsync.masking import remember
 from dfsync.options import Options
 from dfsync.plan import TablePlan
@@ -450,6 +451,23 @@ class TestAProcessThatIsKilled:
         assert (out / "id_mappings.json").read_bytes() == (out.with_name("again") / "id_mappings.json").read_bytes()
         assert_arrived(source, target, again.mappings, also_matched=True)
         assert not [path for path in out.rglob("*") if "partial" in path.name]
+
+
+def test_another_run_that_does_not_end_is_named(
+    source: Path, target: Engine, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_tables(target)
+    monkeypatch.setattr(dfsync.target, "_LOCK_SECONDS", 0)
+    other = create_engine(target.url)
+    with (
+        dfsync.target.alone(other),
+        pytest.raises(DfsyncError, match=r"Another dfsync is writing to dfsync_test_\w+ on"),
+    ):
+        run(source, target, out, tables=HISTORY)
+    assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(0,)]
+    other.dispose()
+    _wait_until_alone(target)
+    assert run(source, target, out, tables=HISTORY).ok
 
 
 def _wait_until_alone(target: Engine) -> None:

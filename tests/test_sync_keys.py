@@ -75,6 +75,23 @@ class TestTheSameKeyTwiceInTheSource:
         assert result.rejects["things"].empty
         assert counts(run(source, target, out)) == {"things": (0, 4, 0)}
 
+    def test_where_the_next_one_comes_in_after_its_parent_and_the_table_has_no_id(
+        self, target: Engine, tmp_path: Path, out: Path
+    ) -> None:
+        source = run_sql(
+            tmp_path / "s.db",
+            """CREATE TABLE t (code TEXT PRIMARY KEY, up TEXT REFERENCES t (code), note TEXT);
+            INSERT INTO t VALUES ('b', NULL, 'x'), ('a', NULL, 'far too long'), ('A', 'b', 'fits')""",
+        )
+        execute(
+            target,
+            "CREATE TABLE t (code VARCHAR(9) COLLATE utf8mb4_general_ci PRIMARY KEY,"
+            " up VARCHAR(9) COLLATE utf8mb4_general_ci REFERENCES t (code), note VARCHAR(5))",
+        )
+        assert counts(run(source, target, out)) == {"t": (2, 1, 0)}
+        assert fetch(target, "SELECT * FROM t ORDER BY code") == [("A", "b", "fits"), ("b", None, "x")]
+        assert counts(run(source, target, out)) == {"t": (0, 3, 0)}
+
     def test_where_the_server_refuses_that_row_the_next_one_goes_in(
         self, target: Engine, tmp_path: Path, out: Path
     ) -> None:
