@@ -102,6 +102,7 @@ FITS: list[tuple[Column, Any, Any]] = [
     (DOUBLE, "1e308", 1e308),
     (DOUBLE, "+.5", 0.5),
     (DOUBLE, 5e-324, 5e-324),
+    (DOUBLE, " 1.5 ", 1.5),
     (DOUBLE, 3, 3.0),
     (DOUBLE, 1.7976931348623157e308, 1.7976931348623157e308),
     (POSITIVE_DOUBLE, -0.0, 0.0),
@@ -186,11 +187,14 @@ DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
     (POSITIVE, "-0.01", "is negative and the column is decimal(5,2) unsigned"),
     (POSITIVE, b"1", "is a blob, not a number"),
     (FLOAT, 3.5e38, "is out of the range of float"),
+    (FLOAT, -3.5e38, "is out of the range of float"),
+    (ROUNDED, -1000, "is out of the range of float(5,2)"),
     (ROUNDED, 1000, "is out of the range of float(5,2)"),
     (ROUNDED, 999.999, "is out of the range of float(5,2)"),
     (DOUBLE, float("inf"), "is infinite"),
     (DOUBLE, float("-inf"), "is infinite"),
     (DOUBLE, "1e400", "is infinite"),
+    (DOUBLE, float("nan"), "is not a number"),
     (DOUBLE, "nan", "is not a number"),
     (DOUBLE, b"1", "is a blob, not a number"),
     (POSITIVE_DOUBLE, -1e-300, "is negative and the column is double unsigned"),
@@ -245,7 +249,15 @@ NOTES: list[tuple[Column, Any, str]] = [
     (JSON, "-9223372036854775809", "json keeps about 16 digits of a number"),
     (DATETIME, "2024-01-01 10:00:00.5", "datetime keeps 0 digits of a second's fraction; the rest is rounded"),
 ]
-EXACT = [(DECIMAL, "0.10"), (FLOAT, 0.5), (DOUBLE, 2**53), (DOUBLE, 0.1), (CHAR, "a"), (JSON, "[0.1,1.50]")]
+EXACT = [
+    (DECIMAL, "0.10"),
+    (FLOAT, 0.5),
+    (DOUBLE, 2**53),
+    (DOUBLE, 3),
+    (DOUBLE, 0.1),
+    (CHAR, "a"),
+    (JSON, "[0.1,1.50]"),
+]
 
 
 def conformed(column: Column, *values: Any) -> Conformed:
@@ -282,6 +294,21 @@ def test_lost_precision_is_noted_once_per_column(column: Column, value: Any, not
     assert conformed(column, value, None, value).notes == {"v": note}
 
 
+BESIDE = {
+    "decimal": "0.10",
+    "float": 0.5,
+    "double": 2**53,
+    "text": "a",
+    "json": "[0.1]",
+    "datetime": "2024-01-01",
+}
+
+
+@pytest.mark.parametrize(("column", "value", "note"), named(NOTES))
+def test_one_value_that_loses_something_is_enough_for_a_note(column: Column, value: Any, note: str) -> None:
+    assert conformed(column, BESIDE[column.kind], value).notes == {"v": note}
+
+
 def test_the_values_of_one_storage_class_have_their_note_beside_those_of_another() -> None:
     said = {"v": "decimal(5,2) keeps 2 decimals; longer fractions are rounded"}
     assert conformed(DECIMAL, 12, "0.005").notes == said
@@ -297,6 +324,7 @@ def test_nothing_is_noted_where_nothing_is_lost(column: Column, value: Any) -> N
 def test_a_column_of_one_storage_class_is_converted_as_one_of_several(column: Column, value: Any, held: Any) -> None:
     made = conform(frames.to_frame(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
     assert frames.arrow(made.frame["v"]).to_pylist() == [held, None]
+    assert made.notes == conformed(column, value, None).notes
 
 
 @pytest.mark.parametrize(("column", "value", "reason"), named(DOES_NOT_FIT))
@@ -312,6 +340,12 @@ def test_a_bad_neighbour_changes_no_value(column: Column, value: Any) -> None:
     alone, beside = conformed(column, value), conformed(column, value, bad)
     assert beside.rejects.index.tolist() == [2]
     assert frames.arrow(beside.frame["v"]).to_pylist() == frames.arrow(alone.frame["v"]).to_pylist()
+
+
+def test_a_number_of_many_digits_stands_beside_one_of_few() -> None:
+    made = conformed(UNSIGNED, "7", "9" * 50, str(2**64 - 1))
+    assert made.frame["v"].tolist() == [7, 2**64 - 1]
+    assert made.rejects.index.tolist() == [2]
 
 
 def test_values_of_every_storage_class_go_into_one_column() -> None:
