@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from dfsync import frames
-from dfsync.conform import Conformed, conform
+from dfsync.conform import CONVERSIONS, Conformed, conform
 from dfsync.schema import Column
 from dfsync.source import MIXED
-from dfsync.types import arrow_type
+from dfsync.types import KINDS, arrow_type
 
 INT = Column("v", "integer", "int")
 BIGINT = Column("v", "integer", "bigint")
@@ -340,6 +340,11 @@ def test_a_bad_neighbour_changes_no_value(column: Column, value: Any) -> None:
     alone, beside = conformed(column, value), conformed(column, value, bad)
     assert beside.rejects.index.tolist() == [2]
     assert frames.arrow(beside.frame["v"]).to_pylist() == frames.arrow(alone.frame["v"]).to_pylist()
+
+
+def test_every_kind_of_column_knows_what_to_do_with_every_storage_class() -> None:
+    kinds, classes = {*KINDS.values(), "other"}, ("integer", "real", "text", "blob")
+    assert CONVERSIONS.keys() == {(kind, of) for kind in kinds for of in classes}
 
 
 def test_a_number_of_many_digits_stands_beside_one_of_few() -> None:
