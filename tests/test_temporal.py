@@ -53,6 +53,7 @@ FITS: list[tuple[Column, str, Any]] = [
     (MICROS, "2024-01-01 00:00:00.1234564", datetime(2024, 1, 1, 0, 0, 0, 123456)),
     (MICROS, "2024-01-01 00:00:00.123456789", datetime(2024, 1, 1, 0, 0, 0, 123457)),
     (MICROS, "2023-12-31 23:59:59.9999995", datetime(2024, 1, 1)),
+    (MICROS, "9999-12-31 23:59:59.999999", LAST.replace(microsecond=999_999)),
     (TIMESTAMP, "1970-01-01 00:00:01", datetime(1970, 1, 1, 0, 0, 1)),
     (DATE, "2024-02-29", date(2024, 2, 29)),
     (DATE, "2024-02-29T00:00:00Z", date(2024, 2, 29)),
@@ -82,6 +83,7 @@ DOES_NOT_FIT: list[tuple[Column, str, str]] = [
     *((DATE, text, NO_DATE) for text in ("20240101", "2024-01-01x", "10000-01-01", "-0001-01-01", "1704067200", "now")),
     (DATE, "2024-01-01 00:00:01", "has a time of day, which a DATE cannot hold"),
     (DATE, "1969-12-31 23:59:59.999999", "has a time of day, which a DATE cannot hold"),
+    (DATE, "2024-01-01 00:00:00.0000005", "has a time of day, which a DATE cannot hold"),
     (DATE, "0000-01-01", "is out of the range of date"),
     *(
         (SECONDS, text, NO_INSTANT)
