@@ -103,6 +103,20 @@ class TestNewIds:
         assert fetch(table, "SELECT COUNT(*) FROM t") == [(0,)]
 
 
+@WAYS
+def test_too_many_refusals_fail_the_table(table: Engine, local_infile: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfsync.bulk._MOST_REFUSALS", 2)
+    execute(table, "INSERT INTO t (name) VALUES ('a'), ('b'), ('c')")
+    with loading(table, local_infile=local_infile) as loader:
+        assert len(loader.insert(rows("a", "new", "b"))[1]) == 2
+    with (
+        pytest.raises(TableFailed, match="the server refused more than 2 rows: Duplicate entry"),
+        loading(table, local_infile=local_infile) as loader,
+    ):
+        loader.insert(rows("a", "newer", "b", "c"))
+    assert fetch(table, "SELECT COUNT(*) FROM t WHERE name LIKE 'new%'") == [(1,)]
+
+
 def test_what_is_no_rows_fault_is_not_looked_for_in_the_rows(table: Engine) -> None:
     tried: list[int] = []
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from dfsync.errors import DfsyncError
 from dfsync.server import EmbeddedServer
 from dfsync.settings import parse_url
+from dfsync.target import connect, make_engine
 
 BASE = "mysql://app:secret@db.example.com/shop"
 
@@ -171,6 +172,12 @@ class TestForReal:
     def test_the_wrong_ca(self, tls_server: URL, certificates: Certificates, extra: dict[str, str]) -> None:
         with pytest.raises(OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
             self.cipher(tls_server, {"ssl_ca": str(certificates.paths()["other"]), **extra})
+
+    def test_a_failure_is_told_in_plain_words(self, tls_server: URL, certificates: Certificates) -> None:
+        query = {"ssl_ca": str(certificates.paths()["other"])}
+        engine = make_engine(parse_url(tls_server.update_query_dict(query), "--target"))
+        with pytest.raises(DfsyncError, match="the TLS connection failed, and plain text is not tried in its place"):
+            connect(engine)
 
     @pytest.mark.parametrize("query", [{"ssl_verify_cert": "true"}, {"ssl_verify_identity": "true"}])
     def test_a_ca_that_this_machine_does_not_trust(self, tls_server: URL, query: dict[str, str]) -> None:
