@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from dfsync import frames
+from dfsync.canonical import as_read
 from dfsync.conform import CONVERSIONS, Conformed, conform
 from dfsync.schema import Column
 from dfsync.source import MIXED
@@ -340,6 +341,26 @@ def test_a_bad_neighbour_changes_no_value(column: Column, value: Any) -> None:
     alone, beside = conformed(column, value), conformed(column, value, bad)
     assert beside.rejects.index.tolist() == [2]
     assert frames.arrow(beside.frame["v"]).to_pylist() == frames.arrow(alone.frame["v"]).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("column", "read", "form"),
+    named(
+        [
+            (JSON, '{"b": 1, "a": 1.50}', '{"a":1.5,"b":1}'),
+            (UUID, "123E4567E89B12D3A456426614174000", "123e4567-e89b-12d3-a456-426614174000"),
+            (INET6, "2001:DB8:0:0::1", "2001:db8::1"),
+            (VARCHAR, '{"b": 1}', '{"b": 1}'),
+            (OTHER, "POINT(1 1)", "POINT(1 1)"),
+        ]
+    ),
+)
+def test_what_is_read_from_the_target_has_the_form_of_what_is_sent(column: Column, read: str, form: str) -> None:
+    made = as_read(pa.array([read, None]), column)
+    assert made.to_pylist() == [form, None]
+    assert made.type == as_read(made.slice(1), column).type == pa.string()
+    if column is not VARCHAR:
+        assert frames.arrow(conformed(column, read, None).frame["v"]).to_pylist() == [form, None]
 
 
 def test_every_kind_of_column_knows_what_to_do_with_every_storage_class() -> None:
