@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfsync import frames
+from dfsync.siphash import siphash
 
 DIGESTS = ("digest_1", "digest_2")
-_HASH_KEYS = {name: secrets.token_hex(8) for name in DIGESTS}
+_KEY = (np.uint64(secrets.randbits(64)), np.uint64(secrets.randbits(64)))
 _NUMBERS = np.random.default_rng(secrets.randbits(128))
 
 
@@ -34,10 +35,10 @@ def digests(frame: pd.DataFrame) -> pd.DataFrame:
     """
     made = {name: np.zeros(len(frame), np.uint64) for name in DIGESTS}
     for place in range(frame.shape[1]):
-        values = frames.arrow(frame.iloc[:, place])
+        hashed = _hashed(frames.arrow(frame.iloc[:, place]))
         for name in DIGESTS:
             made[name] *= _STEP[name]
-            made[name] += _mixed(_hashed(values, name))
+            made[name] += _mixed(hashed[name])
     return pd.DataFrame(made, index=frame.index, copy=False)
 
 
@@ -48,15 +49,18 @@ def numbered(digested: pd.DataFrame) -> pd.DataFrame:
     return digested.assign(**{name: _mixed(digested[name].to_numpy() + number * _FACTOR[name]) for name in DIGESTS})
 
 
-def _hashed(values: Any, name: str) -> Any:
+def _hashed(values: Any) -> dict[str, Any]:
     if pa.types.is_integer(values.type):
         numbers = pc.fill_null(values, 0).to_numpy()
         # An id may be signed at one end and unsigned at the other.
-        hashed = numbers.astype(np.uint64) * _FACTOR[name] + (numbers < 0) * _NEGATIVE[name]
+        unsigned, negative = numbers.astype(np.uint64), numbers < 0
+        hashed = {name: unsigned * _FACTOR[name] + negative * _NEGATIVE[name] for name in DIGESTS}
     else:
-        texts = pc.fill_null(_text(values), "").to_numpy(zero_copy_only=False)
-        hashed = pd.util.hash_array(texts, hash_key=_HASH_KEYS[name], categorize=False)
-    return np.where(values.is_null(), _NULL[name], hashed) if values.null_count else hashed
+        hashed = dict(zip(DIGESTS, siphash(pc.fill_null(_text(values), ""), _KEY), strict=True))
+    if not values.null_count:
+        return hashed
+    null = values.is_null()
+    return {name: np.where(null, _NULL[name], of_values) for name, of_values in hashed.items()}
 
 
 def _text(values: Any) -> Any:
