@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfsync import frames
-from dfsync.digest import digests
+from dfsync.digest import DIGESTS, digests
 from dfsync.match import match, places
 
 
@@ -144,3 +145,25 @@ def test_matching_is_what_a_plain_loop_would_find(at_once: int, ours: list[Any],
             new_id = next((i for i, other in enumerate(theirs, 100) if other == key), None)
             expected[old_id] = (new_id, ours.index(key) + 1)
     assert outcome(made) == expected
+
+
+def test_equals_that_sort_apart_because_others_share_their_last_bits_are_found_all_the_same() -> None:
+    # Sorting goes by the low bits of the second digest alone.
+    high = np.uint64(1 << 63)
+    ours = pd.DataFrame({DIGESTS[0]: np.array([5, 5, 5, 6], np.uint64), DIGESTS[1]: np.array([7, 7, 7, 7], np.uint64)})
+    ours[DIGESTS[1]] = ours[DIGESTS[1]].to_numpy() + np.array([0, 1, 1, 0], np.uint64) * high
+    theirs = ours.iloc[[2, 0]]
+    found, (followers, leaders) = places(ours, theirs)
+    assert found.tolist() == [1, 0, 0, -1]
+    assert (followers.tolist(), leaders.tolist()) == ([2], [1])
+
+
+@given(st.lists(st.sampled_from([0, 1, 1 << 62, 1 << 63, 3 << 62]), max_size=12), st.integers(0, 12))
+def test_places_are_those_of_the_first_equal(values: list[int], cut: int) -> None:
+    theirs, ours = values[:cut], values[cut:]
+    frames_ = [pd.DataFrame({name: np.array(side, np.uint64) for name in DIGESTS}) for side in (ours, theirs)]
+    found, (followers, leaders) = places(*frames_)
+    assert found.tolist() == [theirs.index(value) if value in theirs else -1 for value in ours]
+    again = [place for place, value in enumerate(ours) if value in ours[:place]]
+    assert sorted(followers.tolist()) == again
+    assert {f: ours.index(ours[f]) for f in again} == dict(zip(followers.tolist(), leaders.tolist(), strict=True))
