@@ -91,8 +91,15 @@ class Form:
     def see(self, values: pd.Series[Any]) -> None:
         if self._collation is not None:
             array = frames.arrow(values)
-            self._longest = max(self._longest, pc.max(pc.utf8_length(array)).as_py() or 1)
+            # In bytes, which are at least as many as characters, and known without a look at any.
+            self._longest = max(self._longest, pc.max(pc.binary_length(array)).as_py() or 1)
             self.weigh = self.weigh or (not self._collation.binary and beyond_ascii(array))
+
+    @property
+    def exact(self) -> bool:
+        """Whether what the target calls equal is the same to the last bit."""
+        held = self._collation
+        return held is None or (held.binary and not held.pads and not held.folds)
 
     def of(self, values: pd.Series[Any]) -> pd.Series[Any]:
         """The values in that form; NULL stays NULL."""

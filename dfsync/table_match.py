@@ -92,7 +92,8 @@ class _Keys:
             first_id = old_id.copy()
             first_id[followers] = old_id[leaders]
         made = _found(self._table.shape, old_id, there.index.to_numpy(), found, first_id)
-        if made.known.any() and self._table.shape.id:
+        exact = all(form.exact for form in self._forms.values())
+        if made.known.any() and self._table.shape.id and not exact:
             self._take_theirs(there, found)
         return made
 
