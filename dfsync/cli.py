@@ -27,6 +27,7 @@ from dfsync.cli_options import (
     Debug,
     DryRun,
     Force,
+    Jobs,
     Json,
     NoLocalInfile,
     OnMatch,
@@ -45,6 +46,7 @@ from dfsync.cli_options import (
     table_names,
 )
 from dfsync.errors import DfsyncError
+from dfsync.interrupted import Stopped, interruptible
 from dfsync.logs import log_to_stderr, safe
 from dfsync.options import Options
 
@@ -91,23 +93,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Stopped(DfsyncError):
-    """Ctrl-C or a signal ended the run."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@contextmanager
-def _interruptible(message: str) -> Iterator[None]:
-    """Ctrl-C, or a signal that asks to end, is answered with one sentence and its exit status."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        raise Stopped(message, getattr(stop, "status", 130)) from None
 
 
 @contextmanager
@@ -158,6 +143,7 @@ def sync(
     plan: PlanFile = None,
     tables: Tables = None,
     batch_size: BatchSize = Options.batch_size,
+    jobs: Jobs = Options.jobs,
     on_match: OnMatch = None,
     dry_run: DryRun = False,
     report: Report = False,
@@ -183,7 +169,7 @@ def sync(
         raise DfsyncError("--report is made from the files of a run, and a dry run leaves none: leave out one of them.")
     if verbose and quiet:
         raise DfsyncError("--verbose and --quiet ask for the opposite of each other: leave out one of them.")
-    options = Options(plan, table_names(tables), batch_size, on_match, dry_run, local_infile=not no_local_infile)
+    options = Options(plan, table_names(tables), batch_size, on_match, dry_run, not no_local_infile, jobs)
     from rich.console import Console as RichConsole
 
     from dfsync.console import Console, Errors
@@ -227,7 +213,7 @@ def check(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _interruptible("stopped; nothing was changed."), _target(target, source) as choice:
+    with interruptible("stopped; nothing was changed."), _target(target, source) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.check import check as run
@@ -266,7 +252,7 @@ def plan(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _interruptible("stopped; nothing was changed."), _target(target, source) as choice:
+    with interruptible("stopped; nothing was changed."), _target(target, source) as choice:
         from dfsync.show_plan import find_plan
 
         found = find_plan(source, choice.url, options)
@@ -307,7 +293,7 @@ def verify(
     """
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
-    with _interruptible("stopped; what was found so far is not shown."), _target(target, source) as choice:
+    with interruptible("stopped; what was found so far is not shown."), _target(target, source) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.show_verify import Progress
@@ -367,7 +353,7 @@ def create_tables(
     log_to_stderr(debug)
     options = Options(plan=plan, tables=table_names(tables))
     stopped = "stopped; tables that were made stay. Run the same command again for the others."
-    with _interruptible(stopped), _target(target, source) as choice:
+    with interruptible(stopped), _target(target, source) as choice:
         from dfsync.create_tables import create_tables as run
 
         creation = run(source, choice.url, options, print_only=print_only)

@@ -10,6 +10,8 @@ from dfsync.errors import DfsyncError
 ON_MATCH = ("skip", "update")
 MOST_ROWS = 10_000_000
 """Of a batch: more of them need more memory than any machine has."""
+MOST_JOBS = 64
+"""Tables at a time: each takes a connection, of which a server has no endless number."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,16 @@ class Options:
     """Do all but write: nothing in the target changes, no file is written."""
     local_infile: bool = True
     """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, plain inserts do the job."""
+    jobs: int = 3
+    """Tables at a time, where they do not need each other; each has a transaction of its own."""
 
     def __post_init__(self) -> None:
         if self.on_match not in (None, *ON_MATCH):
             raise DfsyncError(f"on_match must be 'skip' or 'update', not {self.on_match!r}.")
         if not 1 <= self.batch_size <= MOST_ROWS:
             raise DfsyncError(f"A batch cannot have {self.batch_size} rows: give a number from 1 to {MOST_ROWS}.")
+        if not 1 <= self.jobs <= MOST_JOBS:
+            raise DfsyncError(f"There cannot be {self.jobs} tables at a time: give a number from 1 to {MOST_JOBS}.")
         if self.plan is not None:
             object.__setattr__(self, "plan", Path(self.plan))
         if self.tables is not None:

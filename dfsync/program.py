@@ -13,8 +13,9 @@ from types import FrameType
 
 from typer.exceptions import TyperException
 
-from dfsync.cli import ALL_WELL, NOT_STARTED, SOME_FAILED, Stopped, app
+from dfsync.cli import ALL_WELL, NOT_STARTED, SOME_FAILED, app
 from dfsync.errors import DfsyncError
+from dfsync.interrupted import Stopped
 from dfsync.logs import safe
 from dfsync.masking import without_credentials
 

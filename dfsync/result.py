@@ -159,7 +159,10 @@ COUNTED = ("total", "synced", "skipped", "updated", "failed")
 
 
 class Observer:
-    """What a run tells while it goes. Every method does nothing until a subclass says otherwise."""
+    """What a run tells while it goes, table by table in the plan's order, also where several are in work at a time.
+
+    Every method does nothing until a subclass says otherwise. `progress` may come from another thread than the others.
+    """
 
     def run_started(self, plan: Plan, names: list[str]) -> None:
         """Before the first table; `names` are those that will be synced."""
@@ -177,8 +180,8 @@ class Observer:
         """`done` rows of the table are matched or loaded so far."""
 
     def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
-        """Every row is accounted for, just before the commit: the frames of `SyncResult`, `mapping` in parts that are
-        made when they are asked for."""
+        """The table is committed, every row accounted for: the frames of `SyncResult`, `mapping` in parts that are made
+        when they are asked for."""
 
     def note(self, table: TablePlan, message: str) -> None:
         """Something that the user should know and that is no error."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +35,8 @@ class Run:
     maps: dict[str, pd.DataFrame] = field(default_factory=dict)
     unwritten: dict[str, str] = field(default_factory=dict)
     """By file of the output folder: why it could not be written."""
+    stopped: bool = False
+    _open: set[sa.Connection] = field(default_factory=set)
 
     def __enter__(self) -> Run:
         return self
@@ -43,6 +47,23 @@ class Run:
     def close(self) -> None:
         self.source.close()
         self.engine.dispose()
+
+    @contextmanager
+    def connected(self) -> Iterator[sa.Connection]:
+        """A connection to the target that `stop` cuts."""
+        with target.connect(self.engine) as connection:
+            self._open.add(connection)
+            try:
+                yield connection
+            finally:
+                self._open.discard(connection)
+
+    def stop(self) -> None:
+        """Ends the work of other threads: without a connection the server rolls back."""
+        self.stopped = True
+        self.source.stop()
+        for connection in list(self._open):
+            target.cut(connection)
 
 
 def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -52,6 +53,7 @@ _WAL_FAULTS = {"readonly": _NEEDS_FOLDER, "unable to open": _NEEDS_FOLDER}
 class Source:
     """Owns the connection to the SQLite file and the read transaction that makes the snapshot.
 
+    Of several threads one reads at a time, since a connection of its own would have another snapshot.
     In rollback-journal mode a writer that wants to commit waits until the run is over; in WAL mode it does not.
     Raises `DfsyncError` where the file is missing, locked, damaged, no SQLite database, or without tables.
     """
@@ -62,6 +64,9 @@ class Source:
             raise DfsyncError(f"There is no source {self.path}. Name a SQLite file with --source.")
         self._log = Path(f"{self.path.resolve()}-wal")
         self._logged = self._log.exists()
+        self._lock = Lock()
+        self._stopped = False
+        self._counts: dict[str, int] = {}
         try:
             self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
         except adbc_driver_manager.Error as error:
@@ -86,8 +91,16 @@ class Source:
         if not self._logged:
             _tidy(self._log)
 
+    def stop(self) -> None:
+        """Ends the work of other threads: nothing is read any more."""
+        self._stopped = True
+
     def count(self, table: Table) -> int:
-        return int(self.query(sa.select(sa.func.count()).select_from(_table(table)))[0][0].as_py())
+        """How many rows the table has in the snapshot."""
+        if table.name not in self._counts:
+            ask = sa.select(sa.func.count()).select_from(_table(table))
+            self._counts[table.name] = int(self.query(ask)[0][0].as_py())
+        return self._counts[table.name]
 
     def batches(
         self, table: Table, row_id: str | None, columns: Sequence[str], size: int, ids: Any = None
@@ -135,7 +148,9 @@ class Source:
         """The result as an Arrow table. ADBC takes a column's type from the first `batch_rows` rows."""
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         parameters = [compiled.params[name] for name in compiled.positiontup or ()]
-        with self._connection.cursor() as cursor:
+        with self._lock, self._connection.cursor() as cursor:
+            if self._stopped:
+                raise DfsyncError("The run was stopped.")
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows + 1)})
             try:
                 cursor.execute(str(compiled), parameters or None)

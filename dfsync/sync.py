@@ -9,8 +9,10 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ from dfsync import target as server
 from dfsync.circle_match import match_circle
 from dfsync.discover import circles
 from dfsync.errors import DfsyncError, NotWritten, TableFailed
+from dfsync.jobs import Jobs
 from dfsync.masking import masked
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan
+from dfsync.progress import Progress
 from dfsync.readiness import fail_if_not_transactional
 from dfsync.result import Counts, Frames, Observer, SyncResult
 from dfsync.run import Run, prepare
@@ -68,7 +72,7 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
         before = record.forget_elsewhere(folder, server.place(run.engine.url), whole=run.names == run.plan.names)
         if before is not None:
             observer.maps_removed(folder, before)
-        counts = [count for group in _groups(run.plan) for count in _sync_group(run, group, folder, observer)]
+        counts = _sync_groups(run, list(_groups(run.plan)), folder, observer)
         result = SyncResult(
             counts=tuple(counts),
             mappings=_frames(run, folder / record.MAPPINGS, [c.name for c in counts if _has_map(run, c)], _no_mapping),
@@ -113,18 +117,78 @@ def _needed(group: list[TablePlan]) -> set[str]:
     return needed - {table.name for table in group}
 
 
-def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observer) -> list[Counts]:
+@dataclass(frozen=True)
+class _Ended:
+    """What has come of the tables of one transaction, and why they rolled back if they did."""
+
+    works: list[Work]
+    error: str | None
+
+
+def _sync_groups(run: Run, groups: list[list[TablePlan]], folder: Path, observer: Observer) -> list[Counts]:
+    """Each group as soon as those that it needs have committed, and told of in their order."""
+    progress = Progress(observer)
+    jobs = Jobs(
+        [partial(_sync_group, run, group, progress, folder) for group in groups],
+        _needs(run, groups),
+        run.options.jobs,
+        partial(_stop, run, progress),
+    )
+    turns = list(zip(groups, jobs.ended, strict=True))
+    counts: list[dict[str, Counts]] = []
+    told = 0
+    try:
+        with jobs:
+            for group, ended in turns:
+                counts.append(_announce(run, group, progress, observer))
+                progress.turn(group[0])
+                _tell(ended.result(), counts[-1], observer)
+                told += 1
+    except KeyboardInterrupt:
+        # Of those that were in work, or done, and whose turn had not come or was not over.
+        for turn, (group, ended) in list(enumerate(turns))[told:]:
+            if not ended.cancelled():
+                announced = counts[turn] if turn < len(counts) else _announce(run, group, progress, observer)
+                if ended.exception() is None:
+                    _tell(ended.result(), announced, observer)
+        raise
+    return [count for each in counts for count in each.values()]
+
+
+def _stop(run: Run, progress: Progress) -> None:
+    run.stop()
+    progress.stop()
+
+
+def _needs(run: Run, groups: list[list[TablePlan]]) -> list[set[int]]:
+    """For each group the places of those before it that it needs: by the plan, or by what the target enforces."""
+    place = {table.name: number for number, group in enumerate(groups) for table in group}
+    named = {table.table.lower(): table.name for table in run.plan.tables}
+    found = []
+    for number, group in enumerate(groups):
+        needed = _needed(group)
+        for table in group:
+            references = run.shapes[table.name].target.references if table.name in run.shapes else ()
+            needed |= {named[reference.parent.lower()] for reference in references if reference.parent.lower() in named}
+        found.append({place[name] for name in needed if place[name] < number})
+    return found
+
+
+def _sync_group(run: Run, group: list[TablePlan], progress: Progress, folder: Path) -> _Ended:
     """The tables of one transaction: all of them commit, or all of them roll back."""
-    counts = _announce(run, group, observer)
+    if run.options.jobs == 1:
+        # One at a time is so for whoever looks on, too.
+        progress.wait(group[0])
     present = [table for table in group if table.name in run.shapes]
-    works = [Work(run, run.shapes[table.name], observer, folder) for table in present]
-    error = next((count.error for count in counts.values() if count.error), None)
-    for attempt in () if error else range(1, _ATTEMPTS + 1):
-        works = [Work(run, run.shapes[table.name], observer, folder) for table in present]
+    error: str | None = None
+    for attempt in range(1, _ATTEMPTS + 1):
+        works = [Work(run, run.shapes[table.name], progress, folder) for table in present]
         try:
             _sync_together(run, works)
             break
         except Exception as fault:
+            if run.stopped:
+                raise
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
             error = server.refusal(fault) if isinstance(fault, _EXPECTED) else _own_fault(fault)
             if server.error_code(fault) not in _TRY_AGAIN or attempt == _ATTEMPTS:
@@ -138,11 +202,19 @@ def _sync_group(run: Run, group: list[TablePlan], folder: Path, observer: Observ
     for work in works:
         run.maps[work.plan.name] = work.map()
         if work.asked:
-            counts[work.plan.name] = work.close(counts[work.plan.name].total, error)
-            observer.table_finished(work.plan, counts[work.plan.name])
             _record(run, work, folder)
+    return _Ended(works, error)
+
+
+def _tell(ended: _Ended, counts: dict[str, Counts], observer: Observer) -> None:
+    """Tells of the tables of a transaction when it is their turn."""
+    for work in ended.works:
+        if work.asked:
+            if ended.error is None:
+                work.tell(observer)
+            counts[work.plan.name] = work.close(counts[work.plan.name].total, ended.error)
+            observer.table_finished(work.plan, counts[work.plan.name])
         work.release()
-    return list(counts.values())
 
 
 def _own_fault(fault: Exception) -> str:
@@ -150,7 +222,7 @@ def _own_fault(fault: Exception) -> str:
     return f"a fault of dfsync, please report it ({said}); with --debug it shows the traceback"
 
 
-def _announce(run: Run, group: list[TablePlan], observer: Observer) -> dict[str, Counts]:
+def _announce(run: Run, group: list[TablePlan], progress: Progress, observer: Observer) -> dict[str, Counts]:
     counts = {table.name: Counts(table.name, table.table) for table in group if table.name in run.names}
     for table in group:
         have = run.source.schema.find(table.table)
@@ -160,16 +232,15 @@ def _announce(run: Run, group: list[TablePlan], observer: Observer) -> dict[str,
             counts[table.name].note = f"the source has no table {table.table}"
             observer.table_missing(table, counts[table.name].note or "")
         else:
-            try:
+            # One that cannot be counted fails when it is read.
+            with suppress(DfsyncError):
                 counts[table.name].total = run.source.count(have)
-            except DfsyncError as error:
-                counts[table.name].error = str(error)
-            observer.table_started(table, counts[table.name].total)
+            progress.tell(table, counts[table.name].total)
     return counts
 
 
 def _sync_together(run: Run, works: list[Work]) -> None:
-    with server.connect(run.engine) as connection, _transaction(connection) as transaction:
+    with run.connected() as connection, _transaction(connection) as transaction:
         # From here on the transaction sees the target as it is now, plus what it does itself: see `load.Loader`.
         connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
         try:

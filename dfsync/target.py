@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pandas as pd
@@ -95,6 +95,15 @@ def connect(engine: sa.Engine) -> sa.Connection:
     except (sa.exc.SQLAlchemyError, pymysql.MySQLError, OSError, RuntimeError) as error:
         log.debug("no connection", exc_info=True)
         raise DfsyncError(f"The target {place(engine.url)} cannot be reached: {refusal(error)}.") from error
+
+
+def cut(connection: sa.Connection) -> None:
+    """Ends a connection, also one that another thread is waiting for an answer on: there it is lost."""
+    driver = connection.connection.driver_connection if not connection.invalidated and not connection.closed else None
+    stream = getattr(driver, "_sock", None)
+    if stream is not None:
+        with suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)
 
 
 def place(url: sa.URL) -> str:

@@ -15,6 +15,7 @@ from dfsync.errors import TableFailed
 from dfsync.key_file import KeyFile
 from dfsync.levels import circular, levels
 from dfsync.load import Loader
+from dfsync.progress import Progress
 from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Observer
 from dfsync.run import Run
 from dfsync.shape import Shape
@@ -29,13 +30,13 @@ from dfsync.times import Times
 class Work:
     """One table of a run: its pass through the stages, and what has come of it."""
 
-    def __init__(self, run: Run, shape: Shape, observer: Observer, folder: Path | None = None) -> None:
+    def __init__(self, run: Run, shape: Shape, progress: Progress, folder: Path | None = None) -> None:
         """`folder` is where the table's keys have room for as long as it takes."""
         self.plan = shape.plan
         self.asked = shape.plan.name in run.names
         self._run = run
         self._shape = shape
-        self._observer = observer
+        self._progress = progress
         self._folder = folder
         self._outcome = outcome.nothing()
         self._parts: list[outcome.Outcome] = []
@@ -79,9 +80,9 @@ class Work:
         found = match_table(self._pass, ids)
         self._parts.append(found)
         self.knows = ids is None
-        self._progress(int(np.count_nonzero(found.known)))
+        self._add(int(np.count_nonzero(found.known)))
         if self.asked:
-            load_table(self._pass, found, inserter, self._progress)
+            load_table(self._pass, found, inserter, self._add)
         self._outcome = self._joined()
         self._run.maps[self.plan.name] = self.map()
 
@@ -138,8 +139,6 @@ class Work:
     def check(self) -> None:
         """Promise 1: raises `TableFailed` where a source row is neither mapped nor rejected."""
         self._rejects = self._pass.rejected(self._outcome)
-        for column, note in self._pass.notes.items():
-            self._observer.note(self.plan, f"{self.plan.table}.{column}: {note}")
         total = self._run.source.count(self._shape.source)
         mapped = int(np.count_nonzero(self._outcome.known))
         if mapped + len(self._rejects) != total:
@@ -147,7 +146,12 @@ class Work:
                 f"of {total} source rows {mapped} have a target row and {len(self._rejects)} are rejects: the others "
                 "are unaccounted for, which is a fault of dfsync; please report it"
             )
-        self._observer.rows_done(self.plan, self.mappings(), self.rejects())
+
+    def tell(self, observer: Observer) -> None:
+        """What came of the rows."""
+        for column, note in self._pass.notes.items():
+            observer.note(self.plan, f"{self.plan.table}.{column}: {note}")
+        observer.rows_done(self.plan, self.mappings(), self.rejects())
 
     def roll_back(self) -> None:
         """Leaves the rows that were found in the target."""
@@ -185,6 +189,6 @@ class Work:
         for keys in self._keys:
             keys.close()
 
-    def _progress(self, rows: int) -> None:
+    def _add(self, rows: int) -> None:
         self._done += rows
-        self._observer.progress(self.plan, self._done)
+        self._progress.at(self.plan, self._done)

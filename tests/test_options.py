@@ -23,6 +23,7 @@ def test_paths_may_be_text_and_names_any_collection() -> None:
     [
         ({"on_match": "both"}, r"^on_match must be 'skip' or 'update', not 'both'\.$"),
         ({"batch_size": 0}, r"^A batch cannot have 0 rows: give a number from 1 to 10000000\.$"),
+        ({"jobs": 0}, r"^There cannot be 0 tables at a time: give a number from 1 to 64\.$"),
     ],
 )
 def test_what_is_no_choice_is_refused(given: dict[str, Any], says: str) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from dfsync import frames, record
 from dfsync.__main__ import main
 from dfsync.errors import DfsyncError, NotWritten
 from dfsync.plan import TablePlan
-from dfsync.result import Counts, Frames, Observer
+from dfsync.result import Frames, Observer
 
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
 TABLE_KEYS = ["name", "table", "total", "synced", "skipped", "updated", "failed", "error", "note", "seconds"]
@@ -147,11 +147,8 @@ class Full(Observer):
         self._fill.unlink(missing_ok=True)
         self._at("table_started", table)
 
-    def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
-        self._at("rows_done", table)
-
-    def table_finished(self, table: TablePlan, counts: Counts) -> None:
-        self._at("table_finished", table)
+    def progress(self, table: TablePlan, done: int) -> None:
+        self._at("progress", table)
 
     def _at(self, moment: str, table: TablePlan) -> None:
         if (moment, table.name) == self._when:
@@ -202,8 +199,8 @@ class TestAFullDisk:
         ("moment", "table", "synced", "unwritten"),
         [
             ("table_started", "authors", [1, 0, 1], []),
-            ("rows_done", "authors", [1, 50, 1], ["mappings/authors.parquet", "rejects/authors.parquet"]),
-            ("table_finished", "repositories", [1, 50, 1], ["mappings/repositories.parquet"]),
+            ("progress", "authors", [1, 50, 1], ["mappings/authors.parquet", "rejects/authors.parquet"]),
+            ("progress", "repositories", [1, 50, 1], ["mappings/repositories.parquet"]),
         ],
     )
     def test_costs_the_other_tables_nothing(
@@ -225,7 +222,7 @@ class TestAFullDisk:
             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
                 INSERT INTO authors (id, email) SELECT i, i || '@' FROM n""",
         )
-        options = dfsync.Options(tables=("repositories", "authors", "commits"))
+        options = dfsync.Options(tables=("repositories", "authors", "commits"), jobs=1)
         result = dfsync.sync(source, target.url, out=small, options=options, observer=Full(small, moment, table))
         assert [c.synced for c in result.counts] == synced
         assert list(result.unwritten) == unwritten

@@ -109,7 +109,7 @@ class TestATableThatFails:
         self, source: Path, target: Engine, out: Path, local_infile: bool
     ) -> None:
         create_tables(target)
-        options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile)
+        options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile, jobs=1)
         cut = _CutOff(target, "commits", after=100)
         result = sync(source, target.url, out=out, options=options, observer=cut)
         assert cut.done
@@ -207,7 +207,7 @@ class TestATableThatFails:
             """INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b');
             INSERT INTO repositories (id, slug) VALUES (5, 'r')""",
         )
-        options = Options(batch_size=1, tables=("repositories", "authors"))
+        options = Options(batch_size=1, tables=("repositories", "authors"), jobs=1)
         with closing(_Crosswise(target, times)) as other:
             result = sync(source, target.url, out=out, options=options, observer=other)
         assert other.times == 0
@@ -256,7 +256,7 @@ class TestATableThatFails:
             target = create_engine(server.url)
             create_tables(target)
             target.dispose()
-            options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile)
+            options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=_Kill(server.pid, "commits", 100))
         errors = {c.name: c.error or "" for c in result.counts}
         assert errors["repositories"] == ""
@@ -291,7 +291,7 @@ class TestATableThatFails:
             target = create_engine(server.url)
             create_tables(target)
             target.dispose()
-            options = Options(batch_size=50, tables=HISTORY)
+            options = Options(batch_size=50, tables=HISTORY, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=Restart(server.pid, "commits", 100))
             errors = {c.name: c.error for c in result.counts if c.error}
             assert list(errors) == ["commits"]
@@ -311,7 +311,7 @@ class TestATableThatFails:
             target = create_engine(server.url)
             create_tables(target)
             target.dispose()
-            options = Options(batch_size=50, tables=HISTORY)
+            options = Options(batch_size=50, tables=HISTORY, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=Faulty(server.pid, "commits", 100))
         assert "(ValueError: the first)" in {c.name: c.error or "" for c in result.counts}["commits"]
 
