@@ -178,8 +178,10 @@ def sync(
     with kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console:
         try:
             with _target(target, source) as choice:
+                from dfsync.memory import spare
                 from dfsync.sync import sync as run
 
+                spare(source)
                 console.say(choice.description)
                 result = run(source, choice.url, out=out, options=options, observer=console)
         except KeyboardInterrupt as stop:
