@@ -83,8 +83,8 @@ class Loader:
 
     def _to_sql(self, rows: Any, method: Callable[[str, sa.Connection, Any], int]) -> None:
         # to_sql makes a Python object of every cell before it calls a method. These send the Arrow table as it is, so
-        # the frame that goes in at the door is the table's shadow: its columns, its length, no cells.
-        shadow = pd.DataFrame(index=range(rows.num_rows), columns=rows.column_names, dtype=object)
+        # the frame that goes in at the door is the table's shadow: its columns, and one row in place of them all.
+        shadow = pd.DataFrame(index=[0], columns=rows.column_names, dtype=object)
         shadow.to_sql(
             self._table.name, self._connection, if_exists="append", index=False, method=partial(_count, method, rows)
         )
