@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from folders import closed
 from history import TABLES, create_tables, empty_source, execute, run, run_sql
 from sqlalchemy import Engine
 
@@ -28,27 +29,12 @@ from dfsync.result import Frames, Observer
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
 TABLE_KEYS = ["name", "table", "total", "synced", "skipped", "updated", "failed", "error", "note", "seconds"]
 INT = "int64[pyarrow]"
-NOBODY = 65534
 
 
 def mapping(*pairs: tuple[int, int]) -> pd.DataFrame:
     old, new = (pa.array([pair[i] for pair in pairs], pa.int64()) for i in (0, 1))
     action = pa.array(["inserted"] * len(pairs), pa.string())
     return frames.to_frame(pa.table({"old_id": old, "new_id": new, "action": action}))
-
-
-@contextmanager
-def somebody_else(folder: Path) -> Iterator[None]:
-    """For that time the folder is closed, and root, who may write all the same, is another user."""
-    folder.chmod(0o555)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-        folder.chmod(0o755)
 
 
 def test_a_frame_that_is_not_there_is_missed_in_words(tmp_path: Path) -> None:
@@ -116,7 +102,7 @@ class TestTheFolder:
         with tempfile.TemporaryDirectory() as name:
             out = Path(name)
             record.open_folder(out)
-            with somebody_else(out), pytest.raises(DfsyncError) as raised:
+            with closed(out), pytest.raises(DfsyncError) as raised:
                 record.open_folder(out)
         assert str(raised.value) == (
             f"The output folder {out} cannot be written to: Permission denied. Choose another --out."

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from folders import closed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,6 @@ from dfsync.errors import DfsyncError
 from dfsync.source import Source, affinity
 
 EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 40
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -442,15 +442,8 @@ def without_write_permission(folder: Path, mode: int = 0o444) -> Iterator[None]:
     """The folder's files cannot be written; root, who may write all the same, is somebody else for that time."""
     for file in folder.iterdir():
         file.chmod(mode)
-    folder.chmod(0o555)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(NOBODY)
-    try:
+    with closed(folder):
         yield
-    finally:
-        os.seteuid(user)
-        folder.chmod(0o755)
 
 
 def test_a_source_in_rollback_mode_can_be_read_without_write_permission(public: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,16 @@ def limited(target: Engine) -> Iterator[Engine]:
         engine = create_engine(target.url.set(username=name, password="secret pass"))
         yield engine
         engine.dispose()
+
+
+@contextmanager
+def server_of_its_own(folder: Path) -> Iterator[EmbeddedServer]:
+    """A server that may be killed, with the nine tables."""
+    with EmbeddedServer(folder / "mariadb", options=TEST_OPTIONS) as server:
+        target = create_engine(server.url)
+        create_tables(target)
+        target.dispose()
+        yield server
 
 
 class TestATableThatFails:
@@ -252,10 +262,7 @@ class TestATableThatFails:
     def test_because_the_server_dies_tells_that_and_not_that_it_cannot_roll_back(
         self, source: Path, tmp_path: Path, out: Path, local_infile: bool
     ) -> None:
-        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
-            target = create_engine(server.url)
-            create_tables(target)
-            target.dispose()
+        with server_of_its_own(tmp_path) as server:
             options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=_Kill(server.pid, "commits", 100))
         errors = {c.name: c.error or "" for c in result.counts}
@@ -268,10 +275,7 @@ class TestATableThatFails:
     def test_because_the_server_dies_shows_nobodys_traceback(
         self, source: Path, tmp_path: Path, out: Path, moment: str
     ) -> None:
-        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
-            target = create_engine(server.url)
-            create_tables(target)
-            target.dispose()
+        with server_of_its_own(tmp_path) as server:
             arguments = [str(source), server.url, str(out), moment, "commits", str(server.pid)]
             ran = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
@@ -287,15 +291,13 @@ class TestATableThatFails:
                     server.stop()
                     server.start()
 
-        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
-            target = create_engine(server.url)
-            create_tables(target)
-            target.dispose()
+        with server_of_its_own(tmp_path) as server:
             options = Options(batch_size=50, tables=HISTORY, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=Restart(server.pid, "commits", 100))
             errors = {c.name: c.error for c in result.counts if c.error}
             assert list(errors) == ["commits"]
             assert "the connection to the server is lost; see that it runs (" in (errors["commits"] or "")
+            target = create_engine(server.url)
             assert counts(run(source, target, out, tables=HISTORY))["commits"] == (200, 0, 0)
             assert_arrived(source, target, run(source, target, out, tables=HISTORY).mappings, also_matched=True)
             target.dispose()
@@ -307,10 +309,7 @@ class TestATableThatFails:
                 if not self._pid:
                     raise ValueError("the first")
 
-        with EmbeddedServer(tmp_path / "mariadb", options=TEST_OPTIONS) as server:
-            target = create_engine(server.url)
-            create_tables(target)
-            target.dispose()
+        with server_of_its_own(tmp_path) as server:
             options = Options(batch_size=50, tables=HISTORY, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=Faulty(server.pid, "commits", 100))
         assert "(ValueError: the first)" in {c.name: c.error or "" for c in result.counts}["commits"]
