@@ -46,7 +46,7 @@ from dfsync.cli_options import (
     table_names,
 )
 from dfsync.errors import DfsyncError
-from dfsync.interrupted import Stopped, interruptible
+from dfsync.interrupted import interruptible
 from dfsync.logs import log_to_stderr, safe
 from dfsync.options import Options
 
@@ -175,17 +175,17 @@ def sync(
     from dfsync.console import Console, Errors
 
     kind, stream = (Errors, RichConsole(stderr=True)) if as_json else (Console, RichConsole())
-    with kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console:
-        try:
-            with _target(target, source) as choice:
-                from dfsync.memory import spare
-                from dfsync.sync import sync as run
+    with (
+        kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console,
+        interruptible(console.where_it_stood),
+        _target(target, source) as choice,
+    ):
+        from dfsync.memory import spare
+        from dfsync.sync import sync as run
 
-                spare(source)
-                console.say(choice.description)
-                result = run(source, choice.url, out=out, options=options, observer=console)
-        except KeyboardInterrupt as stop:
-            raise Stopped(console.where_it_stood(), getattr(stop, "status", 130)) from None
+        spare(source)
+        console.say(choice.description)
+        result = run(source, choice.url, out=out, options=options, observer=console)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     if report and not result.unwritten:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from dfsync.errors import DfsyncError
-from dfsync.options import MOST_JOBS
 
 DEFAULT_SOURCE = Path("git_history.db")
 DEFAULT_OUT = Path("dfsync-out")
@@ -26,12 +25,6 @@ def _version(wanted: bool) -> None:
 def _positive(number: int) -> int:
     if number < 1:
         raise typer.BadParameter(f"{number} is not a number of rows: give 1 or more.")
-    return number
-
-
-def _jobs(number: int) -> int:
-    if not 1 <= number <= MOST_JOBS:
-        raise typer.BadParameter(f"{number} is not a number of tables at a time: give 1 to {MOST_JOBS}.")
     return number
 
 
@@ -63,9 +56,7 @@ Tables = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Only these tables: their names in the plan, with commas between.")
 ]
 BatchSize = Annotated[int, typer.Option(metavar="N", callback=_positive, help="Rows read and sent at a time.")]
-Jobs = Annotated[
-    int, typer.Option(metavar="N", callback=_jobs, help="Tables at a time, where they do not need each other.")
-]
+Jobs = Annotated[int, typer.Option(metavar="N", help="Tables at a time, where they do not need each other.")]
 OnMatch = Annotated[
     Literal["skip", "update"] | None,
     typer.Option(

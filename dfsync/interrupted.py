@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dfsync.errors import DfsyncError
@@ -17,9 +17,10 @@ class Stopped(DfsyncError):
 
 
 @contextmanager
-def interruptible(message: str) -> Iterator[None]:
-    """Ctrl-C, or a signal that asks to end, is answered with one sentence and its exit status."""
+def interruptible(message: str | Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C, or a signal that asks to end, is answered with a sentence, made then or before, and its exit status."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise Stopped(message, getattr(stop, "status", 130)) from None
+        said = message if isinstance(message, str) else message()
+        raise Stopped(said, getattr(stop, "status", 130)) from None

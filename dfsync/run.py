@@ -35,7 +35,6 @@ class Run:
     maps: dict[str, pd.DataFrame] = field(default_factory=dict)
     unwritten: dict[str, str] = field(default_factory=dict)
     """By file of the output folder: why it could not be written."""
-    stopped: bool = False
     _open: set[sa.Connection] = field(default_factory=set)
 
     def __enter__(self) -> Run:
@@ -60,7 +59,6 @@ class Run:
 
     def stop(self) -> None:
         """Ends the work of other threads: without a connection the server rolls back."""
-        self.stopped = True
         self.source.stop()
         for connection in list(self._open):
             target.cut(connection)

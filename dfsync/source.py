@@ -65,7 +65,7 @@ class Source:
         self._log = Path(f"{self.path.resolve()}-wal")
         self._logged = self._log.exists()
         self._lock = Lock()
-        self._stopped = False
+        self.stopped = False
         self._counts: dict[str, int] = {}
         try:
             self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
@@ -93,7 +93,7 @@ class Source:
 
     def stop(self) -> None:
         """Ends the work of other threads: nothing is read any more."""
-        self._stopped = True
+        self.stopped = True
 
     def count(self, table: Table) -> int:
         """How many rows the table has in the snapshot."""
@@ -149,7 +149,7 @@ class Source:
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         parameters = [compiled.params[name] for name in compiled.positiontup or ()]
         with self._lock, self._connection.cursor() as cursor:
-            if self._stopped:
+            if self.stopped:
                 raise DfsyncError("The run was stopped.")
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows + 1)})
             try:

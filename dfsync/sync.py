@@ -187,7 +187,7 @@ def _sync_group(run: Run, group: list[TablePlan], progress: Progress, folder: Pa
             _sync_together(run, works)
             break
         except Exception as fault:
-            if run.stopped:
+            if run.source.stopped:
                 raise
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
             error = server.refusal(fault) if isinstance(fault, _EXPECTED) else _own_fault(fault)
