@@ -37,7 +37,8 @@ def remap(
         remapped[foreign_key.column] = new
     bad = pd.concat(rejected)
     bad = bad[~bad.index.duplicated()]
-    return remapped.drop(index=bad.index), bad
+    # Not even an empty drop is free: it copies every column.
+    return remapped.drop(index=bad.index) if len(bad) else remapped, bad
 
 
 def orphaned(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from dfsync.equality import Form, comparable
 from dfsync.key_file import KeyFile
 from dfsync.match import match, places
 from dfsync.outcome import Outcome
+from dfsync.prefetch import prefetch
 from dfsync.shape import Shape
 from dfsync.table import KEY_ROWS, TablePass, no_rows
 
@@ -104,7 +105,8 @@ class _Keys:
         file.close()
 
     def _read_source(self) -> pd.DataFrame:
-        return _gathered(self._seen(self._table.read(self._table.shape.key, KEY_ROWS, self._ids)), self._most)
+        read = prefetch(self._table.read(self._table.shape.key, KEY_ROWS, self._ids))
+        return _gathered(self._seen(read), self._most)
 
     def _seen(self, read: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """The digests of the keys, as long as it looks as if these can be had without the server's help."""
