@@ -21,7 +21,7 @@ from dfsync.schema import Column
 from dfsync.target import make_engine
 from dfsync.target_schema import reflect
 
-EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 25
+EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 40
 
 COLLATIONS = {
     "both": [
@@ -121,6 +121,9 @@ KEYS = st.lists(FAMILY, min_size=1, max_size=4).map(lambda families: [key for fa
 ASCII_KEYS = st.lists(ASCII, min_size=2, max_size=8).map(lambda keys: [f(k) for k in keys for f in (str, str.swapcase)])
 
 
+Pair = tuple[int, int]
+
+
 @pytest.fixture
 def connection(target: sa.Engine) -> Iterator[sa.Connection]:
     engine = make_engine(target.url)
@@ -134,7 +137,6 @@ def make_column(connection: sa.Connection, collation: str, type_: str = "VARCHAR
     connection.exec_driver_sql(
         f"CREATE TABLE k (i INT PRIMARY KEY, v {type_} CHARACTER SET {charset} COLLATE {collation})"
     )
-    connection.exec_driver_sql("CREATE TABLE u AS SELECT v FROM k")
     connection.commit()
     return reflect(connection)["k"]["v"]
 
@@ -143,67 +145,83 @@ def text_series(values: list[str | None]) -> pd.Series[Any]:
     return frames.series(pa.array(values, pa.string()))
 
 
-def fitting(values: list[str], column: Column) -> list[str]:
-    frame = frames.to_frame(pa.table({"v": pa.array(values, pa.string())}), range(len(values)))
-    return list(frames.arrow(conform(frame, [column]).frame["v"]).to_pylist())
-
-
-def same_by_form(connection: sa.Connection, column: Column, values: list[str]) -> set[tuple[int, int]]:
-    """The pairs that are the same in the source, in the target and between both, which must be the same pairs."""
-    keys = text_series(list(values))
+def same_by_form(connection: sa.Connection, column: Column, values: dict[int, str]) -> set[Pair]:
+    """The places of values that are the same in the source, in the target and between both: the same in each."""
+    keys = text_series(list(values.values()))
     source, target = comparable(connection, column, keys, keys)
     assert source.tolist() == target.tolist()
-    forms = source.tolist()
-    return {(i, j) for i, a in enumerate(forms) for j, b in enumerate(forms) if a == b}
+    forms = dict(zip(values, source.tolist(), strict=True))
+    return {(i, j) for i, a in forms.items() for j, b in forms.items() if a == b}
 
 
-def same_by_server(connection: sa.Connection, values: list[str]) -> set[tuple[int, int]]:
-    rows = [{"i": i, "v": value} for i, value in enumerate(values)]
-    connection.execute(sa.text("INSERT INTO k VALUES (:i, :v)"), rows)
-    # Not joined by it, since a hash join of MySQL finds less than its own `=`.
-    pairs = connection.execute(sa.text("SELECT a.i, b.i FROM k AS a, k AS b WHERE IF(a.v = b.v, 1, 0) = 1")).all()
-    connection.rollback()
-    return {(int(i), int(j)) for i, j in pairs}
-
-
-def refused_by_unique_index(connection: sa.Connection, values: list[str], same: set[tuple[int, int]]) -> int:
-    """How many keys a unique index refuses, once those that equal an earlier one are left out."""
-    firsts = [value for i, value in enumerate(values) if min(a for a, b in same if b == i) == i]
-    for value in firsts:
-        connection.execute(sa.text("INSERT IGNORE INTO u VALUES (:v)"), {"v": value})
-    inserted = int(connection.scalar(sa.text("SELECT COUNT(*) FROM u")) or 0)
-    connection.rollback()
-    return len(firsts) - inserted
-
-
-def collations() -> list[Any]:
-    return [pytest.param(of, name, id=name) for of, names in COLLATIONS.items() for name in names]
-
-
-def skip_others(connection: sa.Connection, of: str) -> None:
+def known_to(connection: sa.Connection) -> list[str]:
+    """The collations that this server has."""
     dialect: Any = connection.dialect
-    server = "mariadb" if dialect.is_mariadb else "mysql"
-    if of not in ("both", server):
-        pytest.skip(f"a collation of {of}")
+    return [*COLLATIONS["both"], *COLLATIONS["mariadb" if dialect.is_mariadb else "mysql"]]
 
 
-@pytest.mark.parametrize(("of", "collation"), collations())
-def test_what_the_server_calls_equal_is_equal_here(connection: sa.Connection, of: str, collation: str) -> None:
-    skip_others(connection, of)
-    column = make_column(connection, collation)
-    connection.exec_driver_sql("ALTER TABLE u ADD UNIQUE (v)")
+def make_columns(connection: sa.Connection, collations: list[str]) -> list[Column]:
+    """A table `k` with a column of each collation, and for each a table `u_...` with a unique one."""
+    typed = {name: f"{name} VARCHAR(40) CHARACTER SET {name.split('_')[0]} COLLATE {name}" for name in collations}
+    connection.exec_driver_sql(f"CREATE TABLE k (i INT PRIMARY KEY, {', '.join(typed.values())})")
+    for name, column in typed.items():
+        connection.exec_driver_sql(f"CREATE TABLE u_{name} ({column}, UNIQUE ({name}))")
+    connection.exec_driver_sql("SET SESSION group_concat_max_len = 1000000")
+    connection.commit()
+    return [reflect(connection)["k"][name] for name in collations]
+
+
+def fitting(values: list[str], column: Column) -> dict[int, str]:
+    """The values that the column holds, by their place."""
+    frame = frames.to_frame(pa.table({column.name: pa.array(values, pa.string())}), range(len(values)))
+    fit = conform(frame, [column]).frame[column.name]
+    found = dict(zip(fit.index, frames.arrow(fit).to_pylist(), strict=True))
+    if column.charset not in ("cp1250", "sjis"):
+        return found
+    # Of these conform leaves it to the server to tell what fits.
+    return {i: v for i, v in found.items() if v.encode(column.charset, "ignore").decode(column.charset) == v}
+
+
+def same_by_server(connection: sa.Connection, columns: list[Column], held: list[dict[int, str]]) -> list[set[Pair]]:
+    """By column, the places of the values that the server calls equal."""
+    marks = ", ".join(f":{column.name}" for column in columns)
+    rows = [
+        {"place": i} | {c.name: of.get(i) for c, of in zip(columns, held, strict=True)}
+        for i in {i for of in held for i in of}
+    ]
+    if rows:
+        connection.execute(sa.text(f"INSERT INTO k VALUES (:place, {marks})"), rows)  # noqa: S608
+    # Not joined by them, since a hash join of MySQL finds less than its own `=`.
+    equal = [f"GROUP_CONCAT(IF(a.{c.name} = b.{c.name}, CONCAT(a.i, ' ', b.i), NULL))" for c in columns]
+    found = connection.execute(sa.text(f"SELECT {', '.join(equal)} FROM k AS a, k AS b")).one()  # noqa: S608
+    return [{(int(i), int(j)) for i, j in map(str.split, pairs.split(",") if pairs else ())} for pairs in found]
+
+
+def refused_by_unique_index(connection: sa.Connection, column: Column, held: dict[int, str], same: set[Pair]) -> int:
+    """How many keys a unique index refuses, once those that equal an earlier one are left out."""
+    followers = {j for i, j in same if i < j}
+    firsts = [value for i, value in held.items() if i not in followers]
+    if not firsts:
+        return 0
+    marks = ", ".join(f"(:v{i})" for i in range(len(firsts)))
+    insert = sa.text(f"INSERT IGNORE INTO u_{column.name} VALUES {marks}")  # noqa: S608
+    return len(firsts) - connection.execute(insert, {f"v{i}": value for i, value in enumerate(firsts)}).rowcount
+
+
+def test_what_the_server_calls_equal_is_equal_here_whatever_the_collation(connection: sa.Connection) -> None:
+    columns = make_columns(connection, known_to(connection))
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.one_of(KEYS, ASCII_KEYS))
     def holds(values: list[str]) -> None:
-        values = fitting(values, column)
-        if column.charset in ("cp1250", "sjis"):
-            # Of these conform leaves it to the server to tell what fits.
-            values = [v for v in values if v.encode(column.charset, "ignore").decode(column.charset) == v]
-        if values:
-            mine, servers = same_by_form(connection, column, values), same_by_server(connection, values)
-            assert mine == servers, [(values[i], values[j]) for i, j in mine ^ servers]
-            assert refused_by_unique_index(connection, values, mine) == 0
+        held = [fitting(values, column) for column in columns]
+        try:
+            for column, of, theirs in zip(columns, held, same_by_server(connection, columns, held), strict=True):
+                mine = same_by_form(connection, column, of)
+                assert mine == theirs, (column.name, [(of[i], of[j]) for i, j in mine ^ theirs])
+                assert refused_by_unique_index(connection, column, of, mine) == 0, (column.name, of)
+        finally:
+            connection.rollback()
 
     holds()
 
@@ -221,8 +239,8 @@ def test_every_type_with_a_collation_is_compared_by_it(connection: sa.Connection
 
 def test_the_longest_index_key_is_weighed_whole(connection: sa.Connection) -> None:
     column = make_column(connection, "utf8mb4_unicode_ci", "VARCHAR(700)")
-    values = ["é" * 700, "é" * 699 + "e", "é" * 699 + "f", "é" * 699]
-    assert same_by_form(connection, column, values) == same_by_server(connection, values)
+    values = dict(enumerate(["é" * 700, "é" * 699 + "e", "é" * 699 + "f", "é" * 699]))
+    assert [same_by_form(connection, column, values)] == same_by_server(connection, [column], [values])
 
 
 def test_many_long_keys_are_asked_for_in_statements_of_bearable_length(connection: sa.Connection) -> None:
