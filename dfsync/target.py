@@ -74,8 +74,9 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
     if isinstance(url.password, str):
         # PyMySQL would send text as latin-1, and fail where that cannot.
         arguments["password"] = url.password.encode()
+    # As many as there are threads: a new one costs tens of milliseconds, most of them for the certificates of its TLS.
     engine = sa.create_engine(
-        url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=2, pool_pre_ping=True
+        url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=0, pool_pre_ping=True
     )
     quote_all(engine.dialect)
 
