@@ -21,7 +21,7 @@ from bench_process import NotDone
 from bench_report import grids, write_markdown
 from bench_results import Results
 from bench_runs import Bench
-from bench_steps import CHAINS, ROOT
+from bench_steps import CHAINS, DFSYNC, FLOOR, ROOT
 from bench_target import Target
 from rich.console import Console
 
@@ -50,6 +50,12 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def stolen(results: Results) -> str:
+    """What others had of a virtual machine meanwhile."""
+    ours, floors = (f"{results.stolen(who):.1%}" for who in (DFSYNC, FLOOR))
+    return f"of the processors' time, by a hypervisor: {ours} (dfsync), {floors} (floor), median of the steps"
+
+
 def main() -> int:
     asked = arguments()
     console = Console()
@@ -69,6 +75,7 @@ def main() -> int:
         if "foreign" in only:
             bench.foreign(asked.foreign)
         machine = describe(WORK, target.version(), SERVER_OPTIONS)
+        machine["Stolen"] = stolen(results)
     for grid in grids(results):
         console.print(grid.as_rich())
     write_markdown(HERE / "RESULTS.md", machine, grids(results))

@@ -20,6 +20,8 @@ class Measured:
     peak_mb: float | None = None
     in_all: int = 0
     error: str = ""
+    stolen: float = 0.0
+    """The share of the processors' time that other machines had meanwhile."""
 
 
 @dataclass
@@ -57,6 +59,10 @@ class Results:
 
     def peak_mb(self, case: str, contestant: str, rows: int) -> float | None:
         return _median([one.peak_mb for one in self.of(case, contestant, rows)])
+
+    def stolen(self, contestant: str) -> float:
+        """The median over the contestant's steps of what was stolen from them."""
+        return statistics.median([one.stolen for one in self.measured if one.contestant == contestant] or [0.0])
 
     def error(self, case: str, contestant: str, rows: int) -> str:
         return next((one.error for one in self.of(case, contestant, rows) if one.error), "")

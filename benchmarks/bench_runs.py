@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import sqlalchemy as sa
+from bench_machine import processor_time
 from bench_process import NotDone, Ran, run
 from bench_results import Measured, Results
 from bench_steps import CHAINS, DFSYNC, FIRST, FOREIGN, NEED_FRAMES, OURS, ROOT, START, TENTH, Ground, Step
@@ -113,10 +114,13 @@ class Bench:
     def _take(self, step: Step, ground: Ground, rows: int, number: int, there: int = 0) -> bool:
         """Takes a step and keeps what it cost, or why it failed; `there` rows were in the target before."""
         in_all = _count(ground.more if step.of_more else ground.source)
+        before = processor_time()
         try:
             ran = step.take(ground)
+            passed, stolen = (after - start for after, start in zip(processor_time(), before, strict=True))
             self.target.must_have(in_all + there)
             new = Measured(step.case, step.contestant, rows, number, ran.seconds, ran.peak_mb, in_all)
+            new = replace(new, stolen=stolen / max(passed, 1))
         except (NotDone, sa.exc.SQLAlchemyError) as error:
             new = Measured(step.case, step.contestant, rows, number, None, in_all=in_all, error=str(error))
         self.results.add(new)

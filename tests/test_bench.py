@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from bench_machine import processor_time
 from bench_process import NotDone, run
 from bench_report import grids
 from bench_results import Measured, Results
@@ -14,9 +16,11 @@ from bench_steps import DFSYNC, FIRST, FLOOR, READING, SECOND, TENTH
 from bench_target import TABLES, Target
 from sqlalchemy import Engine
 
+ROWS = 1_000_000
+
 
 def first(contestant: str, number: int, seconds: float | None, error: str = "") -> Measured:
-    return Measured(FIRST, contestant, 1000, number, seconds, 100.0, 1300, error)
+    return Measured(FIRST, contestant, ROWS, number, seconds, 100.0, 1_310_000, error)
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was_with_the_same_code_only(tmp_path: Path) -> None:
@@ -24,9 +28,9 @@ def test_a_run_that_was_stopped_goes_on_where_it_was_with_the_same_code_only(tmp
     results.add(first(DFSYNC, 0, 3.0))
     results.add(first(DFSYNC, 0, 2.0))
     again = Results.open(tmp_path / "results.json", "code 1")
-    assert again.has(FIRST, DFSYNC, 1000, 0)
-    assert not again.has(FIRST, DFSYNC, 1000, 1)
-    assert again.seconds(FIRST, DFSYNC, 1000) == 2.0
+    assert again.has(FIRST, DFSYNC, ROWS, 0)
+    assert not again.has(FIRST, DFSYNC, ROWS, 1)
+    assert again.seconds(FIRST, DFSYNC, ROWS) == 2.0
     assert not Results.open(tmp_path / "results.json", "code 2").measured
 
 
@@ -38,9 +42,9 @@ def test_the_median_stands_and_a_failure_is_no_time(tmp_path: Path) -> None:
     results.add(first("another", 0, None, "it | fell\nover"))
     table, goals = grids(results)
     assert table.lines == [
-        ("1,000", DFSYNC, "2.00", "2.00", "650", "100"),
-        ("1,000", FLOOR, "1.00", "1.00", "1,300", "100"),
-        ("1,000", "another", "it / fell over", "", "", ""),
+        ("1,000,000", DFSYNC, "2.00", "2.00", "655,000", "100"),
+        ("1,000,000", FLOOR, "1.00", "1.00", "1,310,000", "100"),
+        ("1,000,000", "another", "it / fell over", "", "", ""),
     ]
     assert [line[1:] for line in goals.lines] == [("2.00", "1.00", "2.00", "1.25 (missed)")]
 
@@ -49,12 +53,34 @@ def test_a_tenth_more_is_held_against_the_second_sync_and_the_floor_of_the_new_r
     results = Results(tmp_path / "results.json", "")
     measured = ((SECOND, DFSYNC, 3.0), (SECOND, READING, 1.5), (TENTH, DFSYNC, 5.0), (TENTH, FLOOR, 2.0))
     for case, who, seconds in measured:
-        results.add(Measured(case, who, 1000, 0, seconds))
+        results.add(Measured(case, who, ROWS, 0, seconds))
     results.add(first(DFSYNC, 0, 1.0))
     assert [line[1:] for line in grids(results)[1].lines] == [
         ("3.00", "1.50", "2.00", "2"),
         ("5.00", "5.50", "0.91", "1"),
     ]
+
+
+def test_a_size_that_no_goal_names_misses_none(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", "")
+    for who, seconds in ((DFSYNC, 2.0), (FLOOR, 1.0)):
+        results.add(Measured(FIRST, who, 10_000, 0, seconds))
+    assert [line[1:] for line in grids(results)[1].lines] == [("2.00", "1.00", "2.00", "")]
+
+
+def test_what_was_stolen_is_the_median_of_a_contestants_steps(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", "")
+    for number, share in enumerate((0.01, 0.5, 0.03)):
+        results.add(Measured(FIRST, DFSYNC, ROWS, number, 1.0, stolen=share))
+    assert (results.stolen(DFSYNC), results.stolen(FLOOR)) == (0.03, 0.0)
+
+
+def test_the_processors_time_goes_on() -> None:
+    before, _ = processor_time()
+    time.sleep(0.1)
+    after, stolen = processor_time()
+    assert after > before
+    assert 0 <= stolen < after
 
 
 def test_a_process_has_its_own_memory_and_its_end_is_looked_at(tmp_path: Path) -> None:
