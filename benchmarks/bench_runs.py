@@ -19,6 +19,8 @@ from bench_steps import CHAINS, DFSYNC, FIRST, FOREIGN, NEED_FRAMES, OURS, ROOT,
 from bench_target import TABLES, Target
 
 ROUNDS = 3
+# What goals are held against is measured more often, since on a shared machine a round may be a quarter off.
+OUR_ROUNDS = 5
 START_ROUNDS = 7
 # From so many commits on once must do; and whoever takes so many seconds runs once, too, other than dfsync and floor.
 MANY = 5_000_000
@@ -43,7 +45,7 @@ class Bench:
 
     def size(self, rows: int) -> None:
         """All contestants on a source of so many commits, by turns."""
-        for number in range(1 if rows >= MANY else ROUNDS):
+        for number in range(1 if rows >= MANY else OUR_ROUNDS):
             for chain in CHAINS:
                 if chain in self.only and self._worth_it(chain, rows, number):
                     self._chain(chain, rows, number)
@@ -84,6 +86,8 @@ class Bench:
             return False
         if chain in OURS:
             return True
+        if number >= ROUNDS:
+            return False
         if number:
             before = self.results.seconds(FIRST, chain, rows)
             return before is not None and before < LONG
