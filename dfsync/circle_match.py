@@ -17,6 +17,7 @@ import pandas as pd
 from dfsync import frames, target
 from dfsync.digest import DIGESTS, digests
 from dfsync.equality import comparable
+from dfsync.levels import unreached
 from dfsync.side_by_side import Rows, side_by_side
 from dfsync.table import KEY_ROWS, TablePass, no_rows
 
@@ -33,6 +34,10 @@ class _End:
     references: pd.DataFrame
     """Those foreign keys: ids of this end."""
 
+    def without(self, ids: Any) -> _End:
+        kept = ~self.digests.index.isin(ids)
+        return _End(self.digests[kept], self.references[kept])
+
 
 def match_circle(tables: Sequence[TablePass]) -> None:
     """Sets `found` of each table, where the content of some of their rows depends on a foreign key that is deferred."""
@@ -42,9 +47,11 @@ def match_circle(tables: Sequence[TablePass]) -> None:
     here, there, ids = [], [], []
     for place, table in enumerate(tables):
         circular = {c: names.index(p) for c, p in table.shape.plan.parents.items() if p in names}
+        # These will be rejects, whatever the target has.
+        never = unreached(table.needed())
         for keyed, source, found in _parts(table, list(circular)):
             slots = {column: parent for column, parent in circular.items() if column in source.references.columns}
-            here.append(_rows(place, keyed, source, slots))
+            here.append(_rows(place, keyed, source.without(never), slots))
             there.append(_rows(place, keyed, found, slots))
             ids.append(pd.Series(found.digests.index, dtype=table.shape.id_dtype))
     matched = side_by_side(here, there)

@@ -10,6 +10,8 @@ import pandas as pd
 
 from dfsync import frames
 
+_REASON = "refers to itself in a circle, and the column is in the natural key or may not be empty"
+
 
 def levels(references: pd.DataFrame) -> Iterator[Any]:
     """The old ids (int64, ascending) level by level: first the rows that need no other row, then those that need these.
@@ -31,6 +33,12 @@ def levels(references: pd.DataFrame) -> Iterator[Any]:
         done |= ready
 
 
+def unreached(references: pd.DataFrame) -> Any:
+    """The old ids of the rows that are in no level."""
+    reached = np.concatenate([np.array([], dtype=np.int64), *levels(references)])
+    return references.index[~references.index.isin(reached)].to_numpy()
+
+
 def _places(references: pd.DataFrame, column: str) -> Any:
     """The place of each row's parent among the rows, -1 where it is NULL or not there."""
     parents = references[column]
@@ -42,4 +50,4 @@ def circular(references: pd.DataFrame, reached: Any, column: str) -> pd.DataFram
     """The reject frame of the rows that are in no level."""
     left = references[~references.index.isin(reached)]
     values = left[column].astype(frames.STRING).to_numpy()
-    return frames.rejects(left.index, column, values, "refers to itself in a circle, and the column may not be empty")
+    return frames.rejects(left.index, column, values, _REASON)

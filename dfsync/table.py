@@ -110,6 +110,19 @@ class TablePass:
         found = found.astype(frames.INT64).set_axis(rows.index)
         return found.where((found != rows.index).fillna(False))
 
+    def needed(self) -> pd.DataFrame:
+        """The old ids of the rows of the same table that each row needs to be there before it, as `levels` takes them;
+        without columns where no row waits for another."""
+        plan = self.shape.plan
+        own = [c for c, parent in plan.parents.items() if parent == plan.name and c not in plan.deferred]
+        values = self.shape.own_values()
+        if not own and not values:
+            return pd.DataFrame()
+        references = self.reference_ids(own)
+        for column, referenced in values.items():
+            references[column] = self.owners(column, referenced)
+        return references
+
     def keep(self, unfit: pd.DataFrame) -> None:
         """Notes that matched rows keep the target's values, because the source's do not fit."""
         if len(unfit):

@@ -109,14 +109,10 @@ class Work:
 
     def _levels(self) -> Iterator[Any]:
         """The ids of each turn: None for all at once, unless rows must wait for others of the same table."""
-        own = [c for c, parent in self.plan.parents.items() if parent == self.plan.name and c not in self.plan.deferred]
-        values = self._shape.own_values()
-        if not own and not values:
+        references = self._pass.needed()
+        if not len(references.columns):
             yield None
             return
-        references = self._pass.reference_ids(own)
-        for column, referenced in values.items():
-            references[column] = self._pass.owners(column, referenced)
         reached: list[Any] = [np.array([], dtype=np.int64)]
         for ids in levels(references):
             reached.append(ids)

@@ -15,9 +15,21 @@ from typing import Any
 
 import pytest
 from history import run_sql
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from sqlalchemy import Engine
-from worlds import Row, Rows, Tab, World, database, fill_source, fill_target, read_target, source_script, worlds
+from worlds import (
+    A_PARENT_THAT_NEEDS_ITSELF,
+    Row,
+    Rows,
+    Tab,
+    World,
+    database,
+    fill_source,
+    fill_target,
+    read_target,
+    source_script,
+    worlds,
+)
 
 from dfsync.create_tables import create_tables
 from dfsync.options import Options
@@ -33,6 +45,7 @@ def url(server_url: str) -> str:
 
 
 @given(world=worlds())
+@example(world=A_PARENT_THAT_NEEDS_ITSELF)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_rows_of_any_schema(url: str, world: World) -> None:
     with tempfile.TemporaryDirectory(prefix="dfsync-world-") as folder, database(url) as engine:

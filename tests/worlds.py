@@ -71,6 +71,22 @@ class World:
     plan: str | None = field(default=None)
 
 
+A_PARENT_THAT_NEEDS_ITSELF = World(
+    tables={
+        "a": Tab(
+            name="a",
+            columns=(Column("c0", "VARCHAR(4)", nullable=False),),
+            references=(Reference("r0", "a", nullable=True), Reference("r1", "a", nullable=True)),
+            key=("r1", "c0"),
+        )
+    },
+    source={"a": {1: {"c0": "b", "r0": 2, "r1": None}, 2: {"c0": "a", "r0": None, "r1": 2}}},
+    target={"a": {1: {"c0": "b", "r0": 2, "r1": None}, 2: {"c0": "a", "r0": None, "r1": 2}}},
+    plan='[tables.t0]\ntable = "a"\nnatural_key = ["r1", "c0"]\n',
+)
+"""It is a reject although the target has the same circle, and so is the row that refers to it."""
+
+
 @st.composite
 def schemas(draw: Any) -> dict[str, Tab]:
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
