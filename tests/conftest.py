@@ -27,9 +27,10 @@ settings.register_profile("thorough", max_examples=10_000, deadline=None)
 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough":
     settings.load_profile("thorough")
 
-# What runs in the background of a shell ignores Ctrl-C, and so would all that the tests start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What runs in the background of a shell, or under nohup, ignores these, and so would all that the tests start.
+for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 
 @pytest.fixture(scope="session")
