@@ -7,7 +7,7 @@ rows of all tables of the circle are laid side by side (`side_by_side`) and gone
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +47,9 @@ def match_circle(tables: Sequence[TablePass]) -> None:
     here, there, ids = [], [], []
     for place, table in enumerate(tables):
         circular = {c: names.index(p) for c, p in table.shape.plan.parents.items() if p in names}
-        # These will be rejects, whatever the target has.
-        never = unreached(table.needed())
         for keyed, source, found in _parts(table, list(circular)):
             slots = {column: parent for column, parent in circular.items() if column in source.references.columns}
-            here.append(_rows(place, keyed, source.without(never), slots))
+            here.append(_rows(place, keyed, source, slots))
             there.append(_rows(place, keyed, found, slots))
             ids.append(pd.Series(found.digests.index, dtype=table.shape.id_dtype))
     matched = side_by_side(here, there)
@@ -74,14 +72,25 @@ def _parts(table: TablePass, circular: list[str]) -> Iterator[tuple[bool, _End, 
     shape = table.shape
     names = [column.name for column in shape.key]
     unkeyed = None
+    needed = table.needed
     if names:
         keys = pd.concat([no_rows(shape.key), *table.read(shape.key, KEY_ROWS, late=circular)])
-        unkeyed = keys.index[~frames.complete(keys)].to_numpy()
-        found = target.read_keys(table.connection, shape.target, shape.id, names)
-        yield True, *_with_keys(table, keys.dropna(), found.dropna(), circular)
+        whole = frames.complete(keys)
+        unkeyed = keys.index[~whole].to_numpy()
+        needed = _key_only(needed, keys.index[whole], names)
+        found = target.read_keys(table.connection, shape.target, shape.id, names).sort_index()
+        source, known = _with_keys(table, keys[whole], found.dropna(), circular)
+        yield True, source.without(unreached(needed)), known
     here = table.read(shape.columns, table.batch_size, unkeyed, late=circular)
     there = target.read_rows(table.connection, shape.target, shape.id, shape.columns, names)
-    yield False, _whole(table, here, circular), _whole(table, there, circular)
+    # Rows that need themselves are rejects, whatever the target has.
+    yield False, _whole(table, here, circular).without(unreached(needed)), _whole(table, there, circular)
+
+
+def _key_only(needed: pd.DataFrame, keyed: pd.Index[Any], key: Collection[str]) -> pd.DataFrame:
+    """What the rows need to be recognised: of those with a natural key only what is in it."""
+    has_key = needed.index.isin(keyed)
+    return needed.assign(**{name: needed[name].mask(has_key) for name in needed.columns if name not in key})
 
 
 def _with_keys(table: TablePass, keys: pd.DataFrame, found: pd.DataFrame, circular: list[str]) -> tuple[_End, _End]:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from dfsync import frames
+from dfsync.conform import shown
 
-_REASON = "refers to itself in a circle, and the column is in the natural key or may not be empty"
+_REASON = "leads into a circle of rows that need each other, and cannot be left empty until they are in"
 
 
 def levels(references: pd.DataFrame) -> Iterator[Any]:
@@ -46,8 +47,12 @@ def _places(references: pd.DataFrame, column: str) -> Any:
     return np.where(parents.isna().to_numpy(dtype=bool), -1, places)
 
 
-def circular(references: pd.DataFrame, reached: Any, column: str) -> pd.DataFrame:
-    """The reject frame of the rows that are in no level."""
-    left = references[~references.index.isin(reached)]
-    values = left[column].astype(frames.STRING).to_numpy()
-    return frames.rejects(left.index, column, values, _REASON)
+def circular(rows: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
+    """The reject frame of rows that are in no level, as they were extracted: an entry for each column that leads to
+    another row."""
+    leads = references.loc[rows.index].notna()
+    made = [frames.no_rejects()]
+    for name in references.columns:
+        left = rows[leads[name].to_numpy(dtype=bool)]
+        made.append(frames.rejects(left.index, name, shown(frames.arrow(left[name])), _REASON))
+    return pd.concat(made)

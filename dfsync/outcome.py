@@ -14,6 +14,7 @@ from dfsync import frames
 from dfsync.result import INSERTED, MATCHED, UPDATED
 
 ACTIONS = (MATCHED, INSERTED, UPDATED)
+_ARRAYS = ("old_id", "new_id", "known", "first_id", "action")
 
 
 @dataclass
@@ -48,6 +49,12 @@ class Outcome:
         """Those of the ids (int64) that have a row in it."""
         ids = np.asarray(ids, dtype=np.int64)
         return ids[np.isin(ids, self.old_id)]
+
+    def only(self, rows: Any) -> Outcome:
+        """That of some of the rows (bool); who shared the target row of another one has it for itself then."""
+        taken = Outcome(*(getattr(self, name)[rows] for name in _ARRAYS))
+        taken.first_id = np.where(np.isin(taken.first_id, taken.old_id), taken.first_id, taken.old_id)
+        return taken
 
     def did(self, action: str) -> Any:
         """bool: the rows of which that is true."""
@@ -123,5 +130,4 @@ def joined(outcomes: Iterable[Outcome]) -> Outcome:
     if len(parts) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([part.old_id for part in parts]), kind="stable")
-    names = ("old_id", "new_id", "known", "first_id", "action")
-    return Outcome(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in names))
+    return Outcome(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in _ARRAYS))

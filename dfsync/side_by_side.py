@@ -20,7 +20,10 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass
 class Rows:
-    """Rows of one table at one end, all with a natural key or all without. Arrays by row, references by column."""
+    """Rows of one table at one end, all with a natural key or all without. Arrays by row, references by column.
+
+    Of rows that are the same the first ones are taken first.
+    """
 
     table: int
     keyed: bool
@@ -58,8 +61,7 @@ class _Matching:
         self._settled = np.zeros(len(self._like), dtype=bool)
         self._waits = (self._parents >= 0).sum(axis=1)
         self._children = _Children(self._parents)
-        ids = np.concatenate([rows.ids for rows in there])
-        self._there = _Groups(self._there_like, self._there_parents, ids)
+        self._there = _Groups(self._there_like, self._there_parents)
 
     def run(self) -> Any:
         """The place there of each row here, -1 for none."""
@@ -129,16 +131,16 @@ class _Matching:
 class _Groups:
     """Knows the rows there by what they hold and refer to, and which of them are taken: the first ones of a group."""
 
-    def __init__(self, like: Any, parents: Any, ids: Any) -> None:
+    def __init__(self, like: Any, parents: Any) -> None:
         self._like, self._parents = like, parents
         hashes = _hash(like, parents)
-        self._order = np.lexsort((ids, hashes))
+        self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
-        self._taken = np.zeros(len(ids) + 1, dtype=np.int64)
+        self._taken = np.zeros(len(like) + 1, dtype=np.int64)
         """By the place of a group's first row in the order: how many of it are taken."""
-        self._by_likeness = np.lexsort((ids, like))
+        self._by_likeness = np.argsort(like, kind="stable")
         self._likenesses = like[self._by_likeness]
-        self._free = np.ones(len(ids), dtype=bool)
+        self._free = np.ones(len(like), dtype=bool)
 
     def take(self, like: Any, parents: Any, shared: Any) -> Any:
         """For each row the first of its group, and if it is not to be `shared` the first that is free; -1 for none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,7 @@ class TablePass:
         names = [column.name for column in columns]
         late = plan.deferred if late is None else late
         foreign_keys = [fk for fk in plan.foreign_keys or () if fk.column not in late]
-        extracted = self.source.batches(self.shape.source, plan.id, names, size, ids)
-        for frame in self.times.pulls("extract", extracted):
+        for frame in self.times.pulls("extract", self.extract(names, size, ids)):
             with self.times("conform"):
                 conformed = conform(frame, self.shape.as_read(columns))
             with self.times("remap"):
@@ -79,6 +79,10 @@ class TablePass:
             stored = {fk.column: arrow_type(self.shape.target[fk.column]) for fk in foreign_keys if fk.column in names}
             yield remapped.astype({column: pd.ArrowDtype(type_) for column, type_ in stored.items()})
 
+    def extract(self, names: Sequence[str], size: int, ids: Any = None) -> Iterator[pd.DataFrame]:
+        """The columns as the source has them, `size` rows at a time: see `Source.batches`."""
+        return self.source.batches(self.shape.source, self.shape.plan.id, names, size, ids)
+
     def as_first_sent(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with the foreign keys empty that are deferred."""
         return rows.assign(**{column: frames.nulls_like(rows[column]) for column in self.shape.plan.deferred})
@@ -88,18 +92,19 @@ class TablePass:
         return self.source.count(self.shape.source) if ids is None else len(ids)
 
     def reference_ids(self, columns: Sequence[str], ids: Any = None) -> pd.DataFrame:
-        """The source's ids in foreign key columns, as they are: index `old_id`, Arrow int64."""
+        """The source's ids in foreign key columns, as they are, NULL for what is no id: index `old_id`, Arrow int64."""
         as_ids = self.shape.as_read([column for column in self.shape.columns if column.name in columns])
         nullable = [replace(column, nullable=True) for column in as_ids]
         names = [column.name for column in nullable]
-        extracted = self.source.batches(self.shape.source, self.shape.plan.id, names, KEY_ROWS, ids)
-        return pd.concat([no_rows(nullable), *(conform(frame, nullable).frame for frame in extracted)])
+        extracted = self.extract(names, KEY_ROWS, ids)
+        read = (conform(frame, nullable).frame.reindex(frame.index) for frame in extracted)
+        return pd.concat([no_rows(nullable), *read])
 
     def owners(self, column: str, referenced: str) -> pd.Series[Any]:
         """For each row the old id of the row of the same table whose `referenced` is equal to the value in `column`, to
         the target; NULL where there is none, or where that is the row itself."""
         both = [replace(c, nullable=True) for c in self.shape.columns if c.name in (column, referenced)]
-        extracted = self.source.batches(self.shape.source, self.shape.plan.id, [c.name for c in both], KEY_ROWS)
+        extracted = self.extract([c.name for c in both], KEY_ROWS)
         rows = pd.concat([no_rows(both), *(conform(frame, both).frame for frame in extracted)])
         values, known = comparable(
             self.connection, next(c for c in both if c.name == referenced), rows[column], rows[referenced]
@@ -110,6 +115,7 @@ class TablePass:
         found = found.astype(frames.INT64).set_axis(rows.index)
         return found.where((found != rows.index).fillna(False))
 
+    @cached_property
     def needed(self) -> pd.DataFrame:
         """The old ids of the rows of the same table that each row needs to be there before it, as `levels` takes them;
         without columns where no row waits for another."""
@@ -130,6 +136,10 @@ class TablePass:
             self.notes["update"] = (
                 f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"
             )
+
+    def forget(self, ids: Any) -> None:
+        """Takes back that these rows are rejects."""
+        self.rejects[:] = [bad[~bad.index.isin(ids)] for bad in self.rejects]
 
     def rejected(self, outcome: Outcome) -> pd.DataFrame:
         """The rejects that stand: who shares the natural key of a row that went in has its target row after all."""

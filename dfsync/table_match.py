@@ -182,6 +182,9 @@ def _match_content(table: TablePass, ids: Any) -> Outcome:
     with table.times("match"):
         rows = target.read_rows(table.connection, shape.target, shape.id, shape.columns, [c.name for c in shape.key])
         there = pd.concat([digests(rows_[names]) for rows_ in rows] or [_no_digests()])
+        if shape.id:
+            # Those that other rows have, of an earlier level.
+            there = there[~there.index.isin(table.maps[shape.plan.name][frames.NEW_ID])]
         found, _ = places(numbered(here), numbered(there))
     return _found(shape, old_id, there.index.to_numpy(), found)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dfsync import circle, frames, outcome
 from dfsync.errors import TableFailed
 from dfsync.key_file import KeyFile
-from dfsync.levels import circular, levels
+from dfsync.levels import circular, levels, unreached
 from dfsync.load import Loader
 from dfsync.progress import Progress
 from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Observer
@@ -68,12 +68,10 @@ class Work:
         connection = self._pass.connection
         inserter = Rehearsal(connection, self._shape) if self._run.options.dry_run else self._loader(connection)
         with self._times("total"):
-            by_level = False
             for ids in self._levels():
-                by_level = ids is not None
                 self._go(ids, inserter)
-            if by_level:
-                self._look_again()
+            if len(self._pass.needed.columns) and self._shape.key:
+                self._look_again(inserter)
         self.knows = True
 
     def _go(self, ids: Any, inserter: Inserter) -> None:
@@ -93,31 +91,51 @@ class Work:
             whole.follow()
         return whole
 
-    def _look_again(self) -> None:
-        """Finds the target rows of rows that did not fit, where a later level inserted one of the same natural key."""
-        lost = self._outcome.old_id[~self._outcome.known]
-        if not self.asked or not self._shape.key or not len(lost):
-            return
+    def _look_again(self, inserter: Inserter) -> None:
+        """Finds the target rows of rows that came too early, or in no level, and have the natural key of one that is
+        there by now; then goes through those once more that refer to them, and so on."""
+        served = self._found_late()
+        while len(served):
+            references = self._pass.needed.loc[self._lost()]
+            again = references.index[references.isin(served).any(axis=1)].to_numpy()
+            self._pass.forget(again)
+            self._without(again)
+            self._go(again, inserter)
+            served = np.append(np.setdiff1d(again, self._lost()), self._found_late())
+
+    def _found_late(self) -> Any:
+        """The ids of the rows that were lost, and now have their target row."""
+        lost = self._lost()
+        if not len(lost):
+            return lost
         found = match_table(self._pass, lost)
-        self._outcome.set(self._outcome.places(found.old_id[found.known]), found.new_id[found.known], MATCHED)
-        if self._shape.id:
-            self._outcome.follow()
+        late = found.old_id[found.known]
+        self._without(late)
+        self._parts.append(found.only(found.known))
+        self._outcome = self._joined()
         self._run.maps[self.plan.name] = self.map()
+        return late
+
+    def _lost(self) -> Any:
+        """The ids (ascending) of the source's rows that have no target row so far."""
+        return np.setdiff1d(self._pass.needed.index.to_numpy(), self._outcome.old_id[self._outcome.known])
+
+    def _without(self, ids: Any) -> None:
+        whole = outcome.joined(self._parts)
+        self._parts = [whole.only(~np.isin(whole.old_id, ids))]
 
     def _loader(self, connection: sa.Connection) -> Loader:
         return Loader(connection, self._shape.target, self._shape.id, local_infile=self._run.options.local_infile)
 
     def _levels(self) -> Iterator[Any]:
         """The ids of each turn: None for all at once, unless rows must wait for others of the same table."""
-        references = self._pass.needed()
+        references = self._pass.needed
         if not len(references.columns):
             yield None
             return
-        reached: list[Any] = [np.array([], dtype=np.int64)]
-        for ids in levels(references):
-            reached.append(ids)
-            yield ids
-        self._pass.rejects.append(circular(references, np.concatenate(reached), references.columns[0]))
+        yield from levels(references)
+        left = self._pass.extract(list(references.columns), self._pass.batch_size, unreached(references))
+        self._pass.rejects += [circular(rows, references) for rows in left]
 
     def member(self, names: list[str]) -> circle.Member:
         return circle.member(self._pass, self._outcome, names)

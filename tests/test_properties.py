@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +173,9 @@ class Oracle:
         for old in self._inserted(tab.name):
             key = self._key(tab, self.source[tab.name][old])
             same = [o for o, row in self.source[tab.name].items() if key is not None and self._key(tab, row) == key]
+            # Where rows wait for others of the table, the lowest id of those whose turn it is.
+            if set(tab.needs) - set(tab.key):
+                continue
             better = [o for o in same if o < old and self._good(tab, self.source[tab.name][o])]
             assert better == [], "the row of the lowest id goes in"
 
@@ -200,21 +202,25 @@ class Oracle:
         assert {name: set(rows) for name, rows in self.said.maps.items()} == alive
 
     def _standing(self, tab: Tab, alive: dict[str, set[int]]) -> set[int]:
+        """Those that have a target row if these do, and none has it only because it has it itself."""
         rows = self.source[tab.name]
-        keys = {_own(tab, row) for row in self.before[tab.name].values()}
-        parents: Mapping[int, set[int]] = {
-            old: {rows[old][name] for name, parent in tab.parents.items() if parent == tab.name and name in tab.key}
-            for old in rows
-        }
-        good = {
-            old
-            for old in alive[tab.name]
-            if tab.fits(rows[old])
-            and all(rows[old][name] in (*alive[parent], None) for name, parent in tab.parents.items())
-            and not _turns(old, parents)
-        }
-        keys |= {self._key(tab, rows[old]) for old in good}
-        return good | {old for old in alive[tab.name] if self._key(tab, rows[old]) in keys - {None}}
+        before = {_own(tab, row) for row in self.before[tab.name].values()}
+        standing: set[int] = set()
+        while True:
+            keys = before | {self._key(tab, rows[old]) for old in standing}
+            more = {
+                old
+                for old in alive[tab.name] - standing
+                if self._goes_in(tab, rows[old], alive, standing)
+                or (_needed(tab, rows[old], in_key=True) <= standing and self._key(tab, rows[old]) in keys - {None})
+            }
+            if not more:
+                return standing
+            standing |= more
+
+    def _goes_in(self, tab: Tab, row: Row, alive: dict[str, set[int]], standing: set[int]) -> bool:
+        parents = all(row[name] in (*alive[parent], None) for name, parent in tab.parents.items())
+        return tab.fits(row) and parents and _needed(tab, row) <= standing
 
     def _good(self, tab: Tab, row: Row) -> bool:
         return tab.fits(row) and all(
@@ -248,14 +254,6 @@ def _content(row: Row) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(row.items()))
 
 
-def _turns(old: int, parents: Mapping[int, set[int]]) -> bool:
-    """Whether a row needs itself, at any distance, in its own natural key."""
-    seen: set[int] = set()
-    todo = [old]
-    while todo:
-        for parent in parents.get(todo.pop(), set()) - {None} - seen:
-            if parent == old:
-                return True
-            seen.add(parent)
-            todo.append(parent)
-    return False
+def _needed(tab: Tab, row: Row, *, in_key: bool = False) -> set[int]:
+    """The rows of the same table that must be there before it, or only those in its natural key."""
+    return {row[name] for name in tab.needs if name in tab.key or not in_key} - {None}

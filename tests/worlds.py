@@ -59,6 +59,11 @@ class Tab:
     def parents(self) -> dict[str, str]:
         return {reference.name: reference.parent for reference in self.references}
 
+    @property
+    def needs(self) -> list[str]:
+        """The references to the table itself that must be right when a row goes in."""
+        return [r.name for r in self.references if r.parent == self.name and (not r.nullable or r.name in self.key)]
+
     def fits(self, row: Row) -> bool:
         return not any(row[column.name] in UNFIT[column.type] for column in self.columns)
 
@@ -95,9 +100,9 @@ def schemas(draw: Any) -> dict[str, Tab]:
         types = draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=3))
         columns = tuple(Column(f"c{i}", type_, draw(st.booleans())) for i, type_ in enumerate(types))
         parents = draw(st.lists(st.sampled_from(names), max_size=2))
-        # A circle must have a place where it may be empty: a reference to a later table, or to the table itself.
+        # A circle of tables must have a place where it may be empty: a reference to a later one.
         references = tuple(
-            Reference(f"r{i}", parent, draw(st.booleans()) or names.index(parent) >= place)
+            Reference(f"r{i}", parent, draw(st.booleans()) or names.index(parent) > place)
             for i, parent in enumerate(parents)
         )
         choices = [column.name for column in columns]
@@ -130,8 +135,8 @@ def _rows(tab: Tab, tables: dict[str, Tab], ids: Any, *, misfits: bool) -> Any:
         )
         for column in tab.columns
     }
-    # Low ids, so that most references find something, and one that never does.
-    wanted = st.one_of(st.integers(1, 4), st.just(MISSING)) if misfits else st.integers(1, 4)
+    # Low ids, so that most references find something, and some that never do.
+    wanted = st.one_of(st.integers(1, 4), st.sampled_from([MISSING, "x"])) if misfits else st.integers(1, 4)
     references = {r.name: st.one_of(st.none(), wanted) if r.nullable else wanted for r in tab.references}
     row = st.fixed_dictionaries({**columns, **references})
     few = st.one_of(st.integers(1, 4), ids)
