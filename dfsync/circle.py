@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from dfsync import frames
+from dfsync import frames, target
+from dfsync.levels import levels, unreached
 from dfsync.outcome import Outcome
 from dfsync.plan import ForeignKey
 from dfsync.remap import new_ids, orphaned
 from dfsync.result import INSERTED, MATCHED
+from dfsync.shape import Shape
 from dfsync.table import TablePass
 from dfsync.update import update
 
@@ -75,17 +78,29 @@ def fill(member: Member, connection: sa.Connection, maps: Mapping[str, pd.DataFr
 
 
 def delete(connection: sa.Connection, member: Member, ids: Sequence[Any]) -> None:
-    """Takes rows of this run back that turned out to be orphans."""
+    """Takes rows of this run back that turned out to be orphans: before each one those that refer to it."""
     shape = member.table.shape
     quote = connection.dialect.identifier_preparer.quote_identifier
     own_id = quote(shape.id or "")
-    highest_first = sorted(map(int, ids), reverse=True)
-    for start in range(0, len(ids), _AT_ONCE):
-        chunk = highest_first[start : start + _AT_ONCE]
-        listed = ", ".join(["%s"] * len(chunk))
-        # In this order, since a row that refers to another one of the table came in after it.
-        statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
-        connection.exec_driver_sql(statement, tuple(chunk))
+    for level in reversed(_levels(connection, shape, ids)):
+        for start in range(0, len(level), _AT_ONCE):
+            chunk = tuple(level[start : start + _AT_ONCE].tolist())
+            listed = ", ".join(["%s"] * len(chunk))
+            statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
+            connection.exec_driver_sql(statement, chunk)
+
+
+def _levels(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> list[Any]:
+    """The target ids, parents first. Their order alone does not tell: a row that was taken over may refer to a later
+    one."""
+    own = [c for c, parent in shape.plan.parents.items() if parent == shape.plan.name]
+    if not own or not len(ids):
+        return [np.sort(np.array(ids, shape.id_dtype))]
+    rows = target.find_rows(connection, shape.target, shape.id or "", shape.target.pick(own), ids)
+    known = pa.array(rows.index.to_numpy(), shape.id_type)
+    places = {name: pc.index_in(frames.arrow(rows[name]).cast(shape.id_type), value_set=known) for name in own}
+    references = pd.DataFrame({name: frames.series(place) for name, place in places.items()})
+    return [rows.index.to_numpy()[level] for level in [*levels(references), unreached(references)]]
 
 
 def _by_id(member: Member, ids: pd.Index[Any]) -> pd.DataFrame:

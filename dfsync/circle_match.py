@@ -77,7 +77,8 @@ def _parts(table: TablePass, circular: list[str]) -> Iterator[tuple[bool, _End, 
         keys = pd.concat([no_rows(shape.key), *table.read(shape.key, KEY_ROWS, late=circular)])
         whole = frames.complete(keys)
         unkeyed = keys.index[~whole].to_numpy()
-        needed = _key_only(needed, keys.index[whole], names)
+        # A value in it can be read as it is.
+        needed = _key_only(needed, keys.index[whole], [name for name in names if name in shape.plan.parents])
         found = target.read_keys(table.connection, shape.target, shape.id, names).sort_index()
         source, known = _with_keys(table, keys[whole], found.dropna(), circular)
         yield True, source.without(unreached(needed)), known

@@ -47,10 +47,10 @@ def _places(references: pd.DataFrame, column: str) -> Any:
     return np.where(parents.isna().to_numpy(dtype=bool), -1, places)
 
 
-def circular(rows: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
+def circular(rows: pd.DataFrame, references: pd.DataFrame, ids: Any) -> pd.DataFrame:
     """The reject frame of rows that are in no level, as they were extracted: an entry for each column that leads to
-    another row."""
-    leads = references.loc[rows.index].notna()
+    one of the `ids`, those of all such rows."""
+    leads = references.loc[rows.index].isin(ids)
     made = [frames.no_rejects()]
     for name in references.columns:
         left = rows[leads[name].to_numpy(dtype=bool)]

@@ -25,6 +25,7 @@ def update_table(table: TablePass, outcome: Outcome, *, dry_run: bool) -> None:
     ids = outcome.old_id[outcome.did(MATCHED) & outcome.own]
     if not key or not columns or not len(ids):
         return
+    earlier = len(table.rejects)
     for frame in table.read(columns if shape.id else shape.columns, table.batch_size, ids, late=()):
         there, by = _there(table, outcome, frame, columns)
         values = frame.loc[there.index, list(there.columns)]
@@ -35,7 +36,7 @@ def update_table(table: TablePass, outcome: Outcome, *, dry_run: bool) -> None:
             table.keep(refused)
             changed = changed.difference(refused.index)
         outcome.mark(outcome.places(changed), UPDATED)
-    table.keep(pd.concat([frames.no_rejects(), *(bad[bad.index.isin(ids)] for bad in table.rejects)]))
+    table.keep(pd.concat([frames.no_rejects(), *(bad[bad.index.isin(ids)] for bad in table.rejects[earlier:])]))
 
 
 def _there(

@@ -70,8 +70,10 @@ class Work:
         with self._times("total"):
             for ids in self._levels():
                 self._go(ids, inserter)
-            if len(self._pass.needed.columns) and self._shape.key:
-                self._look_again(inserter)
+            if len(self._pass.needed.columns):
+                if self._shape.key:
+                    self._look_again(inserter)
+                self._reject_circles()
         self.knows = True
 
     def _go(self, ids: Any, inserter: Inserter) -> None:
@@ -96,12 +98,21 @@ class Work:
         there by now; then goes through those once more that refer to them, and so on."""
         served = self._found_late()
         while len(served):
-            references = self._pass.needed.loc[self._lost()]
-            again = references.index[references.isin(served).any(axis=1)].to_numpy()
+            lost = self._lost()
+            references = self._pass.needed.loc[lost]
+            ready = references.isin(served).any(axis=1) & ~references.isin(lost).any(axis=1)
+            again = lost[ready.to_numpy(dtype=bool)]
             self._pass.forget(again)
             self._without(again)
             self._go(again, inserter)
             served = np.append(np.setdiff1d(again, self._lost()), self._found_late())
+
+    def _reject_circles(self) -> None:
+        """Tells of the rows in no level before anything that the second look found of them."""
+        references = self._pass.needed
+        left = np.intersect1d(unreached(references), self._lost())
+        read = self._pass.extract(list(references.columns), self._pass.batch_size, left)
+        self._pass.rejects[:0] = [circular(rows, references, left) for rows in read]
 
     def _found_late(self) -> Any:
         """The ids of the rows that were lost, and now have their target row."""
@@ -130,12 +141,7 @@ class Work:
     def _levels(self) -> Iterator[Any]:
         """The ids of each turn: None for all at once, unless rows must wait for others of the same table."""
         references = self._pass.needed
-        if not len(references.columns):
-            yield None
-            return
-        yield from levels(references)
-        left = self._pass.extract(list(references.columns), self._pass.batch_size, unreached(references))
-        self._pass.rejects += [circular(rows, references) for rows in left]
+        yield from levels(references) if len(references.columns) else [None]
 
     def member(self, names: list[str]) -> circle.Member:
         return circle.member(self._pass, self._outcome, names)

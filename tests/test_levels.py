@@ -9,6 +9,11 @@ import pytest
 from ends import Ends
 from sqlalchemy import Engine
 
+from dfsync.options import Options
+from dfsync.plan import TablePlan
+from dfsync.result import Observer
+from dfsync.sync import sync
+
 BY_NAME = '[tables.a]\nnatural_key = ["name"]\n'
 A_BOSS_EACH = """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, boss BIGINT NOT NULL,
     friend BIGINT, n SMALLINT, FOREIGN KEY (boss) REFERENCES a (id), FOREIGN KEY (friend) REFERENCES a (id))"""
@@ -101,3 +106,54 @@ def test_of_equal_keys_the_lowest_id_counts_also_beyond_63_bits(ends: Ends) -> N
     result = ends.sync_twice()
     assert list(result.mappings["a"]["new_id"]) == [7, 2**63 + 6]
     assert ends.read_there(f"SELECT friend FROM a WHERE id = {2**63 + 6}") == [(7,)]
+
+
+def test_a_row_that_was_taken_over_may_be_taken_back_before_a_later_one(ends: Ends) -> None:
+    ends.here(
+        HERE + "(1, 'root', 1, NULL, 0), (2, 'x', 6, NULL, 0), (3, 'y', 1, NULL, 0), (4, 'x', 1, 99, 0), "
+        "(6, 'z', 3, 98, 0)",
+        BY_NAME,
+    )
+    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    result = ends.sync_twice()
+    assert list(result.mappings["a"]["old_id"]) == [1, 3]
+    assert list(result.rejects["a"]["old_id"]) == [2, 4, 6]
+
+
+def test_a_value_in_the_natural_key_tells_a_row_though_it_leads_into_a_circle(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, code TEXT, boss TEXT, friend INT REFERENCES a);
+        INSERT INTO a VALUES (1, 'x', 'y', NULL), (2, 'y', 'x', NULL), (3, NULL, NULL, 1)""",
+        '[tables.a]\nnatural_key = ["code", "boss"]\n',
+    )
+    ends.there(
+        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9), boss VARCHAR(9), friend BIGINT,
+        UNIQUE (code, boss), KEY (code), FOREIGN KEY (boss) REFERENCES a (code),
+        FOREIGN KEY (friend) REFERENCES a (id))""",
+        "INSERT INTO a VALUES (1, 'x', NULL, NULL), (2, 'y', 'x', NULL)",
+        "UPDATE a SET boss = 'y' WHERE id = 1",
+    )
+    assert list(ends.sync_twice().mappings["a"]["new_id"]) == [1, 2, 3]
+
+
+def test_the_reject_names_the_column_that_leads_into_the_circle(ends: Ends) -> None:
+    ends.here(HERE + "(1, 'root', 1, 1, 0), (2, 'x', 1, 2, 0)", BY_NAME)
+    ends.there(
+        A_BOSS_EACH.replace("friend BIGINT", "friend BIGINT NOT NULL"), "INSERT INTO a VALUES (1, 'root', 1, 1, 0)"
+    )
+    rejects = ends.sync_twice().rejects["a"]
+    assert rejects[["old_id", "column", "value"]].to_numpy().tolist() == [[2, "friend", "2"]]
+
+
+def test_an_update_of_a_row_that_needs_itself_has_nothing_to_note(ends: Ends) -> None:
+    ends.here(HERE + "(1, 'root', 1, NULL, 5)", BY_NAME)
+    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    notes: list[str] = []
+
+    class Notes(Observer):
+        def note(self, table: TablePlan, text: str) -> None:
+            notes.append(text)
+
+    options = Options(plan=ends.plan, on_match="update")
+    result = sync(ends.source, ends.target.url, out=ends.folder / "out", options=options, observer=Notes())
+    assert (result.counts[0].updated, notes) == (1, [])
