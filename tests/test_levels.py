@@ -127,8 +127,8 @@ def test_a_value_in_the_natural_key_tells_a_row_though_it_leads_into_a_circle(en
         '[tables.a]\nnatural_key = ["code", "boss"]\n',
     )
     ends.there(
-        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9), boss VARCHAR(9), friend BIGINT,
-        UNIQUE (code, boss), KEY (code), FOREIGN KEY (boss) REFERENCES a (code),
+        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9) UNIQUE, boss VARCHAR(9), friend BIGINT,
+        UNIQUE (code, boss), FOREIGN KEY (boss) REFERENCES a (code),
         FOREIGN KEY (friend) REFERENCES a (id))""",
         "INSERT INTO a VALUES (1, 'x', NULL, NULL), (2, 'y', 'x', NULL)",
         "UPDATE a SET boss = 'y' WHERE id = 1",
