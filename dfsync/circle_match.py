@@ -71,21 +71,21 @@ def _parts(table: TablePass, circular: list[str]) -> Iterator[tuple[bool, _End, 
     """The rows with a natural key, and those without: of the source, and of the target."""
     shape = table.shape
     names = [column.name for column in shape.key]
-    unkeyed = None
-    needed = table.needed
-    if names:
+    if not names:
+        unkeyed, stuck = None, unreached(table.needed)
+    else:
         keys = pd.concat([no_rows(shape.key), *table.read(shape.key, KEY_ROWS, late=circular)])
         whole = frames.complete(keys)
         unkeyed = keys.index[~whole].to_numpy()
         # A value in it can be read as it is.
-        needed = _key_only(needed, keys.index[whole], [name for name in names if name in shape.plan.parents])
+        stuck = unreached(_key_only(table.needed, keys.index[whole], [n for n in names if n in shape.plan.parents]))
         found = target.read_keys(table.connection, shape.target, shape.id, names).sort_index()
         source, known = _with_keys(table, keys[whole], found.dropna(), circular)
-        yield True, source.without(unreached(needed)), known
+        yield True, source.without(stuck), known
     here = table.read(shape.columns, table.batch_size, unkeyed, late=circular)
     there = target.read_rows(table.connection, shape.target, shape.id, shape.columns, names)
     # Rows that need themselves are rejects, whatever the target has.
-    yield False, _whole(table, here, circular).without(unreached(needed)), _whole(table, there, circular)
+    yield False, _whole(table, here, circular).without(stuck), _whole(table, there, circular)
 
 
 def _key_only(needed: pd.DataFrame, keyed: pd.Index[Any], key: Collection[str]) -> pd.DataFrame:

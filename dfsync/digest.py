@@ -42,6 +42,11 @@ def digests(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made, index=frame.index, copy=False)
 
 
+def no_digests() -> pd.DataFrame:
+    """Those of no row."""
+    return pd.DataFrame({name: np.array([], np.uint64) for name in DIGESTS}, index=pd.Index([], dtype="int64"))
+
+
 def numbered(digested: pd.DataFrame) -> pd.DataFrame:
     """The digests of each row together with its place among its equals, in the frame's order: the k-th of equal rows
     has the digest of the k-th elsewhere, and of no other."""

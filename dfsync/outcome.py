@@ -51,9 +51,10 @@ class Outcome:
         return ids[np.isin(ids, self.old_id)]
 
     def only(self, rows: Any) -> Outcome:
-        """That of some of the rows (bool); who shared the target row of another one has it for itself then."""
+        """That of some of the rows (bool); who waits for another one, not among them, stands for itself then."""
         taken = Outcome(*(getattr(self, name)[rows] for name in _ARRAYS))
-        taken.first_id = np.where(np.isin(taken.first_id, taken.old_id), taken.first_id, taken.old_id)
+        there = taken.known | np.isin(taken.first_id, taken.old_id)
+        taken.first_id = np.where(there, taken.first_id, taken.old_id)
         return taken
 
     def did(self, action: str) -> Any:
@@ -90,14 +91,14 @@ class Outcome:
         members = np.flatnonzero(np.isin(self.first_id, groups))
         self.first_id[members] = ids[order][np.searchsorted(groups[order], self.first_id[members])]
 
-    def follow(self) -> None:
-        """Puts the row that made a target row at the head of all those that have it, else the one of the lowest id."""
-        places = np.flatnonzero(self.known)
-        order = places[np.lexsort((~self.did(INSERTED)[places], self.new_id[places]))]
-        leads = np.append(True, np.diff(self.new_id[order]) != 0)[: len(order)]
-        # A copy, since where nothing is shared it is `old_id` itself.
-        self.first_id = self.first_id.copy()
-        self.first_id[order] = self.old_id[order[leads]][np.cumsum(leads) - 1]
+    def lowest(self) -> Any:
+        """bool: of the rows that have one target row the one of the lowest id."""
+        lowest = self.known & self.own
+        before = np.flatnonzero(self.known & (self.old_id < self.first_id))
+        leaders, first = np.unique(self.first_id[before], return_index=True)
+        lowest[self.places(leaders)] = False
+        lowest[before[first]] = True
+        return lowest
 
     def map(self) -> pd.DataFrame:
         """`old_id` and `new_id` of the rows that have a target row, for the children (Arrow integers)."""

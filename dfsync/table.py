@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from dfsync import frames
 from dfsync.conform import conform
+from dfsync.digest import no_digests
 from dfsync.equality import comparable
 from dfsync.key_file import KeyFile
 from dfsync.outcome import Outcome
@@ -54,6 +55,8 @@ class TablePass:
     """The file of the rows' natural keys, with the target's values where it has the row."""
     kept: list[pd.DataFrame] = field(default_factory=list)
     """The same where rows are matched level by level, which may be thousands, and in no order."""
+    contents: pd.DataFrame = field(default_factory=no_digests)
+    """Where rows are matched level by level: the digests of those that are recognised by their content, by `old_id`."""
     overtaken: list[pd.DataFrame] = field(default_factory=list)
     """Natural keys, with the target's values, of rows that another client inserted meanwhile."""
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dfsync import frames, outcome, target
-from dfsync.digest import DIGESTS, digests, numbered
+from dfsync.digest import DIGESTS, digests, no_digests, numbered
 from dfsync.equality import Form, comparable
 from dfsync.key_file import KeyFile
 from dfsync.match import match, places
@@ -25,15 +25,16 @@ from dfsync.table import KEY_ROWS, TablePass, no_rows
 _LOOK_UP = 5
 
 
-def match_table(table: TablePass, ids: Any = None) -> Outcome:
-    """The outcome before any row is loaded; `ids` (int64, ascending) narrows it to those source rows.
+def match_table(table: TablePass, ids: Any = None, earlier: Outcome | None = None) -> Outcome:
+    """The outcome before any row is loaded; `ids` (int64, ascending) narrows it to those source rows, and `earlier` is
+    what came of others before: who has the natural key of one of these shares its target row.
 
     Rows whose key does not fit or whose parent is missing are not in it: they are in `table.rejects`. The natural keys
     are in `table.keys`, or `table.kept` where `ids` are given.
     """
     if not table.shape.key:
         return _match_content(table, ids)
-    keys = _Keys(table, ids)
+    keys = _Keys(table, ids, earlier or outcome.nothing())
     there = keys.read()
     with table.times("match"):
         found = keys.match(there)
@@ -47,9 +48,12 @@ def match_table(table: TablePass, ids: Any = None) -> Outcome:
 class _Keys:
     """Owns the natural keys of the source's rows: their file, their digests, and what is needed to compare them."""
 
-    def __init__(self, table: TablePass, ids: Any) -> None:
+    def __init__(self, table: TablePass, ids: Any, earlier: Outcome) -> None:
         self._table = table
         self._ids = ids
+        self._earlier = earlier
+        self._leaders = np.array([], dtype=np.int64)
+        """The `old_id` of the earlier rows whose keys stand before the target's."""
         self._names = [column.name for column in table.shape.key]
         self._most = table.count(ids)
         self._forms = {column.name: Form(table.connection, column) for column in table.shape.key}
@@ -59,7 +63,8 @@ class _Keys:
         """The `old_id` of the rows with a NULL in the key."""
 
     def read(self) -> pd.DataFrame:
-        """The target's keys, each side read while the other one is; index `new_id`, ascending, no NULL in them.
+        """The target's keys, each side read while the other one is; index `new_id`, ascending, no NULL in them; before
+        these those of the earlier rows.
 
         Of a target that has many more rows than the source only the keys at hand are asked for.
         """
@@ -77,6 +82,8 @@ class _Keys:
             with table.times("target keys"):
                 there = self._look_up() if look_up else self._read_target()
             self._here = reading.result()
+        if len(self._earlier):
+            there = pd.concat([self._read_earlier(), there.set_axis(there.index.astype(shape.id_dtype))])
         for name, form in self._forms.items():
             form.see(there[name])
         return there
@@ -89,9 +96,11 @@ class _Keys:
         found, (followers, leaders) = places(self._here, pd.concat(map(self._digested, pieces)))
         old_id = first_id = self._here.index.to_numpy()
         del self._here
-        if len(followers):
+        shared = (found >= 0) & (found < len(self._leaders))
+        if len(followers) or shared.any():
             first_id = old_id.copy()
             first_id[followers] = old_id[leaders]
+            first_id[shared] = self._leaders[found[shared]]
         made = _found(self._table.shape, old_id, there.index.to_numpy(), found, first_id)
         exact = all(form.exact for form in self._forms.values())
         if made.known.any() and self._table.shape.id and not exact:
@@ -103,6 +112,16 @@ class _Keys:
         file = self._table.keys.pop()
         self._table.kept += file.read()
         file.close()
+
+    def _read_earlier(self) -> pd.DataFrame:
+        """The keys of the earlier rows, one for each target row. A dry run has no other trace of these, and those of a
+        table without a surrogate id can be told by nothing else."""
+        earlier, kept = self._earlier, self._table.kept
+        kept[:] = [pd.concat([no_rows(self._table.shape.key), *kept])]
+        keys = kept[0][~kept[0].index.duplicated(keep="last")]
+        keys = _keyed(keys[keys.index.isin(earlier.old_id[earlier.known & earlier.own])])
+        self._leaders = keys.index.to_numpy()
+        return keys.set_axis(earlier.new_id[earlier.places(self._leaders)].astype(self._table.shape.id_dtype))
 
     def _read_source(self) -> pd.DataFrame:
         read = prefetch(self._table.read(self._table.shape.key, KEY_ROWS, self._ids))
@@ -181,11 +200,12 @@ def _match_content(table: TablePass, ids: Any) -> Outcome:
         return _found(shape, old_id, ids, found)
     with table.times("match"):
         rows = target.read_rows(table.connection, shape.target, shape.id, shape.columns, [c.name for c in shape.key])
-        there = pd.concat([digests(rows_[names]) for rows_ in rows] or [_no_digests()])
-        if shape.id:
-            # Those that other rows have, of an earlier level.
-            there = there[~there.index.isin(table.maps[shape.plan.name][frames.NEW_ID])]
-        found, _ = places(numbered(here), numbered(there))
+        there = pd.concat([digests(rows_[names]) for rows_ in rows] or [no_digests()])
+        earlier = table.contents[table.contents.index.isin(table.maps[shape.plan.name][frames.OLD_ID])]
+        # Counted together with those that have their target rows, of an earlier level.
+        found, _ = places(numbered(pd.concat([earlier, here])).iloc[len(earlier) :], numbered(there))
+        if len(table.needed.columns):
+            table.contents = pd.concat([table.contents, here])
     return _found(shape, old_id, there.index.to_numpy(), found)
 
 
@@ -210,10 +230,6 @@ def _gathered(parts: Iterable[pd.DataFrame], most: int) -> pd.DataFrame:
             columns[name][start:end] = part[name]
     made = {name: column[:end] for name, column in columns.items()}
     return pd.DataFrame(made, index=pd.Index(index[:end], name=frames.OLD_ID, copy=False), copy=False)
-
-
-def _no_digests() -> pd.DataFrame:
-    return pd.DataFrame({name: np.array([], np.uint64) for name in DIGESTS}, index=pd.Index([], dtype="int64"))
 
 
 def rows_by_key(

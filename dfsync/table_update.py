@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from dfsync import frames, target
 from dfsync.outcome import Outcome
-from dfsync.result import MATCHED, UPDATED
+from dfsync.result import INSERTED, MATCHED, UPDATED
 from dfsync.schema import Column
-from dfsync.table import TablePass
+from dfsync.table import TablePass, no_rows
 from dfsync.table_match import rows_by_key
 from dfsync.update import differing, update
 
@@ -22,12 +25,14 @@ def update_table(table: TablePass, outcome: Outcome, *, dry_run: bool) -> None:
     shape = table.shape
     key = {column.name for column in shape.key}
     columns = [column for column in shape.columns if column.name not in key]
-    ids = outcome.old_id[outcome.did(MATCHED) & outcome.own]
+    ids = outcome.old_id[outcome.did(MATCHED) & outcome.lowest()]
     if not key or not columns or not len(ids):
         return
     earlier = len(table.rejects)
     for frame in table.read(columns if shape.id else shape.columns, table.batch_size, ids, late=()):
         there, by = _there(table, outcome, frame, columns)
+        if dry_run:
+            there = pd.concat([there, _rehearsed(table, outcome, frame.index, columns)])
         values = frame.loc[there.index, list(there.columns)]
         cells = differing(values, there)
         changed = cells.index[cells.any(axis=1).to_numpy(dtype=bool)]
@@ -56,3 +61,12 @@ def _there(
     here = frame.index[place >= 0]
     by = pd.DataFrame({shape.id: frames.series(pa.array(new_ids[place >= 0]))}).set_axis(here)
     return rows.iloc[place[place >= 0]].set_axis(here), by
+
+
+def _rehearsed(table: TablePass, outcome: Outcome, ids: pd.Index[Any], columns: list[Column]) -> pd.DataFrame:
+    """What a dry run would have put into target rows that these rows (`old_id`) share with those that made them."""
+    leaders = outcome.first_id[outcome.places(ids)]
+    led = outcome.did(INSERTED)[outcome.places(leaders)]
+    read = table.read(columns, table.batch_size, np.unique(leaders[led]), late=())
+    rows = pd.concat([no_rows(columns), *read])
+    return pd.DataFrame(rows.loc[leaders[led]].set_axis(ids[led]))

@@ -71,60 +71,58 @@ class Work:
             for ids in self._levels():
                 self._go(ids, inserter)
             if len(self._pass.needed.columns):
-                if self._shape.key:
-                    self._look_again(inserter)
-                self._reject_circles()
+                self._look_again(inserter)
         self.knows = True
 
     def _go(self, ids: Any, inserter: Inserter) -> None:
-        found = match_table(self._pass, ids)
+        found = match_table(self._pass, ids, self._outcome)
         self._parts.append(found)
         self.knows = ids is None
         self._add(int(np.count_nonzero(found.known)))
         if self.asked:
             load_table(self._pass, found, inserter, self._add)
-        self._outcome = self._joined()
-        self._run.maps[self.plan.name] = self.map()
+        self._settle()
 
-    def _joined(self) -> outcome.Outcome:
-        """What came of every level so far, with the rows of one natural key together, in whichever level they were."""
-        whole = outcome.joined(self._parts)
-        if len(self._parts) > 1 and self._shape.id:
-            whole.follow()
-        return whole
+    def _settle(self) -> None:
+        """Puts together what came of every level so far."""
+        self._outcome = outcome.joined(self._parts)
+        self._run.maps[self.plan.name] = self.map()
 
     def _look_again(self, inserter: Inserter) -> None:
         """Finds the target rows of rows that came too early, or in no level, and have the natural key of one that is
-        there by now; then goes through those once more that refer to them, and so on."""
-        served = self._found_late()
-        while len(served):
+        there by now; then goes through those that refer to them, and so on. Who is still in no level is a reject."""
+        needed = self._pass.needed
+        waiting = unreached(needed)
+        served = self._found_late() if self._shape.key else waiting[:0]
+        while True:
             lost = self._lost()
-            references = self._pass.needed.loc[lost]
-            ready = references.isin(served).any(axis=1) & ~references.isin(lost).any(axis=1)
-            again = lost[ready.to_numpy(dtype=bool)]
+            waiting = np.intersect1d(waiting, lost)
+            references = needed.loc[lost]
+            # Of what the others need all was found, or is lost for good.
+            first = np.isin(lost, waiting) & ~references.isin(waiting).any(axis=1)
+            once_more = references.isin(served).any(axis=1) & ~references.isin(lost).any(axis=1)
+            again = lost[(first | once_more).to_numpy(dtype=bool)]
+            if not len(again):
+                break
+            waiting = np.setdiff1d(waiting, again)
             self._pass.forget(again)
             self._without(again)
             self._go(again, inserter)
             served = np.append(np.setdiff1d(again, self._lost()), self._found_late())
-
-    def _reject_circles(self) -> None:
-        """Tells of the rows in no level before anything that the second look found of them."""
-        references = self._pass.needed
-        left = np.intersect1d(unreached(references), self._lost())
-        read = self._pass.extract(list(references.columns), self._pass.batch_size, left)
-        self._pass.rejects[:0] = [circular(rows, references, left) for rows in read]
+        read = self._pass.extract(list(needed.columns), self._pass.batch_size, waiting)
+        # Before anything else that was found of them.
+        self._pass.rejects[:0] = [circular(rows, needed, waiting) for rows in read]
 
     def _found_late(self) -> Any:
         """The ids of the rows that were lost, and now have their target row."""
         lost = self._lost()
         if not len(lost):
             return lost
-        found = match_table(self._pass, lost)
+        found = match_table(self._pass, lost, self._outcome)
         late = found.old_id[found.known]
         self._without(late)
         self._parts.append(found.only(found.known))
-        self._outcome = self._joined()
-        self._run.maps[self.plan.name] = self.map()
+        self._settle()
         return late
 
     def _lost(self) -> Any:
@@ -175,7 +173,7 @@ class Work:
 
     def roll_back(self) -> None:
         """Leaves the rows that were found in the target."""
-        self._outcome = self._joined()
+        self._outcome = outcome.joined(self._parts)
         self._outcome.forget()
         self._rejects = frames.no_rejects()
 

@@ -60,7 +60,7 @@ class Ends:
             assert not Counter(map(repr, rows)) - Counter(map(repr, before[table])), f"{table} has lost rows of its own"
         actions = {name: Counter(mapping["action"]) for name, mapping in first.mappings.items()}
         rejected = {name: list(rejects["old_id"]) for name, rejects in first.rejects.items()}
-        second = self.sync(local_infile=False)
+        second = self.sync(**{**options, "local_infile": False})
         assert {c.name: (c.synced, c.updated) for c in second.counts} == {c.name: (0, 0) for c in second.counts}
         assert {name: list(rejects["old_id"]) for name, rejects in second.rejects.items()} == rejected
         assert (self.folder / "out" / "id_mappings.json").read_bytes() == known

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ends import Ends
@@ -11,7 +12,7 @@ from sqlalchemy import Engine
 
 from dfsync.options import Options
 from dfsync.plan import TablePlan
-from dfsync.result import Observer
+from dfsync.result import Observer, SyncResult
 from dfsync.sync import sync
 
 BY_NAME = '[tables.a]\nnatural_key = ["name"]\n'
@@ -19,6 +20,11 @@ A_BOSS_EACH = """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARC
     friend BIGINT, n SMALLINT, FOREIGN KEY (boss) REFERENCES a (id), FOREIGN KEY (friend) REFERENCES a (id))"""
 HERE = """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, boss INT REFERENCES a, friend INT REFERENCES a, n INT);
     INSERT INTO a VALUES """
+
+
+NO_ID = """CREATE TABLE a (name VARCHAR(9) UNIQUE, code VARCHAR(9), boss VARCHAR(9), n INT, KEY (code),
+    FOREIGN KEY (boss) REFERENCES a (code))"""
+HERE_NO_ID = "CREATE TABLE a (name TEXT, code TEXT, boss TEXT, n INT); INSERT INTO a VALUES "
 
 
 @pytest.fixture
@@ -71,6 +77,85 @@ def test_the_children_of_a_row_that_was_found_late_go_in_with_the_same_run(ends:
     assert result.rejects["a"][["old_id", "reason"]].to_numpy().tolist() == [[7, "is not an integer"]]
     bosses = "SELECT a.name, boss.name FROM a JOIN a boss ON boss.id = a.boss ORDER BY a.id"
     assert ends.read_there(bosses)[-2:] == [("child", "x"), ("grandson", "child")]
+
+
+def outcome(result: SyncResult) -> tuple[Any, ...]:
+    """Everything that must be the same of a dry run and of the run."""
+    count = result.counts[0]
+    rejects = result.rejects["a"].to_numpy().tolist()
+    return count.error, count.synced, count.skipped, count.updated, count.failed, rejects
+
+
+@pytest.mark.parametrize("on_match", [None, "update"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # Of equal keys the second goes in, later and deeper; then the child of the first.
+        "(2, 'x', 1, NULL, 'bad'), (3, 'y', 1, NULL, 0), (4, 'X', 3, NULL, 0), (5, 'child', 2, NULL, 0)",
+        "(2, 'x', 1, NULL, 0), (3, 'y', 1, NULL, 0), (4, 'x ', 3, NULL, 5)",
+        "(2, 'x', 3, NULL, 5), (3, 'y', 1, NULL, 0), (4, 'x', 1, NULL, 6)",
+        "(2, 'x', 2, NULL, 5), (4, 'x', 1, NULL, 6)",
+        # Without a key: its parent came in by another row.
+        "(2, 'x', 1, NULL, 'bad'), (3, NULL, 2, NULL, 0), (4, 'y', 1, NULL, 0), (5, 'x', 4, NULL, 0), "
+        "(6, NULL, 5, NULL, 0)",
+    ],
+)
+def test_a_dry_run_knows_the_rows_that_it_would_have_put_there_before(
+    ends: Ends, rows: str, on_match: str | None
+) -> None:
+    ends.here(HERE + "(1, 'root', 1, NULL, 0), " + rows, BY_NAME)
+    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    rehearsed = ends.sync(dry_run=True, on_match=on_match)
+    done = ends.sync_twice(on_match=on_match)
+    assert outcome(rehearsed) == outcome(done)
+    assert done.counts[0].failed == 0
+
+
+def test_of_equal_keys_at_different_depths_the_lowest_id_has_the_say_once(ends: Ends) -> None:
+    ends.here(
+        HERE + "(1, 'root', 1, NULL, 0), (2, 'x', 3, NULL, 5), (3, 'y', 1, NULL, 0), (4, 'x', 1, NULL, 6), "
+        "(5, 'x', 3, NULL, 7)",
+        BY_NAME,
+    )
+    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    assert outcome(ends.sync_twice(on_match="update"))[:4] == (None, 2, 2, 1)
+    assert ends.read_there("SELECT boss, n FROM a WHERE name = 'x'") == [(2, 5)]
+
+
+def test_without_an_id_equal_rows_of_different_depths_are_as_many_as_in_the_source(ends: Ends) -> None:
+    ends.here(
+        HERE_NO_ID + "(NULL, 'a', 'a', 1), (NULL, 'a', 'a', 1), (NULL, 'a', 'a', 1), (NULL, 'b', 'a', 2)",
+        '[tables.a]\nid = ""\nnatural_key = ["name"]\n',
+    )
+    ends.there(NO_ID, "INSERT INTO a VALUES (NULL, 'a', 'a', 1)")
+    rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
+    assert outcome(rehearsed) == outcome(done) == (None, 3, 1, 0, 0, [])
+    assert ends.read_there("SELECT code, COUNT(*) FROM a GROUP BY code ORDER BY code") == [("a", 3), ("b", 1)]
+
+
+def test_without_an_id_equal_keys_of_different_depths_are_updated_once(ends: Ends) -> None:
+    ends.here(
+        HERE_NO_ID + "('n', 'b', 'a', 2), ('root', 'a', NULL, 0), ('n', 'c', NULL, 3)",
+        '[tables.a]\nid = ""\nnatural_key = ["name"]\n',
+    )
+    ends.there(NO_ID)
+    rehearsed, done = ends.sync(dry_run=True, on_match="update"), ends.sync_twice(on_match="update")
+    assert outcome(rehearsed) == outcome(done) == (None, 2, 0, 1, 0, [])
+    assert ends.read_there("SELECT code, boss, n FROM a WHERE name = 'n'") == [("b", "a", 2)]
+
+
+def test_a_row_that_needs_a_lost_one_and_a_found_one_is_told_of(ends: Ends) -> None:
+    ends.here(HERE + "(1, 'root', 1, 1, 0), (2, 'x', 'oops', 1, 0), (3, 'y', 1, 2, 0), (4, 'z', 3, 1, 0)", BY_NAME)
+    ends.there(
+        A_BOSS_EACH.replace("friend BIGINT", "friend BIGINT NOT NULL"), "INSERT INTO a VALUES (1, 'root', 1, 1, 0)"
+    )
+    rejects = ends.sync_twice().rejects["a"]
+    assert rejects[["old_id", "column", "value"]].to_numpy().tolist() == [
+        [2, "boss", "oops"],
+        [3, "friend", "2"],
+        [4, "boss", "3"],
+    ]
+    assert rejects["reason"][1:].str.startswith("missing parent").all()
 
 
 def test_rows_that_need_each_other_tell_the_value_that_leads_there(ends: Ends) -> None:
