@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dfsync import frames, target
-from dfsync.levels import levels, unreached
-from dfsync.outcome import Outcome
+from dfsync.levels import circular, levels, unreached
+from dfsync.outcome import ACTIONS, Outcome
 from dfsync.plan import ForeignKey
-from dfsync.remap import new_ids, orphaned
+from dfsync.remap import new_ids, orphaned, valueless
 from dfsync.result import INSERTED, MATCHED
 from dfsync.shape import Shape
 from dfsync.table import TablePass
@@ -32,7 +32,8 @@ class Member:
     table: TablePass
     outcome: Outcome
     references: pd.DataFrame
-    """Of the inserted rows: the old ids in its foreign keys within the circle. Index `old_id`."""
+    """Of the inserted rows: the old ids in its foreign keys within the circle, and those of the inserted rows of the
+    same table to which it refers by a value. Index `old_id`."""
     tried: Any
     """bool, by place in the outcome: the rows that were orphans, or were asked to take an orphan's target row over."""
 
@@ -40,7 +41,7 @@ class Member:
 def member(table: TablePass, outcome: Outcome, names: Sequence[str]) -> Member:
     """`names` are the tables of the circle."""
     columns = [column for column, parent in table.shape.plan.parents.items() if parent in names]
-    references = table.reference_ids(columns, outcome.old_id[outcome.did(INSERTED)])
+    references = _references(table, outcome, columns, outcome.old_id[outcome.did(INSERTED)])
     return Member(table, outcome, references, np.zeros(len(outcome), dtype=bool))
 
 
@@ -57,7 +58,7 @@ def drop_orphans(members: Sequence[Member], maps: Mapping[str, pd.DataFrame], *,
         for one in members:
             name = one.table.shape.plan.name
             for column in one.references.columns:
-                orphans = _orphans(one, column, there[one.table.shape.plan.parents[column]])
+                orphans = _orphans(one, column, there[one.table.shape.plan.parents.get(column, name)])
                 if len(orphans):
                     doomed[name] += _reject(one, orphans, column, dry_run=dry_run)
                     there[name] = pd.Index(one.outcome.old_id[one.outcome.known])
@@ -82,12 +83,23 @@ def delete(connection: sa.Connection, member: Member, ids: Sequence[Any]) -> Non
     shape = member.table.shape
     quote = connection.dialect.identifier_preparer.quote_identifier
     own_id = quote(shape.id or "")
+    _let_go(connection, shape, ids)
     for level in reversed(_levels(connection, shape, ids)):
         for start in range(0, len(level), _AT_ONCE):
             chunk = tuple(level[start : start + _AT_ONCE].tolist())
             listed = ", ".join(["%s"] * len(chunk))
             statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
             connection.exec_driver_sql(statement, chunk)
+
+
+def _let_go(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> None:
+    """Empties what refers to a row of the same table by a value that is no id, since no order tells those apart."""
+    values = [column.name for column in shape.target.pick(list(shape.own_values())) if column.nullable]
+    own_id: Any = sa.column(shape.id or "")
+    there = sa.table(shape.target.name, own_id, *(sa.column(name) for name in values))
+    for start in range(0, len(ids) if values else 0, _AT_ONCE):
+        chunk = list(ids[start : start + _AT_ONCE])
+        connection.execute(sa.update(there).values(dict.fromkeys(values)).where(own_id.in_(chunk)))
 
 
 def _levels(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> list[Any]:
@@ -109,6 +121,15 @@ def _by_id(member: Member, ids: pd.Index[Any]) -> pd.DataFrame:
     return pd.DataFrame({member.table.shape.id: frames.series(own_ids)}).set_axis(ids)
 
 
+def _references(table: TablePass, outcome: Outcome, columns: Sequence[str], ids: Any) -> pd.DataFrame:
+    """As in `Member.references`, of these rows."""
+    inserted = outcome.old_id[outcome.did(INSERTED)]
+    # Of a value that the target has without them nothing is known, and nothing need be.
+    values = {name: table.needed.loc[ids, name] for name in table.shape.own_values()}
+    mine = {name: owners.where(owners.isin(inserted)) for name, owners in values.items()}
+    return table.reference_ids(columns, ids).assign(**mine)
+
+
 def _orphans(member: Member, column: str, parents: pd.Index[Any]) -> pd.Index[Any]:
     old = member.references[column]
     lost = old.notna().to_numpy(dtype=bool) & ~old.fillna(0).astype("int64").isin(parents).to_numpy()
@@ -118,8 +139,13 @@ def _orphans(member: Member, column: str, parents: pd.Index[Any]) -> pd.Index[An
 def _reject(member: Member, orphans: pd.Index[Any], column: str, *, dry_run: bool) -> list[Any]:
     """Gives the target ids of those whose target row no other row takes over."""
     outcome = member.outcome
-    foreign_key = ForeignKey(column, member.table.shape.plan.parents[column])
-    member.table.rejects.append(orphaned(member.references.loc[orphans, column], foreign_key))
+    parents, values = member.table.shape.plan.parents, member.table.shape.own_values()
+    if column in values:
+        read = member.table.extract([column], member.table.batch_size, np.sort(orphans.to_numpy()))
+        member.table.rejects.extend(valueless(rows, member.table.shape.plan.name, values[column]) for rows in read)
+    else:
+        foreign_key = ForeignKey(column, parents[column])
+        member.table.rejects.append(orphaned(member.references.loc[orphans, column], foreign_key))
     member.references = member.references.drop(index=orphans)
     places = outcome.places(orphans)
     _hand_on(member, places, dry_run=dry_run)
@@ -140,18 +166,50 @@ def _hand_on(member: Member, orphans: Any, *, dry_run: bool) -> None:
         heirs = np.sort(heirs[np.unique(outcome.first_id[heirs], return_index=True)[1]])
         if not len(heirs):
             break
-        tried[heirs] = True
-        read = table.read(table.shape.columns, table.batch_size, outcome.old_id[heirs])
+        asked, free = _turn(member, heirs)
+        tried[asked] = True
+        read = table.read(table.shape.columns, table.batch_size, outcome.old_id[free])
         able = np.concatenate([np.array([], np.int64), *(_take_over(member, rows, dry_run=dry_run) for rows in read)])
         heirs = outcome.places(able)
         outcome.lead(heirs)
         outcome.mark(heirs, INSERTED)
-        references = table.reference_ids([*member.references.columns], able)
+        columns = [column for column in member.references.columns if column in table.shape.plan.parents]
+        references = _references(table, outcome, columns, able)
         member.references = pd.concat([member.references, references])
     left = np.isin(outcome.first_id, groups)
     outcome.known[left] = False
     handed = tried & ~left & ~outcome.own
     outcome.mark(handed, MATCHED)
+
+
+def _turn(member: Member, heirs: Any) -> tuple[Any, Any]:
+    """Whom to ask next of these heirs (places), and who of them may take over."""
+    table, outcome = member.table, member.outcome
+    if not len(table.needed.columns):
+        return heirs, heirs
+    free = heirs[~np.isin(outcome.first_id[heirs], _circular(member, heirs))]
+    if len(free):
+        return free, free
+    # They may be in each other's way alone.
+    first = heirs[:1]
+    circle = outcome.old_id[np.isin(outcome.first_id, _circular(member, first))]
+    if not len(circle):
+        return first, first
+    read = table.extract(list(table.needed.columns), table.batch_size, outcome.old_id[first])
+    table.rejects.extend(circular(rows, table.needed, circle) for rows in read)
+    return first, first[:0]
+
+
+def _circular(member: Member, heirs: Any) -> Any:
+    """The `first_id` of the target rows of this run that would need themselves, or lead to such, if the heirs had
+    theirs: rows left behind referring to each other, which could not even be deleted."""
+    needed, outcome = member.table.needed, member.outcome
+    made = np.flatnonzero(outcome.own & (outcome.action == ACTIONS.index(INSERTED)))
+    made = np.append(made[~np.isin(outcome.old_id[made], outcome.first_id[heirs])], heirs)
+    leaders = frames.to_frame(pa.table([outcome.old_id, outcome.first_id], names=[frames.OLD_ID, frames.NEW_ID]))
+    rows = needed.loc[outcome.old_id[made]]
+    references = pd.DataFrame({name: new_ids(rows[name], leaders) for name in needed.columns})
+    return unreached(references.set_axis(outcome.first_id[made]))
 
 
 def _take_over(member: Member, rows: pd.DataFrame, *, dry_run: bool) -> Any:

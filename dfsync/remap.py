@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dfsync import frames
+from dfsync.conform import shown
 from dfsync.plan import ForeignKey
 
 MISSING_PARENT = "missing parent"
@@ -46,6 +47,13 @@ def orphaned(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.DataFram
     reason = f"{MISSING_PARENT}: {foreign_key.parent} has no row with this id in the target"
     values = references.astype(frames.STRING).to_numpy()
     return frames.rejects(references.index, foreign_key.column, values, reason)
+
+
+def valueless(rows: pd.DataFrame, parent: str, referenced: str) -> pd.DataFrame:
+    """The reject frame of rows that refer to `parent` by a value that no row of it has in the column `referenced`; of
+    `rows`, as they were extracted, the one column is that value."""
+    reason = f"{MISSING_PARENT}: {parent} has no row with this {referenced} in the target"
+    return frames.rejects(rows.index, rows.columns[0], shown(frames.arrow(rows.iloc[:, 0])), reason)
 
 
 def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:

@@ -25,6 +25,7 @@ HERE = """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, boss INT REFERENCES
 NO_ID = """CREATE TABLE a (name VARCHAR(9) UNIQUE, code VARCHAR(9), boss VARCHAR(9), n INT, KEY (code),
     FOREIGN KEY (boss) REFERENCES a (code))"""
 HERE_NO_ID = "CREATE TABLE a (name TEXT, code TEXT, boss TEXT, n INT); INSERT INTO a VALUES "
+CIRCLE = "leads into a circle of rows that need each other"
 
 
 @pytest.fixture
@@ -142,6 +143,52 @@ def test_without_an_id_equal_keys_of_different_depths_are_updated_once(ends: End
     rehearsed, done = ends.sync(dry_run=True, on_match="update"), ends.sync_twice(on_match="update")
     assert outcome(rehearsed) == outcome(done) == (None, 2, 0, 1, 0, [])
     assert ends.read_there("SELECT code, boss, n FROM a WHERE name = 'n'") == [("b", "a", 2)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "rejects"),
+    [
+        # 4 goes in and has no friend; 2 may not take its row over, since 6 came in by it.
+        ("(2, 'x', 6, NULL, 0), (6, 'z', 2, 98, 0)", {2: CIRCLE, 4: "missing parent", 6: "missing parent"}),
+        ("(2, 'x', 6, NULL, 0), (6, 'z', 2, NULL, 0)", {2: CIRCLE, 4: "missing parent", 6: "missing parent"}),
+        ("(2, 'x', 7, NULL, 0), (6, 'z', 2, NULL, 0), (7, 'w', 6, NULL, 0), (8, 'x', 1, NULL, 0)", {}),
+        ("(2, 'x', 1, NULL, 0), (5, 'p', 1, 97, 0), (6, 'p', 2, NULL, 0)", {}),
+    ],
+)
+def test_a_row_does_not_take_over_what_it_needs(ends: Ends, rows: str, rejects: dict[int, str]) -> None:
+    ends.here(HERE + "(1, 'root', 1, NULL, 0), (3, 'y', 1, NULL, 0), (4, 'x', 3, 99, 0), " + rows, BY_NAME)
+    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
+    assert outcome(rehearsed) == outcome(done)
+    said = done.rejects["a"]
+    assert {
+        old: reason[: len(rejects.get(old, ""))] for old, reason in zip(said["old_id"], said["reason"], strict=True)
+    } == rejects
+
+
+def test_who_refers_by_a_value_to_an_orphan_is_one(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, code TEXT UNIQUE, boss TEXT, friend INT REFERENCES a);
+        INSERT INTO a VALUES (1, 'a', 'c1', NULL, NULL), (2, 'x', 'c2', 'c6', NULL), (4, 'x', 'c4', NULL, 99),
+        (6, 'z', 'c6', NULL, 98), (7, 'w', 'c7', 'C6', 1), (8, 'v', 'c8', 'c1', 1)""",
+        BY_NAME,
+    )
+    ends.there(
+        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, code VARCHAR(9) UNIQUE,
+        boss VARCHAR(9), friend BIGINT, FOREIGN KEY (boss) REFERENCES a (code),
+        FOREIGN KEY (friend) REFERENCES a (id))"""
+    )
+    rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
+    assert outcome(rehearsed) == outcome(done)
+    assert list(done.mappings["a"]["old_id"]) == [1, 8]
+    no_code = "missing parent: a has no row with this code in the target"
+    no_id = "missing parent: a has no row with this id in the target"
+    assert done.rejects["a"].to_numpy().tolist() == [
+        [2, "boss", "c6", no_code],
+        [4, "friend", "99", no_id],
+        [6, "friend", "98", no_id],
+        [7, "boss", "C6", no_code],
+    ]
 
 
 def test_a_row_that_needs_a_lost_one_and_a_found_one_is_told_of(ends: Ends) -> None:
