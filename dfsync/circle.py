@@ -1,4 +1,5 @@
-"""Tables that refer to themselves or to each other in a circle: what was left empty at first gets its value."""
+"""Tables that refer to themselves or to each other in a circle: rows that turn out to be orphans go, and what was left
+empty at first gets its value."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ import sqlalchemy as sa
 
 from dfsync import frames, target
 from dfsync.levels import circular, levels, unreached
-from dfsync.outcome import ACTIONS, Outcome
+from dfsync.outcome import Outcome
 from dfsync.plan import ForeignKey
-from dfsync.remap import new_ids, orphaned, valueless
+from dfsync.remap import new_ids, orphaned, orphaned_by_value
 from dfsync.result import INSERTED, MATCHED
 from dfsync.shape import Shape
 from dfsync.table import TablePass
@@ -32,8 +33,8 @@ class Member:
     table: TablePass
     outcome: Outcome
     references: pd.DataFrame
-    """Of the inserted rows: the old ids in its foreign keys within the circle, and those of the inserted rows of the
-    same table to which it refers by a value. Index `old_id`."""
+    """Of the inserted rows: the old ids in their foreign keys within the circle; in a column that refers to the same
+    table by a value, the old id of the row that has it, if that was inserted. Index `old_id`."""
     tried: Any
     """bool, by place in the outcome: the rows that were orphans, or were asked to take an orphan's target row over."""
 
@@ -58,6 +59,7 @@ def drop_orphans(members: Sequence[Member], maps: Mapping[str, pd.DataFrame], *,
         for one in members:
             name = one.table.shape.plan.name
             for column in one.references.columns:
+                # One that is no foreign key to ids refers to its own table by a value.
                 orphans = _orphans(one, column, there[one.table.shape.plan.parents.get(column, name)])
                 if len(orphans):
                     doomed[name] += _reject(one, orphans, column, dry_run=dry_run)
@@ -83,7 +85,7 @@ def delete(connection: sa.Connection, member: Member, ids: Sequence[Any]) -> Non
     shape = member.table.shape
     quote = connection.dialect.identifier_preparer.quote_identifier
     own_id = quote(shape.id or "")
-    _let_go(connection, shape, ids)
+    _empty_values(connection, shape, ids)
     for level in reversed(_levels(connection, shape, ids)):
         for start in range(0, len(level), _AT_ONCE):
             chunk = tuple(level[start : start + _AT_ONCE].tolist())
@@ -92,12 +94,14 @@ def delete(connection: sa.Connection, member: Member, ids: Sequence[Any]) -> Non
             connection.exec_driver_sql(statement, chunk)
 
 
-def _let_go(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> None:
-    """Empties what refers to a row of the same table by a value that is no id, since no order tells those apart."""
-    values = [column.name for column in shape.target.pick(list(shape.own_values())) if column.nullable]
+def _empty_values(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> None:
+    """Empties the nullable columns that refer to the same table by a value, since `_levels` goes by ids alone."""
+    values = [column.name for column in shape.target.pick(shape.own_values()) if column.nullable]
+    if not values:
+        return
     own_id: Any = sa.column(shape.id or "")
     there = sa.table(shape.target.name, own_id, *(sa.column(name) for name in values))
-    for start in range(0, len(ids) if values else 0, _AT_ONCE):
+    for start in range(0, len(ids), _AT_ONCE):
         chunk = list(ids[start : start + _AT_ONCE])
         connection.execute(sa.update(there).values(dict.fromkeys(values)).where(own_id.in_(chunk)))
 
@@ -123,11 +127,11 @@ def _by_id(member: Member, ids: pd.Index[Any]) -> pd.DataFrame:
 
 def _references(table: TablePass, outcome: Outcome, columns: Sequence[str], ids: Any) -> pd.DataFrame:
     """As in `Member.references`, of these rows."""
+    by_id = table.reference_ids([column for column in columns if column in table.shape.plan.parents], ids)
+    # What a matched row has stays in the target, whatever becomes of the inserted ones.
     inserted = outcome.old_id[outcome.did(INSERTED)]
-    # Of a value that the target has without them nothing is known, and nothing need be.
-    values = {name: table.needed.loc[ids, name] for name in table.shape.own_values()}
-    mine = {name: owners.where(owners.isin(inserted)) for name, owners in values.items()}
-    return table.reference_ids(columns, ids).assign(**mine)
+    owners = {name: table.needed.loc[ids, name] for name in table.shape.own_values()}
+    return by_id.assign(**{name: old.where(old.isin(inserted)) for name, old in owners.items()})
 
 
 def _orphans(member: Member, column: str, parents: pd.Index[Any]) -> pd.Index[Any]:
@@ -142,7 +146,8 @@ def _reject(member: Member, orphans: pd.Index[Any], column: str, *, dry_run: boo
     parents, values = member.table.shape.plan.parents, member.table.shape.own_values()
     if column in values:
         read = member.table.extract([column], member.table.batch_size, np.sort(orphans.to_numpy()))
-        member.table.rejects.extend(valueless(rows, member.table.shape.plan.name, values[column]) for rows in read)
+        name = member.table.shape.plan.name
+        member.table.rejects.extend(orphaned_by_value(rows[column], name, values[column]) for rows in read)
     else:
         foreign_key = ForeignKey(column, parents[column])
         member.table.rejects.append(orphaned(member.references.loc[orphans, column], foreign_key))
@@ -153,8 +158,8 @@ def _reject(member: Member, orphans: pd.Index[Any], column: str, *, dry_run: boo
 
 
 def _hand_on(member: Member, orphans: Any, *, dry_run: bool) -> None:
-    """Of the rows that share an orphan's target row, by natural key, the first one that fits takes it over: each is
-    asked once, since who was an orphan stays one.
+    """Of the rows that share an orphan's target row, by natural key, the first one that fits, and does not need
+    that row itself, takes it over: each is asked once, since who was an orphan stays one.
 
     The orphans are places. The others of the natural key stay matched to it then; where none fits, none is.
     """
@@ -166,15 +171,14 @@ def _hand_on(member: Member, orphans: Any, *, dry_run: bool) -> None:
         heirs = np.sort(heirs[np.unique(outcome.first_id[heirs], return_index=True)[1]])
         if not len(heirs):
             break
-        asked, free = _turn(member, heirs)
+        asked, free = _next_heirs(member, heirs)
         tried[asked] = True
         read = table.read(table.shape.columns, table.batch_size, outcome.old_id[free])
         able = np.concatenate([np.array([], np.int64), *(_take_over(member, rows, dry_run=dry_run) for rows in read)])
         heirs = outcome.places(able)
         outcome.lead(heirs)
         outcome.mark(heirs, INSERTED)
-        columns = [column for column in member.references.columns if column in table.shape.plan.parents]
-        references = _references(table, outcome, columns, able)
+        references = _references(table, outcome, [*member.references.columns], able)
         member.references = pd.concat([member.references, references])
     left = np.isin(outcome.first_id, groups)
     outcome.known[left] = False
@@ -182,30 +186,32 @@ def _hand_on(member: Member, orphans: Any, *, dry_run: bool) -> None:
     outcome.mark(handed, MATCHED)
 
 
-def _turn(member: Member, heirs: Any) -> tuple[Any, Any]:
-    """Whom to ask next of these heirs (places), and who of them may take over."""
+def _next_heirs(member: Member, heirs: Any) -> tuple[Any, Any]:
+    """Which of these heirs (places) to ask next, and which of those may take over. One that would need itself is a
+    reject."""
     table, outcome = member.table, member.outcome
     if not len(table.needed.columns):
         return heirs, heirs
-    free = heirs[~np.isin(outcome.first_id[heirs], _circular(member, heirs))]
+    free = heirs[~np.isin(outcome.first_id[heirs], _stuck(member, heirs))]
     if len(free):
         return free, free
-    # They may be in each other's way alone.
+    # All at once they may stand in each other's way: the first one is tried alone.
     first = heirs[:1]
-    circle = outcome.old_id[np.isin(outcome.first_id, _circular(member, first))]
-    if not len(circle):
+    stuck = outcome.old_id[np.isin(outcome.first_id, _stuck(member, first))]
+    if not len(stuck):
         return first, first
     read = table.extract(list(table.needed.columns), table.batch_size, outcome.old_id[first])
-    table.rejects.extend(circular(rows, table.needed, circle) for rows in read)
+    table.rejects.extend(circular(rows, table.needed, stuck) for rows in read)
     return first, first[:0]
 
 
-def _circular(member: Member, heirs: Any) -> Any:
-    """The `first_id` of the target rows of this run that would need themselves, or lead to such, if the heirs had
-    theirs: rows left behind referring to each other, which could not even be deleted."""
+def _stuck(member: Member, heirs: Any) -> Any:
+    """The `first_id` of the target rows of this run that would be in no level if these heirs (places) had theirs: they
+    would need each other, and the server would refuse to delete them."""
     needed, outcome = member.table.needed, member.outcome
-    made = np.flatnonzero(outcome.own & (outcome.action == ACTIONS.index(INSERTED)))
+    made = np.flatnonzero(outcome.made())
     made = np.append(made[~np.isin(outcome.old_id[made], outcome.first_id[heirs])], heirs)
+    # As a mapping, so that `new_ids` gives the row that made each one's target row.
     leaders = frames.to_frame(pa.table([outcome.old_id, outcome.first_id], names=[frames.OLD_ID, frames.NEW_ID]))
     rows = needed.loc[outcome.old_id[made]]
     references = pd.DataFrame({name: new_ids(rows[name], leaders) for name in needed.columns})

@@ -77,7 +77,7 @@ def _parts(table: TablePass, circular: list[str]) -> Iterator[tuple[bool, _End, 
         keys = pd.concat([no_rows(shape.key), *table.read(shape.key, KEY_ROWS, late=circular)])
         whole = frames.complete(keys)
         unkeyed = keys.index[~whole].to_numpy()
-        # A value in it can be read as it is.
+        # A value in the natural key is compared as it is, whatever row has it.
         stuck = unreached(_key_only(table.needed, keys.index[whole], [n for n in names if n in shape.plan.parents]))
         found = target.read_keys(table.connection, shape.target, shape.id, names).sort_index()
         source, known = _with_keys(table, keys[whole], found.dropna(), circular)

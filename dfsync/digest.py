@@ -43,7 +43,7 @@ def digests(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def no_digests() -> pd.DataFrame:
-    """Those of no row."""
+    """As `digests` of no row: uint64, index int64."""
     return pd.DataFrame({name: np.array([], np.uint64) for name in DIGESTS}, index=pd.Index([], dtype="int64"))
 
 

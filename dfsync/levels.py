@@ -48,8 +48,8 @@ def _places(references: pd.DataFrame, column: str) -> Any:
 
 
 def circular(rows: pd.DataFrame, references: pd.DataFrame, ids: Any) -> pd.DataFrame:
-    """The reject frame of rows that are in no level, as they were extracted: an entry for each column that leads to
-    one of the `ids`, those of all such rows."""
+    """The reject frame of rows that need each other, or lead to such, as they were extracted: an entry for each column
+    that leads to one of the `ids`, those of all such rows."""
     leads = references.loc[rows.index].isin(ids)
     made = [frames.no_rejects()]
     for name in references.columns:

@@ -29,9 +29,11 @@ class Outcome:
     known: Any
     """bool: whether the row has a target row."""
     first_id: Any
-    """int64: the `old_id` of the row whose target row it shares; its own where it shares none."""
+    """int64: the `old_id` of the row whose target row it shares, or waits for; its own where there is none. Until they
+    are `joined`, that row may be in another part."""
     action: Any
-    """uint8: the place in `ACTIONS`; says something only of a row that is known."""
+    """uint8: the place in `ACTIONS`. Of a row that is not known it tells only whether one was inserted for it, see
+    `made`."""
 
     def __len__(self) -> int:
         return len(self.old_id)
@@ -51,7 +53,7 @@ class Outcome:
         return ids[np.isin(ids, self.old_id)]
 
     def only(self, rows: Any) -> Outcome:
-        """That of some of the rows (bool); who waits for another one, not among them, stands for itself then."""
+        """That of some of the rows (bool); who waits for one that is not among them is its own `first_id` then."""
         taken = Outcome(*(getattr(self, name)[rows] for name in _ARRAYS))
         there = taken.known | np.isin(taken.first_id, taken.old_id)
         taken.first_id = np.where(there, taken.first_id, taken.old_id)
@@ -60,6 +62,10 @@ class Outcome:
     def did(self, action: str) -> Any:
         """bool: the rows of which that is true."""
         return self.known & (self.action == ACTIONS.index(action))
+
+    def made(self) -> Any:
+        """bool: the rows that made a target row, also those that are rejects by now, since theirs goes at the end."""
+        return self.own & (self.action == ACTIONS.index(INSERTED))
 
     def count(self, action: str) -> int:
         return int(np.count_nonzero(self.did(action)))

@@ -49,11 +49,11 @@ def orphaned(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.DataFram
     return frames.rejects(references.index, foreign_key.column, values, reason)
 
 
-def valueless(rows: pd.DataFrame, parent: str, referenced: str) -> pd.DataFrame:
-    """The reject frame of rows that refer to `parent` by a value that no row of it has in the column `referenced`; of
-    `rows`, as they were extracted, the one column is that value."""
+def orphaned_by_value(values: pd.Series[Any], parent: str, referenced: str) -> pd.DataFrame:
+    """The reject frame of rows that refer to `parent` by a value that no row of it has in the column `referenced`;
+    `values` as they were extracted, under the name of their column."""
     reason = f"{MISSING_PARENT}: {parent} has no row with this {referenced} in the target"
-    return frames.rejects(rows.index, rows.columns[0], shown(frames.arrow(rows.iloc[:, 0])), reason)
+    return frames.rejects(values.index, str(values.name), shown(frames.arrow(values)), reason)
 
 
 def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:

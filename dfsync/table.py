@@ -53,9 +53,9 @@ class TablePass:
     """Where there is room for the keys; None for the system's temporary folder."""
     keys: list[KeyFile] = field(default_factory=list)
     """The file of the rows' natural keys, with the target's values where it has the row."""
-    kept: list[pd.DataFrame] = field(default_factory=list)
+    level_keys: list[pd.DataFrame] = field(default_factory=list)
     """The same where rows are matched level by level, which may be thousands, and in no order."""
-    contents: pd.DataFrame = field(default_factory=no_digests)
+    level_digests: pd.DataFrame = field(default_factory=no_digests)
     """Where rows are matched level by level: the digests of those that are recognised by their content, by `old_id`."""
     overtaken: list[pd.DataFrame] = field(default_factory=list)
     """Natural keys, with the target's values, of rows that another client inserted meanwhile."""
@@ -139,6 +139,12 @@ class TablePass:
             self.notes["update"] = (
                 f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"
             )
+
+    def all_level_keys(self) -> pd.DataFrame:
+        """The natural keys that were kept level by level, the last of each row; index `old_id`, in no order."""
+        whole = pd.concat([no_rows(self.shape.key), *self.level_keys])
+        self.level_keys[:] = [whole[~whole.index.duplicated(keep="last")]]
+        return self.level_keys[0]
 
     def forget(self, ids: Any) -> None:
         """Takes back that these rows are rejects."""

@@ -78,8 +78,7 @@ def _keys(table: TablePass) -> Iterable[pd.DataFrame]:
     """The keys by ascending `old_id`."""
     if table.keys:
         return table.keys[0].read()
-    whole = pd.concat([no_rows(table.shape.key), *table.kept])
-    return [whole[~whole.index.duplicated(keep="last")].sort_index()]
+    return [table.all_level_keys().sort_index()]
 
 
 def _names(key: list[str]) -> list[str]:

@@ -27,13 +27,14 @@ _LOOK_UP = 5
 
 def match_table(table: TablePass, ids: Any = None, earlier: Outcome | None = None) -> Outcome:
     """The outcome before any row is loaded; `ids` (int64, ascending) narrows it to those source rows, and `earlier` is
-    what came of others before: who has the natural key of one of these shares its target row.
+    what came of others before: who has the natural key of one of these shares its target row, and equal rows without
+    a natural key are counted together with these.
 
     Rows whose key does not fit or whose parent is missing are not in it: they are in `table.rejects`. The natural keys
-    are in `table.keys`, or `table.kept` where `ids` are given.
+    are in `table.keys`, or `table.level_keys` where `ids` are given.
     """
     if not table.shape.key:
-        return _match_content(table, ids)
+        return _match_content(table, ids, earlier)
     keys = _Keys(table, ids, earlier or outcome.nothing())
     there = keys.read()
     with table.times("match"):
@@ -42,7 +43,7 @@ def match_table(table: TablePass, ids: Any = None, earlier: Outcome | None = Non
             keys.keep()
     if not len(keys.unkeyed):
         return found
-    return outcome.joined([found, _match_content(table, keys.unkeyed)])
+    return outcome.joined([found, _match_content(table, keys.unkeyed, earlier)])
 
 
 class _Keys:
@@ -52,7 +53,7 @@ class _Keys:
         self._table = table
         self._ids = ids
         self._earlier = earlier
-        self._leaders = np.array([], dtype=np.int64)
+        self._earlier_ids = np.array([], dtype=np.int64)
         """The `old_id` of the earlier rows whose keys stand before the target's."""
         self._names = [column.name for column in table.shape.key]
         self._most = table.count(ids)
@@ -63,8 +64,8 @@ class _Keys:
         """The `old_id` of the rows with a NULL in the key."""
 
     def read(self) -> pd.DataFrame:
-        """The target's keys, each side read while the other one is; index `new_id`, ascending, no NULL in them; before
-        these those of the earlier rows.
+        """The target's keys, each side read while the other one is; index `new_id`, ascending, no NULL in them. The
+        keys of the earlier rows stand first, so that these are found before the target's.
 
         Of a target that has many more rows than the source only the keys at hand are asked for.
         """
@@ -96,11 +97,11 @@ class _Keys:
         found, (followers, leaders) = places(self._here, pd.concat(map(self._digested, pieces)))
         old_id = first_id = self._here.index.to_numpy()
         del self._here
-        shared = (found >= 0) & (found < len(self._leaders))
+        shared = (found >= 0) & (found < len(self._earlier_ids))
         if len(followers) or shared.any():
             first_id = old_id.copy()
             first_id[followers] = old_id[leaders]
-            first_id[shared] = self._leaders[found[shared]]
+            first_id[shared] = self._earlier_ids[found[shared]]
         made = _found(self._table.shape, old_id, there.index.to_numpy(), found, first_id)
         exact = all(form.exact for form in self._forms.values())
         if made.known.any() and self._table.shape.id and not exact:
@@ -110,18 +111,16 @@ class _Keys:
     def keep(self) -> None:
         """Takes the keys into memory, and gives the file back."""
         file = self._table.keys.pop()
-        self._table.kept += file.read()
+        self._table.level_keys += file.read()
         file.close()
 
     def _read_earlier(self) -> pd.DataFrame:
         """The keys of the earlier rows, one for each target row. A dry run has no other trace of these, and those of a
         table without a surrogate id can be told by nothing else."""
-        earlier, kept = self._earlier, self._table.kept
-        kept[:] = [pd.concat([no_rows(self._table.shape.key), *kept])]
-        keys = kept[0][~kept[0].index.duplicated(keep="last")]
+        earlier, keys = self._earlier, self._table.all_level_keys()
         keys = _keyed(keys[keys.index.isin(earlier.old_id[earlier.known & earlier.own])])
-        self._leaders = keys.index.to_numpy()
-        return keys.set_axis(earlier.new_id[earlier.places(self._leaders)].astype(self._table.shape.id_dtype))
+        self._earlier_ids = keys.index.to_numpy()
+        return keys.set_axis(earlier.new_id[earlier.places(self._earlier_ids)])
 
     def _read_source(self) -> pd.DataFrame:
         read = prefetch(self._table.read(self._table.shape.key, KEY_ROWS, self._ids))
@@ -188,7 +187,7 @@ def _keyed(keys: pd.DataFrame) -> pd.DataFrame:
     return keys if whole.all() else keys[whole]
 
 
-def _match_content(table: TablePass, ids: Any) -> Outcome:
+def _match_content(table: TablePass, ids: Any, earlier: Outcome | None) -> Outcome:
     """The outcome of rows recognised by their whole content, because their key holds a NULL or there is none."""
     shape = table.shape
     names = [column.name for column in shape.columns]
@@ -201,11 +200,12 @@ def _match_content(table: TablePass, ids: Any) -> Outcome:
     with table.times("match"):
         rows = target.read_rows(table.connection, shape.target, shape.id, shape.columns, [c.name for c in shape.key])
         there = pd.concat([digests(rows_[names]) for rows_ in rows] or [no_digests()])
-        earlier = table.contents[table.contents.index.isin(table.maps[shape.plan.name][frames.OLD_ID])]
-        # Counted together with those that have their target rows, of an earlier level.
-        found, _ = places(numbered(pd.concat([earlier, here])).iloc[len(earlier) :], numbered(there))
-        if len(table.needed.columns):
-            table.contents = pd.concat([table.contents, here])
+        before = table.level_digests
+        before = before if earlier is None else before[before.index.isin(earlier.old_id[earlier.known])]
+        found, _ = places(numbered(pd.concat([before, here])).iloc[len(before) :], numbered(there))
+        if earlier is not None:
+            # Who has no target row by then was lost, and may come again.
+            table.level_digests = pd.concat([before, here])
     return _found(shape, old_id, there.index.to_numpy(), found)
 
 

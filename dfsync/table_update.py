@@ -64,7 +64,8 @@ def _there(
 
 
 def _rehearsed(table: TablePass, outcome: Outcome, ids: pd.Index[Any], columns: list[Column]) -> pd.DataFrame:
-    """What a dry run would have put into target rows that these rows (`old_id`) share with those that made them."""
+    """Of these rows (`old_id`) those that share a target row which the dry run would have inserted, with the values
+    that it would have."""
     leaders = outcome.first_id[outcome.places(ids)]
     led = outcome.did(INSERTED)[outcome.places(leaders)]
     read = table.read(columns, table.batch_size, np.unique(leaders[led]), late=())

@@ -75,7 +75,7 @@ class Work:
         self.knows = True
 
     def _go(self, ids: Any, inserter: Inserter) -> None:
-        found = match_table(self._pass, ids, self._outcome)
+        found = match_table(self._pass, ids, None if ids is None else self._outcome)
         self._parts.append(found)
         self.knows = ids is None
         self._add(int(np.count_nonzero(found.known)))
@@ -93,31 +93,31 @@ class Work:
         there by now; then goes through those that refer to them, and so on. Who is still in no level is a reject."""
         needed = self._pass.needed
         waiting = unreached(needed)
-        served = self._found_late() if self._shape.key else waiting[:0]
+        served = self._found_late()
         while True:
             lost = self._lost()
             waiting = np.intersect1d(waiting, lost)
             references = needed.loc[lost]
-            # Of what the others need all was found, or is lost for good.
+            # In no level, but all that these need is found by now, or lost for good.
             first = np.isin(lost, waiting) & ~references.isin(waiting).any(axis=1)
             once_more = references.isin(served).any(axis=1) & ~references.isin(lost).any(axis=1)
-            again = lost[(first | once_more).to_numpy(dtype=bool)]
-            if not len(again):
+            ready = lost[(first | once_more).to_numpy(dtype=bool)]
+            if not len(ready):
                 break
-            waiting = np.setdiff1d(waiting, again)
-            self._pass.forget(again)
-            self._without(again)
-            self._go(again, inserter)
-            served = np.append(np.setdiff1d(again, self._lost()), self._found_late())
+            waiting = np.setdiff1d(waiting, ready)
+            self._pass.forget(ready)
+            self._without(ready)
+            self._go(ready, inserter)
+            served = np.append(np.setdiff1d(ready, self._lost()), self._found_late())
         read = self._pass.extract(list(needed.columns), self._pass.batch_size, waiting)
         # Before anything else that was found of them.
         self._pass.rejects[:0] = [circular(rows, needed, waiting) for rows in read]
 
     def _found_late(self) -> Any:
-        """The ids of the rows that were lost, and now have their target row."""
+        """The ids of the rows that were lost, and now have their target row by their natural key."""
         lost = self._lost()
-        if not len(lost):
-            return lost
+        if not len(lost) or not self._shape.key:
+            return lost[:0]
         found = match_table(self._pass, lost, self._outcome)
         late = found.old_id[found.known]
         self._without(late)
@@ -130,8 +130,7 @@ class Work:
         return np.setdiff1d(self._pass.needed.index.to_numpy(), self._outcome.old_id[self._outcome.known])
 
     def _without(self, ids: Any) -> None:
-        whole = outcome.joined(self._parts)
-        self._parts = [whole.only(~np.isin(whole.old_id, ids))]
+        self._parts = [self._outcome.only(~np.isin(self._outcome.old_id, ids))]
 
     def _loader(self, connection: sa.Connection) -> Loader:
         return Loader(connection, self._shape.target, self._shape.id, local_infile=self._run.options.local_infile)

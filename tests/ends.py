@@ -50,7 +50,7 @@ class Ends:
         return run(self.source, self.target, self.folder / "out", plan=self.plan, **options)
 
     def sync_twice(self, **options: Any) -> SyncResult:
-        """The first of two runs, of which the second found nothing to do."""
+        """The first of two runs; the second, with the same options but by plain inserts, found nothing to do."""
         own = self.everything()
         first = self.sync(**options)
         errors = [c.error for c in first.counts if c.error]
