@@ -285,7 +285,7 @@ def _close_circle(run: Run, works: list[Work], connection: sa.Connection) -> Non
         maps = {name: run.maps[name] for name in names}
         doomed = circle.drop_orphans(list(members.values()), maps, dry_run=run.options.dry_run)
         for work in reversed(works):
-            work.take_back(members[work.plan.name], doomed[work.plan.name])
+            work.take_back(doomed[work.plan.name])
             run.maps[work.plan.name] = work.map()
         if not run.options.dry_run:
             for work in works:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from dfsync import frames
 from dfsync.conform import conform
 from dfsync.digest import no_digests
-from dfsync.equality import comparable
+from dfsync.equality import owners
 from dfsync.key_file import KeyFile
 from dfsync.outcome import Outcome
 from dfsync.remap import remap
@@ -104,19 +104,12 @@ class TablePass:
         return pd.concat([no_rows(nullable), *read])
 
     def owners(self, column: str, referenced: str) -> pd.Series[Any]:
-        """For each row the old id of the row of the same table whose `referenced` is equal to the value in `column`, to
-        the target; NULL where there is none, or where that is the row itself."""
+        """For each row the old id of the row of the same table whose `referenced` is equal to the value in `column`:
+        see `equality.owners`."""
         both = [replace(c, nullable=True) for c in self.shape.columns if c.name in (column, referenced)]
         extracted = self.extract([c.name for c in both], KEY_ROWS)
         rows = pd.concat([no_rows(both), *(conform(frame, both).frame for frame in extracted)])
-        values, known = comparable(
-            self.connection, next(c for c in both if c.name == referenced), rows[column], rows[referenced]
-        )
-        owners = pd.DataFrame({"value": known.array, frames.OLD_ID: rows.index}).dropna()
-        wanted = pd.DataFrame({"value": values.array})
-        found = wanted.merge(owners.drop_duplicates("value"), on="value", how="left")[frames.OLD_ID]
-        found = found.astype(frames.INT64).set_axis(rows.index)
-        return found.where((found != rows.index).fillna(False))
+        return owners(self.connection, next(c for c in both if c.name == referenced), rows[column], rows[referenced])
 
     @cached_property
     def needed(self) -> pd.DataFrame:

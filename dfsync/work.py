@@ -24,6 +24,7 @@ from dfsync.table_load import Inserter, Rehearsal, load_table
 from dfsync.table_map import mapping
 from dfsync.table_match import match_table
 from dfsync.table_update import update_table
+from dfsync.take_back import take_back
 from dfsync.times import Times
 
 
@@ -102,12 +103,13 @@ class Work:
             first = np.isin(lost, waiting) & ~references.isin(waiting).any(axis=1)
             once_more = references.isin(served).any(axis=1) & ~references.isin(lost).any(axis=1)
             ready = lost[(first | once_more).to_numpy(dtype=bool)]
-            if not len(ready):
+            if not len(ready) and not len(served):
                 break
-            waiting = np.setdiff1d(waiting, ready)
-            self._pass.forget(ready)
-            self._without(ready)
-            self._go(ready, inserter)
+            if len(ready):
+                waiting = np.setdiff1d(waiting, ready)
+                self._pass.forget(ready)
+                self._without(ready)
+                self._go(ready, inserter)
             served = np.append(np.setdiff1d(ready, self._lost()), self._found_late())
         read = self._pass.extract(list(needed.columns), self._pass.batch_size, waiting)
         # Before anything else that was found of them.
@@ -143,10 +145,10 @@ class Work:
     def member(self, names: list[str]) -> circle.Member:
         return circle.member(self._pass, self._outcome, names)
 
-    def take_back(self, member: circle.Member, ids: list[Any]) -> None:
-        """Deletes the rows of this run that turned out to be orphans."""
-        if ids and not self._run.options.dry_run:
-            circle.delete(self._pass.connection, member, ids)
+    def take_back(self, ids: Any) -> None:
+        """Deletes the rows of this run that turned out to be orphans, by their target ids."""
+        if len(ids) and not self._run.options.dry_run:
+            take_back(self._pass.connection, self._shape, ids)
 
     def update(self) -> None:
         """Brings matched rows to the source's values."""

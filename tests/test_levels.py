@@ -153,6 +153,17 @@ def test_without_an_id_equal_keys_of_different_depths_are_updated_once(ends: End
         ("(2, 'x', 6, NULL, 0), (6, 'z', 2, NULL, 0)", {2: CIRCLE, 4: "missing parent", 6: "missing parent"}),
         ("(2, 'x', 7, NULL, 0), (6, 'z', 2, NULL, 0), (7, 'w', 6, NULL, 0), (8, 'x', 1, NULL, 0)", {}),
         ("(2, 'x', 1, NULL, 0), (5, 'p', 1, 97, 0), (6, 'p', 2, NULL, 0)", {}),
+        # 2 needs 6 for as long as 7 has not taken over, which is when 12 is lost, and 6 with it.
+        (
+            "(2, 'x', 6, NULL, 0), (5, 'p', 3, NULL, 0), (6, 'z', 4, 12, 0), (7, 'z', 5, NULL, 0), (12, 'o', 1, 98, 0)",
+            {12: "missing parent"},
+        ),
+        # Two that are in each other's way, and then none or one that is not.
+        (
+            "(2, 'x', 8, NULL, 0), (8, 'z', 3, 98, 0), (9, 'z', 4, NULL, 0)",
+            {2: "missing parent", 4: "missing parent", 8: "missing parent", 9: CIRCLE},
+        ),
+        ("(2, 'x', 8, NULL, 0), (8, 'z', 3, 98, 0), (9, 'z', 4, NULL, 0), (10, 'z', 3, NULL, 0)", {}),
     ],
 )
 def test_no_row_takes_over_a_target_row_that_it_needs_but_another_may(
@@ -168,17 +179,19 @@ def test_no_row_takes_over_a_target_row_that_it_needs_but_another_may(
     assert all(reasons[old].startswith(start) for old, start in rejects.items())
 
 
-def test_who_refers_by_a_value_to_an_orphan_is_one(ends: Ends) -> None:
+@pytest.mark.parametrize("null", ["", "NOT NULL"])
+def test_who_refers_by_a_value_to_an_orphan_is_one(ends: Ends, null: str) -> None:
     ends.here(
         """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, code TEXT UNIQUE, boss TEXT, friend INT REFERENCES a);
-        INSERT INTO a VALUES (1, 'a', 'c1', NULL, NULL), (2, 'x', 'c2', 'c6', NULL), (4, 'x', 'c4', NULL, 99),
-        (6, 'z', 'c6', NULL, 98), (7, 'w', 'c7', 'C6', 1), (8, 'v', 'c8', 'c1', 1)""",
+        INSERT INTO a VALUES (1, 'a', 'c1', 'c1', NULL), (2, 'x', 'c2', 'c6', NULL), (4, 'x', 'c4', 'c1', 99),
+        (6, 'z', 'c6', 'c1', 98), (7, 'w', 'c7', 'C6', 1), (8, 'v', 'c8', 'c1', 1)""",
         BY_NAME,
     )
     ends.there(
-        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, code VARCHAR(9) UNIQUE,
-        boss VARCHAR(9), friend BIGINT, FOREIGN KEY (boss) REFERENCES a (code),
-        FOREIGN KEY (friend) REFERENCES a (id))"""
+        f"""CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, code VARCHAR(9) UNIQUE,
+        boss VARCHAR(9) {null}, friend BIGINT, FOREIGN KEY (boss) REFERENCES a (code),
+        FOREIGN KEY (friend) REFERENCES a (id))""",
+        "INSERT INTO a VALUES (1, 'a', 'c1', 'c1', NULL)",
     )
     rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
     assert told(rehearsed) == told(done)
@@ -191,6 +204,24 @@ def test_who_refers_by_a_value_to_an_orphan_is_one(ends: Ends) -> None:
         [6, "friend", "98", no_id],
         [7, "boss", "C6", no_code],
     ]
+
+
+def test_a_key_that_can_be_read_once_its_parent_was_found_late_is_looked_for(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, code TEXT UNIQUE, name TEXT, boss INT REFERENCES a, dep TEXT, n INT);
+        INSERT INTO a VALUES (1, 'c1', 'r', NULL, NULL, 0), (2, 'c2', 'x', 1, NULL, 'bad'), (3, 'c3', 'y', 1, NULL, 0),
+        (4, 'c4', 'x', 1, 'c3', 0), (5, 'c5', 'n', 4, NULL, 0), (6, 'c6', 'z', 1, NULL, 'bad'),
+        (7, 'c7', 'n', 2, 'c6', 0)""",
+        '[tables.a]\nnatural_key = ["boss", "name"]\n',
+    )
+    ends.there(
+        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9) UNIQUE, name VARCHAR(9), boss BIGINT,
+        dep VARCHAR(9), n SMALLINT, UNIQUE (name, boss), FOREIGN KEY (boss) REFERENCES a (id),
+        FOREIGN KEY (dep) REFERENCES a (code))"""
+    )
+    rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
+    assert told(rehearsed) == told(done)
+    assert list(done.rejects["a"]["old_id"]) == [6]
 
 
 def test_a_row_that_needs_a_lost_one_and_a_found_one_is_told_of(ends: Ends) -> None:
