@@ -34,6 +34,26 @@ def levels(references: pd.DataFrame) -> Iterator[Any]:
         done |= ready
 
 
+def phases(references: pd.DataFrame, unkeyed: Any) -> Iterator[pd.DataFrame]:
+    """The references in parts, those of an earlier one first, each to be gone through by `levels`.
+
+    `unkeyed` are the old ids of the rows without a natural key. In its part such a row is of the first level; so equal
+    ones come by ascending id, whichever of their parents the target has already. The last part are the rows that are
+    in no level.
+    """
+    ids, alone = references.index, references.index.isin(unkeyed)
+    needed = [_places(references, name) for name in references.columns]
+    depth = np.full(len(ids), -1)
+    for level in levels(references):
+        rows = ids.get_indexer(level)
+        above = [np.where(place[rows] < 0, 0, depth[place[rows]]) for place in needed]
+        depth[rows] = np.max(above, axis=0) + alone[rows]
+    for part in np.unique(depth[depth >= 0]):
+        yield references[depth == part]
+    if (depth < 0).any():
+        yield references[depth < 0]
+
+
 def unreached(references: pd.DataFrame) -> Any:
     """The old ids of the rows that are in no level."""
     reached = np.concatenate([np.array([], dtype=np.int64), *levels(references)])

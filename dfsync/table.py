@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
@@ -124,6 +125,12 @@ class TablePass:
         for column, referenced in values.items():
             references[column] = self.owners(column, referenced)
         return references
+
+    def unkeyed(self) -> Any:
+        """The old ids (int64) of the rows with a NULL in the natural key."""
+        names = [column.name for column in self.shape.key if self.shape.source[column.name].nullable]
+        read = self.extract(names, KEY_ROWS) if names else []
+        return np.concatenate([np.array([], np.int64), *(keys.index[~frames.complete(keys)] for keys in read)])
 
     def keep(self, unfit: pd.DataFrame) -> None:
         """Notes that matched rows keep the target's values, because the source's do not fit."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dfsync import circle, frames, outcome
 from dfsync.errors import TableFailed
 from dfsync.key_file import KeyFile
-from dfsync.levels import circular, levels, unreached
+from dfsync.levels import circular, levels, phases, unreached
 from dfsync.load import Loader
 from dfsync.progress import Progress
 from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Observer
@@ -41,6 +41,7 @@ class Work:
         self._folder = folder
         self._outcome = outcome.nothing()
         self._parts: list[outcome.Outcome] = []
+        self._due = np.array([], np.int64)
         self._keys: list[KeyFile] = []
         self._rejects = frames.no_rejects()
         self._times = Times()
@@ -69,11 +70,23 @@ class Work:
         connection = self._pass.connection
         inserter = Rehearsal(connection, self._shape) if self._run.options.dry_run else self._loader(connection)
         with self._times("total"):
-            for ids in self._levels():
-                self._go(ids, inserter)
+            # All at once, unless rows must wait for others of the same table.
             if len(self._pass.needed.columns):
-                self._look_again(inserter)
+                self._go_by_levels(inserter)
+            else:
+                self._go(None, inserter)
         self.knows = True
+
+    def _go_by_levels(self, inserter: Inserter) -> None:
+        needed = self._pass.needed
+        for part in phases(needed, self._pass.unkeyed()):
+            self._due = np.union1d(self._due, part.index)
+            for ids in levels(part):
+                self._go(ids, inserter)
+            left = self._look_again(unreached(part), inserter)
+            read = self._pass.extract(list(needed.columns), self._pass.batch_size, left)
+            # Before anything else that was found of them.
+            self._pass.rejects[:0] = [circular(rows, needed, left) for rows in read]
 
     def _go(self, ids: Any, inserter: Inserter) -> None:
         found = match_table(self._pass, ids, None if ids is None else self._outcome)
@@ -89,11 +102,10 @@ class Work:
         self._outcome = outcome.joined(self._parts)
         self._run.maps[self.plan.name] = self.map()
 
-    def _look_again(self, inserter: Inserter) -> None:
-        """Finds the target rows of rows that came too early, or in no level, and have the natural key of one that is
-        there by now; then goes through those that refer to them, and so on. Who is still in no level is a reject."""
+    def _look_again(self, waiting: Any, inserter: Inserter) -> Any:
+        """Finds the target rows of rows that came too early, or wait in no level, and have the natural key of one that
+        is there by now; then goes through those that refer to them, and so on. Gives those that still wait."""
         needed = self._pass.needed
-        waiting = unreached(needed)
         served = self._found_late()
         while True:
             lost = self._lost()
@@ -104,16 +116,13 @@ class Work:
             once_more = references.isin(served).any(axis=1) & ~references.isin(lost).any(axis=1)
             ready = lost[(first | once_more).to_numpy(dtype=bool)]
             if not len(ready) and not len(served):
-                break
+                return waiting
             if len(ready):
                 waiting = np.setdiff1d(waiting, ready)
                 self._pass.forget(ready)
                 self._without(ready)
                 self._go(ready, inserter)
             served = np.append(np.setdiff1d(ready, self._lost()), self._found_late())
-        read = self._pass.extract(list(needed.columns), self._pass.batch_size, waiting)
-        # Before anything else that was found of them.
-        self._pass.rejects[:0] = [circular(rows, needed, waiting) for rows in read]
 
     def _found_late(self) -> Any:
         """The ids of the rows that were lost, and now have their target row by their natural key."""
@@ -128,19 +137,14 @@ class Work:
         return late
 
     def _lost(self) -> Any:
-        """The ids (ascending) of the source's rows that have no target row so far."""
-        return np.setdiff1d(self._pass.needed.index.to_numpy(), self._outcome.old_id[self._outcome.known])
+        """The ids (ascending) of the rows that had their turn, and have no target row so far."""
+        return np.setdiff1d(self._due, self._outcome.old_id[self._outcome.known])
 
     def _without(self, ids: Any) -> None:
         self._parts = [self._outcome.only(~np.isin(self._outcome.old_id, ids))]
 
     def _loader(self, connection: sa.Connection) -> Loader:
         return Loader(connection, self._shape.target, self._shape.id, local_infile=self._run.options.local_infile)
-
-    def _levels(self) -> Iterator[Any]:
-        """The ids of each turn: None for all at once, unless rows must wait for others of the same table."""
-        references = self._pass.needed
-        yield from levels(references) if len(references.columns) else [None]
 
     def member(self, names: list[str]) -> circle.Member:
         return circle.member(self._pass, self._outcome, names)

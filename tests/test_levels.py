@@ -112,6 +112,22 @@ def test_a_dry_run_knows_the_rows_that_it_would_have_put_there_before(
     assert done.counts[0].failed == 0
 
 
+@pytest.mark.parametrize("friend", ["", ", FOREIGN KEY (friend) REFERENCES a (id)"])
+def test_equal_rows_without_a_key_come_in_an_order_that_stays(ends: Ends, friend: str) -> None:
+    here = HERE if friend else HERE.replace("friend INT REFERENCES a", "friend INT")
+    ends.here(
+        here + "(1, 'root', NULL, NULL, 0), (2, 'x', 1, NULL, 'bad'), (3, 'y', 1, NULL, 0), (4, 'x', 3, NULL, 0), "
+        "(5, NULL, 2, NULL, 7), (6, NULL, 4, NULL, 7), (7, NULL, 5, NULL, 8), (8, NULL, 6, NULL, 9)",
+        BY_NAME,
+    )
+    ends.there(
+        A_BOSS_EACH.replace(", FOREIGN KEY (friend) REFERENCES a (id)", friend),
+        "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)",
+    )
+    rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
+    assert told(rehearsed) == told(done) == (None, 6, 2, 0, 0, [])
+
+
 def test_of_equal_keys_at_different_depths_the_lowest_id_has_the_say_once(ends: Ends) -> None:
     ends.here(
         HERE + "(1, 'root', 1, NULL, 0), (2, 'x', 3, NULL, 5), (3, 'y', 1, NULL, 0), (4, 'x', 1, NULL, 6), "
