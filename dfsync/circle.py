@@ -88,7 +88,7 @@ def _references(table: TablePass, outcome: Outcome, columns: Sequence[str], ids:
     """As in `Member.references`, of these rows."""
     by_id = table.reference_ids([column for column in columns if column in table.shape.plan.parents], ids)
     # What a matched row has stays in the target, whatever becomes of the inserted ones.
-    inserted = outcome.old_id[outcome.did(INSERTED)]
+    inserted = outcome.old_id[outcome.made()]
     owners = {name: table.needed.loc[ids, name] for name in table.shape.own_values()}
     return by_id.assign(**{name: old.where(old.isin(inserted)) for name, old in owners.items()})
 
@@ -119,62 +119,60 @@ def _hand_on(member: Member, there: dict[str, pd.Index[Any]], *, dry_run: bool, 
     """Of the rows that share the target row of one that waits, by natural key, the first one that fits takes it over:
     each is asked once, since who was an orphan stays one.
 
-    The others of the natural key stay matched to it then; where none fits, none is. Who needs that row itself has it
-    wait, if `patient`.
+    The others of the natural key stay matched to it then; where none fits, none is. Rows that need one that waits, at
+    any distance, wait themselves: their target rows would refer to each other, and could not even be deleted. If not
+    `patient`, they are rejects.
     """
     table, outcome, tried = member.table, member.outcome, member.tried
     while True:
         heirs = np.flatnonzero(outcome.known & ~tried & np.isin(outcome.first_id, member.waiting))
-        heirs = np.sort(heirs[np.unique(outcome.first_id[heirs], return_index=True)[1]])
-        asked, free = _next_heirs(member, heirs, patient=patient)
-        if not len(asked):
+        stuck = _stuck(member)
+        free = heirs[~_leads(table, outcome.old_id[heirs], stuck)]
+        free = np.sort(free[np.unique(outcome.first_id[free], return_index=True)[1]])
+        if not len(free):
             break
-        patient, tried[asked] = True, True
+        tried[free] = True
         read = table.read(table.shape.columns, table.batch_size, outcome.old_id[free])
         able = np.concatenate([np.array([], np.int64), *(_take_over(member, rows, dry_run=dry_run) for rows in read)])
-        heirs = outcome.places(able)
-        member.waiting = np.setdiff1d(member.waiting, outcome.first_id[heirs])
-        outcome.lead(heirs)
-        outcome.mark(heirs, INSERTED)
+        places = outcome.places(able)
+        member.waiting = np.setdiff1d(member.waiting, outcome.first_id[places])
+        outcome.lead(places)
+        outcome.mark(places, INSERTED)
         references = _references(table, outcome, [*member.references.columns], able)
         member.references = pd.concat([member.references, references])
-    left = np.isin(outcome.first_id, np.setdiff1d(member.waiting, outcome.first_id[heirs]))
-    outcome.known[left] = False
+    if not patient:
+        tried[heirs] = True
+        extracted = table.extract(list(table.needed.columns), table.batch_size, outcome.old_id[heirs])
+        table.rejects.extend(circular(rows, table.needed, stuck) for rows in extracted)
+        heirs = heirs[:0]
+    waiting = np.unique(outcome.first_id[heirs])
+    outcome.known[np.isin(outcome.first_id, np.setdiff1d(member.waiting, waiting))] = False
     outcome.mark(tried & outcome.known & ~outcome.own, MATCHED)
-    member.waiting = outcome.first_id[heirs]
+    member.waiting = waiting
     there[table.shape.plan.name] = pd.Index(outcome.old_id[outcome.known])
     return True
 
 
-def _next_heirs(member: Member, heirs: Any, *, patient: bool) -> tuple[Any, Any]:
-    """Which of these heirs (places) to ask next, and which of those may take over."""
-    table, outcome = member.table, member.outcome
-    if not len(table.needed.columns) or not len(heirs):
-        return heirs, heirs
-    free = heirs[~np.isin(outcome.first_id[heirs], _stuck(member, heirs))]
-    if len(free) or patient:
-        return free, free
-    # All at once they may stand in each other's way: the first one is tried alone.
-    first = heirs[:1]
-    stuck = outcome.old_id[np.isin(outcome.first_id, _stuck(member, first))]
-    if not len(stuck):
-        return first, first
-    read = table.extract(list(table.needed.columns), table.batch_size, outcome.old_id[first])
-    table.rejects.extend(circular(rows, table.needed, stuck) for rows in read)
-    return first, first[:0]
+def _leads(table: TablePass, ids: Any, stuck: Any) -> Any:
+    """bool: the rows (`old_id`) that need one of those."""
+    return (
+        table.needed.loc[ids].isin(stuck).any(axis=1).to_numpy(dtype=bool) if len(stuck) else np.zeros(len(ids), bool)
+    )
 
 
-def _stuck(member: Member, heirs: Any) -> Any:
-    """The `first_id` of the target rows of this run that would be in no level if these heirs (places) had theirs: they
-    would need each other, and the server would refuse to delete them."""
+def _stuck(member: Member) -> Any:
+    """The old ids of the rows whose target rows this run has made, and that need, at any distance, one that waits."""
     needed, outcome = member.table.needed, member.outcome
-    made = np.flatnonzero(outcome.made())
-    made = np.append(made[~np.isin(outcome.old_id[made], outcome.first_id[heirs])], heirs)
+    if not len(needed.columns):
+        return np.array([], np.int64)
+    made = outcome.old_id[outcome.made()]
     # As a mapping, so that `new_ids` gives the row that made each one's target row.
     leaders = frames.to_frame(pa.table([outcome.old_id, outcome.first_id], names=[frames.OLD_ID, frames.NEW_ID]))
-    rows = needed.loc[outcome.old_id[made]]
+    rows = needed.loc[made]
     references = pd.DataFrame({name: new_ids(rows[name], leaders) for name in needed.columns})
-    return unreached(references.set_axis(outcome.first_id[made]))
+    # As if it needed itself.
+    waits = frames.series(pa.array(made, mask=~np.isin(made, member.waiting))).set_axis(rows.index)
+    return outcome.old_id[np.isin(outcome.first_id, unreached(pd.concat([references, waits], axis=1)))]
 
 
 def _take_over(member: Member, rows: pd.DataFrame, *, dry_run: bool) -> Any:

@@ -34,24 +34,34 @@ def levels(references: pd.DataFrame) -> Iterator[Any]:
         done |= ready
 
 
-def phases(references: pd.DataFrame, unkeyed: Any) -> Iterator[pd.DataFrame]:
-    """The references in parts, those of an earlier one first, each to be gone through by `levels`.
+def phases(references: pd.DataFrame, unkeyed: Any) -> Iterator[Any]:
+    """The old ids (int64, ascending) in parts, those of an earlier one first, each to be gone through by `levels`.
 
-    `unkeyed` are the old ids of the rows without a natural key. In its part such a row is of the first level; so equal
-    ones come by ascending id, whichever of their parents the target has already. The last part are the rows that are
-    in no level.
+    `unkeyed` are those of the rows without a natural key. Such a row needs rows of earlier parts alone; so equal ones
+    come by ascending id, whichever of their parents the target has already. Of rows that need each other in a circle
+    this leaves out what they need there.
     """
-    ids, alone = references.index, references.index.isin(unkeyed)
-    needed = [_places(references, name) for name in references.columns]
-    depth = np.full(len(ids), -1)
-    for level in levels(references):
+    ids, circle = references.index, _in_circles(references)
+    masked = {name: column.mask(ids.isin(circle) & column.isin(circle)) for name, column in references.items()}
+    loose = pd.DataFrame(masked, index=ids)
+    needed, alone = [_places(loose, name) for name in loose.columns], ids.isin(unkeyed)
+    depth = np.zeros(len(ids), np.int64)
+    for level in levels(loose):
         rows = ids.get_indexer(level)
         above = [np.where(place[rows] < 0, 0, depth[place[rows]]) for place in needed]
         depth[rows] = np.max(above, axis=0) + alone[rows]
-    for part in np.unique(depth[depth >= 0]):
-        yield references[depth == part]
-    if (depth < 0).any():
-        yield references[depth < 0]
+    for part in np.unique(depth):
+        yield np.sort(ids[depth == part].to_numpy())
+
+
+def _in_circles(references: pd.DataFrame) -> Any:
+    """The old ids of the rows that need each other in a circle, or lead from one to another."""
+    rows = references.loc[unreached(references)]
+    while True:
+        used = rows.index.isin(pd.concat([rows[name] for name in rows.columns]).dropna())
+        if used.all():
+            return rows.index.to_numpy()
+        rows = rows[used]
 
 
 def unreached(references: pd.DataFrame) -> Any:

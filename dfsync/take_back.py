@@ -23,12 +23,25 @@ def take_back(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> No
     """Deletes the rows of these target ids."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     own_id = quote(shape.id or "")
+    _empty_values(connection, shape, ids)
     for level in reversed(_levels(connection, shape, ids)):
         for start in range(0, len(level), _AT_ONCE):
             chunk = tuple(level[start : start + _AT_ONCE].tolist())
             listed = ", ".join(["%s"] * len(chunk))
             statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
             connection.exec_driver_sql(statement, chunk)
+
+
+def _empty_values(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> None:
+    """Empties the nullable columns that refer to the same table by a value: a row may do so to itself."""
+    values = [column.name for column in shape.target.pick(shape.own_values()) if column.nullable]
+    if not values:
+        return
+    own_id: Any = sa.column(shape.id or "")
+    there = sa.table(shape.target.name, own_id, *(sa.column(name) for name in values))
+    for start in range(0, len(ids), _AT_ONCE):
+        chunk = list(ids[start : start + _AT_ONCE])
+        connection.execute(sa.update(there).values(dict.fromkeys(values)).where(own_id.in_(chunk)))
 
 
 def _levels(connection: sa.Connection, shape: Shape, ids: Sequence[Any]) -> list[Any]:

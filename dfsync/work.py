@@ -41,7 +41,8 @@ class Work:
         self._folder = folder
         self._outcome = outcome.nothing()
         self._parts: list[outcome.Outcome] = []
-        self._due = np.array([], np.int64)
+        self._due = pd.Series(dtype="int64", index=pd.Index([], dtype="int64"))
+        """By old id: of the rows that had their turn the part (see `phases`) in which they had it."""
         self._keys: list[KeyFile] = []
         self._rejects = frames.no_rejects()
         self._times = Times()
@@ -79,14 +80,16 @@ class Work:
 
     def _go_by_levels(self, inserter: Inserter) -> None:
         needed = self._pass.needed
-        for part in phases(needed, self._pass.unkeyed()):
-            self._due = np.union1d(self._due, part.index)
-            for ids in levels(part):
+        waiting = np.array([], np.int64)
+        for number, part in enumerate(phases(needed, self._pass.unkeyed())):
+            self._due = pd.concat([self._due, pd.Series(number, part)])
+            rows = needed.loc[np.union1d(waiting, part)]
+            for ids in levels(rows):
                 self._go(ids, inserter)
-            left = self._look_again(unreached(part), inserter)
-            read = self._pass.extract(list(needed.columns), self._pass.batch_size, left)
-            # Before anything else that was found of them.
-            self._pass.rejects[:0] = [circular(rows, needed, left) for rows in read]
+            waiting = self._look_again(unreached(rows), inserter)
+        read = self._pass.extract(list(needed.columns), self._pass.batch_size, waiting)
+        # Before anything else that was found of them.
+        self._pass.rejects[:0] = [circular(rows, needed, waiting) for rows in read]
 
     def _go(self, ids: Any, inserter: Inserter) -> None:
         found = match_table(self._pass, ids, None if ids is None else self._outcome)
@@ -106,23 +109,26 @@ class Work:
         """Finds the target rows of rows that came too early, or wait in no level, and have the natural key of one that
         is there by now; then goes through those that refer to them, and so on. Gives those that still wait."""
         needed = self._pass.needed
-        served = self._found_late()
+        served, ready = self._found_late(), waiting[:0]
         while True:
             lost = self._lost()
             waiting = np.intersect1d(waiting, lost)
             references = needed.loc[lost]
             # In no level, but all that these need is found by now, or lost for good.
             first = np.isin(lost, waiting) & ~references.isin(waiting).any(axis=1)
-            once_more = references.isin(served).any(axis=1) & ~references.isin(lost).any(axis=1)
+            put_off = pd.Series(np.isin(lost, ready), references.index)
+            once_more = (put_off | references.isin(served).any(axis=1)) & ~references.isin(lost).any(axis=1)
             ready = lost[(first | once_more).to_numpy(dtype=bool)]
             if not len(ready) and not len(served):
                 return waiting
-            if len(ready):
-                waiting = np.setdiff1d(waiting, ready)
-                self._pass.forget(ready)
-                self._without(ready)
-                self._go(ready, inserter)
-            served = np.append(np.setdiff1d(ready, self._lost()), self._found_late())
+            # Part by part, since so the next run will have them.
+            turn = ready[self._due[ready] == self._due[ready].min()]
+            if len(turn):
+                waiting = np.setdiff1d(waiting, turn)
+                self._pass.forget(turn)
+                self._without(turn)
+                self._go(turn, inserter)
+            served, ready = np.append(np.setdiff1d(turn, self._lost()), self._found_late()), np.setdiff1d(ready, turn)
 
     def _found_late(self) -> Any:
         """The ids of the rows that were lost, and now have their target row by their natural key."""
@@ -138,7 +144,7 @@ class Work:
 
     def _lost(self) -> Any:
         """The ids (ascending) of the rows that had their turn, and have no target row so far."""
-        return np.setdiff1d(self._due, self._outcome.old_id[self._outcome.known])
+        return np.setdiff1d(self._due.index, self._outcome.old_id[self._outcome.known])
 
     def _without(self, ids: Any) -> None:
         self._parts = [self._outcome.only(~np.isin(self._outcome.old_id, ids))]

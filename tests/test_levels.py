@@ -22,7 +22,7 @@ HERE = """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, boss INT REFERENCES
     INSERT INTO a VALUES """
 
 
-THERE_NO_ID = """CREATE TABLE a (name VARCHAR(9) UNIQUE, code VARCHAR(9), boss VARCHAR(9), n INT, KEY (code),
+THERE_NO_ID = """CREATE TABLE a (name VARCHAR(9) UNIQUE, code VARCHAR(9), boss VARCHAR(9), n INT, UNIQUE (code),
     FOREIGN KEY (boss) REFERENCES a (code))"""
 HERE_NO_ID = "CREATE TABLE a (name TEXT, code TEXT, boss TEXT, n INT); INSERT INTO a VALUES "
 CIRCLE = "leads into a circle of rows that need each other"
@@ -113,19 +113,26 @@ def test_a_dry_run_knows_the_rows_that_it_would_have_put_there_before(
 
 
 @pytest.mark.parametrize("friend", ["", ", FOREIGN KEY (friend) REFERENCES a (id)"])
-def test_equal_rows_without_a_key_come_in_an_order_that_stays(ends: Ends, friend: str) -> None:
-    here = HERE if friend else HERE.replace("friend INT REFERENCES a", "friend INT")
-    ends.here(
-        here + "(1, 'root', NULL, NULL, 0), (2, 'x', 1, NULL, 'bad'), (3, 'y', 1, NULL, 0), (4, 'x', 3, NULL, 0), "
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "(1, 'root', NULL, NULL, 0), (2, 'x', 1, NULL, 'bad'), (3, 'y', 1, NULL, 0), (4, 'x', 3, NULL, 0), "
         "(5, NULL, 2, NULL, 7), (6, NULL, 4, NULL, 7), (7, NULL, 5, NULL, 8), (8, NULL, 6, NULL, 9)",
-        BY_NAME,
-    )
+        # Below a root that needs itself, and so is found late.
+        "(1, 'root', 1, NULL, 0), (2, 'x', 1, NULL, 0), (3, NULL, 2, NULL, 7), (4, 'x', 50, NULL, 0), "
+        "(5, NULL, 4, NULL, 7), (6, NULL, 3, NULL, 8), (7, NULL, 5, NULL, 9)",
+    ],
+)
+def test_equal_rows_without_a_key_come_in_an_order_that_stays(ends: Ends, friend: str, rows: str) -> None:
+    here = HERE if friend else HERE.replace("friend INT REFERENCES a", "friend INT")
+    ends.here(here + rows, BY_NAME)
     ends.there(
         A_BOSS_EACH.replace(", FOREIGN KEY (friend) REFERENCES a (id)", friend),
         "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)",
     )
     rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
-    assert told(rehearsed) == told(done) == (None, 6, 2, 0, 0, [])
+    assert told(rehearsed) == told(done)
+    assert done.counts[0].failed == 0
 
 
 def test_of_equal_keys_at_different_depths_the_lowest_id_has_the_say_once(ends: Ends) -> None:
@@ -144,7 +151,9 @@ def test_without_an_id_equal_rows_of_different_depths_are_as_many_as_in_the_sour
         HERE_NO_ID + "(NULL, 'a', 'a', 1), (NULL, 'a', 'a', 1), (NULL, 'a', 'a', 1), (NULL, 'b', 'a', 2)",
         '[tables.a]\nid = ""\nnatural_key = ["name"]\n',
     )
-    ends.there(THERE_NO_ID, "INSERT INTO a VALUES (NULL, 'a', 'a', 1)")
+    if "MariaDB" not in str(ends.read_there("SELECT VERSION()")):
+        pytest.skip("MySQL wants what is referred to unique")
+    ends.there(THERE_NO_ID.replace("UNIQUE (code)", "KEY (code)"), "INSERT INTO a VALUES (NULL, 'a', 'a', 1)")
     rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
     assert told(rehearsed) == told(done) == (None, 3, 1, 0, 0, [])
     assert ends.read_there("SELECT code, COUNT(*) FROM a GROUP BY code ORDER BY code") == [("a", 3), ("b", 1)]
@@ -177,9 +186,15 @@ def test_without_an_id_equal_keys_of_different_depths_are_updated_once(ends: End
         # Two that are in each other's way, and then none or one that is not.
         (
             "(2, 'x', 8, NULL, 0), (8, 'z', 3, 98, 0), (9, 'z', 4, NULL, 0)",
-            {2: "missing parent", 4: "missing parent", 8: "missing parent", 9: CIRCLE},
+            {2: CIRCLE, 4: "missing parent", 8: "missing parent", 9: CIRCLE},
         ),
         ("(2, 'x', 8, NULL, 0), (8, 'z', 3, 98, 0), (9, 'z', 4, NULL, 0), (10, 'z', 3, NULL, 0)", {}),
+        # The last one comes before those that need what it takes over.
+        (
+            "(5, 'z', 4, 98, 0), (6, 'x', 5, NULL, 0), (7, 'z', 4, NULL, 0), (8, 's', 3, NULL, 0), "
+            "(9, 'z', 8, NULL, 0)",
+            {},
+        ),
     ],
 )
 def test_no_row_takes_over_a_target_row_that_it_needs_but_another_may(
@@ -220,6 +235,20 @@ def test_who_refers_by_a_value_to_an_orphan_is_one(ends: Ends, null: str) -> Non
         [6, "friend", "98", no_id],
         [7, "boss", "C6", no_code],
     ]
+
+
+def test_an_orphan_that_refers_to_itself_by_a_value_goes(ends: Ends) -> None:
+    ends.here(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, code TEXT UNIQUE, boss TEXT, friend INT REFERENCES a);
+        INSERT INTO a VALUES (1, 'f', 'g', 'g', 99), (2, 'h', 'h', 'h', 2)""",
+        BY_NAME,
+    )
+    ends.there(
+        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, code VARCHAR(9) UNIQUE,
+        boss VARCHAR(9), friend BIGINT, FOREIGN KEY (boss) REFERENCES a (code),
+        FOREIGN KEY (friend) REFERENCES a (id))"""
+    )
+    assert list(ends.sync_twice().rejects["a"]["old_id"]) == [1]
 
 
 def test_a_key_that_can_be_read_once_its_parent_was_found_late_is_looked_for(ends: Ends) -> None:

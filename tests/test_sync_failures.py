@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from history import (
     user,
 )
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 import dfsync.target
 from dfsync.__main__ import main
@@ -474,6 +475,10 @@ def _wait_until_alone(target: Engine) -> None:
     ask = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
     target.dispose()
     deadline = time.monotonic() + 20
-    while fetch(target, ask) != [(0,)]:
+    alone = False
+    while not alone:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+        # MySQL cannot list a statement, be it another test's, that holds characters beyond three bytes (3854).
+        with suppress(OperationalError):
+            alone = fetch(target, ask) == [(0,)]
