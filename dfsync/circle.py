@@ -126,7 +126,7 @@ def _hand_on(member: Member, there: dict[str, pd.Index[Any]], *, dry_run: bool, 
     table, outcome, tried = member.table, member.outcome, member.tried
     while True:
         heirs = np.flatnonzero(outcome.known & ~tried & np.isin(outcome.first_id, member.waiting))
-        stuck = _stuck(member)
+        stuck = _stuck(member) if len(heirs) else np.array([], np.int64)
         free = heirs[~_leads(table, outcome.old_id[heirs], stuck)]
         free = np.sort(free[np.unique(outcome.first_id[free], return_index=True)[1]])
         if not len(free):
@@ -155,9 +155,9 @@ def _hand_on(member: Member, there: dict[str, pd.Index[Any]], *, dry_run: bool, 
 
 def _leads(table: TablePass, ids: Any, stuck: Any) -> Any:
     """bool: the rows (`old_id`) that need one of those."""
-    return (
-        table.needed.loc[ids].isin(stuck).any(axis=1).to_numpy(dtype=bool) if len(stuck) else np.zeros(len(ids), bool)
-    )
+    if not len(stuck):
+        return np.zeros(len(ids), dtype=bool)
+    return table.needed.loc[ids].isin(stuck).any(axis=1).to_numpy(dtype=bool)
 
 
 def _stuck(member: Member) -> Any:
