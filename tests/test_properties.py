@@ -63,9 +63,14 @@ def check(world: World, folder: Path, engine: Engine) -> None:
     fill_source(source, world)
     fill_target(engine, world)
     before = read_target(engine, world.tables)
+    rehearsed = sync(source, engine.url, out=out, options=Options(plan=plan, batch_size=3, dry_run=True))
+    assert read_target(engine, world.tables) == before
+    foretold = _told(rehearsed)
     first = sync(source, engine.url, out=out, options=Options(plan=plan, batch_size=3))
     after = read_target(engine, world.tables)
     said = Said.by(first)
+    if not any("refused by the server" in reason for reasons in said.rejected.values() for reason in reasons.values()):
+        assert foretold == _told(first)
     Oracle(world, before, after, said).hold()
     known = (out / "id_mappings.json").read_bytes()
     again = sync(source, engine.url, out=out, options=Options(plan=plan, local_infile=False))
@@ -77,6 +82,12 @@ def check(world: World, folder: Path, engine: Engine) -> None:
         second.actions, True
     )
     assert second.rejected == said.rejected
+
+
+def _told(result: SyncResult) -> dict[str, Any]:
+    """What a dry run must tell as the run does."""
+    counts = {c.name: (c.synced, c.skipped, c.updated, c.failed) for c in result.counts}
+    return {name: (counts[name], rejects.to_numpy().tolist()) for name, rejects in result.rejects.items()}
 
 
 @dataclass(frozen=True)
