@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync import frames
-from dfsync.levels import circular, unreached
+from dfsync.levels import unreached
 from dfsync.outcome import Outcome
 from dfsync.plan import ForeignKey
 from dfsync.remap import new_ids, orphaned, orphaned_by_value
@@ -142,8 +142,7 @@ def _hand_on(member: Member, there: dict[str, pd.Index[Any]], *, dry_run: bool, 
         member.references = pd.concat([member.references, references])
     if not patient:
         tried[heirs] = True
-        extracted = table.extract(list(table.needed.columns), table.batch_size, outcome.old_id[heirs])
-        table.rejects.extend(circular(rows, table.needed, stuck) for rows in extracted)
+        table.rejects.extend(table.circle_rejects(outcome.old_id[heirs], stuck))
         heirs = heirs[:0]
     waiting = np.unique(outcome.first_id[heirs])
     outcome.known[np.isin(outcome.first_id, np.setdiff1d(member.waiting, waiting))] = False

@@ -23,6 +23,7 @@ from dfsync.conform import conform
 from dfsync.digest import no_digests
 from dfsync.equality import owners
 from dfsync.key_file import KeyFile
+from dfsync.levels import circular
 from dfsync.outcome import Outcome
 from dfsync.remap import remap
 from dfsync.schema import Column
@@ -131,6 +132,11 @@ class TablePass:
         names = [column.name for column in self.shape.key if self.shape.source[column.name].nullable]
         read = self.extract(names, KEY_ROWS) if names else []
         return np.concatenate([np.array([], np.int64), *(keys.index[~frames.complete(keys)] for keys in read)])
+
+    def circle_rejects(self, ids: Any, circle: Any) -> list[pd.DataFrame]:
+        """The reject frames of these rows (old ids, ascending), which need some of the circle: see `levels.circular`."""
+        read = self.extract(list(self.needed.columns), self.batch_size, ids)
+        return [circular(rows, self.needed, circle) for rows in read]
 
     def keep(self, unfit: pd.DataFrame) -> None:
         """Notes that matched rows keep the target's values, because the source's do not fit."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dfsync import circle, frames, outcome
 from dfsync.errors import TableFailed
 from dfsync.key_file import KeyFile
-from dfsync.levels import circular, levels, phases, unreached
+from dfsync.levels import levels, phases, unreached
 from dfsync.load import Loader
 from dfsync.progress import Progress
 from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Observer
@@ -87,9 +87,8 @@ class Work:
             for ids in levels(rows):
                 self._go(ids, inserter)
             waiting = self._look_again(unreached(rows), inserter)
-        read = self._pass.extract(list(needed.columns), self._pass.batch_size, waiting)
         # Before anything else that was found of them.
-        self._pass.rejects[:0] = [circular(rows, needed, waiting) for rows in read]
+        self._pass.rejects[:0] = self._pass.circle_rejects(waiting, waiting)
 
     def _go(self, ids: Any, inserter: Inserter) -> None:
         found = match_table(self._pass, ids, None if ids is None else self._outcome)
@@ -122,7 +121,8 @@ class Work:
             if not len(ready) and not len(served):
                 return waiting
             # Part by part, since so the next run will have them.
-            turn = ready[self._due[ready] == self._due[ready].min()]
+            parts = self._due.loc[ready]
+            turn = ready[parts == parts.min()]
             if len(turn):
                 waiting = np.setdiff1d(waiting, turn)
                 self._pass.forget(turn)

@@ -33,6 +33,12 @@ def ends(tmp_path: Path, target: Engine) -> Ends:
     return Ends(tmp_path, target)
 
 
+def below_root(ends: Ends, rows: str) -> None:
+    """These rows here; of them the target has the root alone."""
+    ends.here(HERE + rows, BY_NAME)
+    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+
+
 def test_a_reference_that_is_no_id_is_a_reject_among_rows_that_are_none(ends: Ends) -> None:
     ends.here(
         """CREATE TABLE a (id INTEGER PRIMARY KEY, boss INT REFERENCES a, name TEXT NOT NULL);
@@ -67,12 +73,11 @@ def test_who_shares_the_natural_key_of_a_row_that_is_there_is_it_though_it_needs
 
 
 def test_the_children_of_a_row_that_was_found_late_go_in_with_the_same_run(ends: Ends) -> None:
-    ends.here(
-        HERE + "(1, 'root', NULL, NULL, 0), (2, 'x', 1, NULL, 'bad'), (3, 'y', 1, NULL, 0), (4, 'x', 3, NULL, 0), "
+    below_root(
+        ends,
+        "(1, 'root', NULL, NULL, 0), (2, 'x', 1, NULL, 'bad'), (3, 'y', 1, NULL, 0), (4, 'x', 3, NULL, 0), "
         "(5, 'child', 2, NULL, 0), (6, 'grandson', 5, NULL, 0), (7, 'unfit', 5, NULL, 'bad')",
-        BY_NAME,
     )
-    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
     result = ends.sync_twice()
     assert (result.counts[0].synced, result.counts[0].skipped, result.counts[0].failed) == (4, 2, 1)
     assert result.rejects["a"][["old_id", "reason"]].to_numpy().tolist() == [[7, "is not an integer"]]
@@ -104,8 +109,7 @@ def told(result: SyncResult) -> tuple[Any, ...]:
 def test_a_dry_run_knows_the_rows_that_it_would_have_put_there_before(
     ends: Ends, rows: str, on_match: str | None
 ) -> None:
-    ends.here(HERE + "(1, 'root', 1, NULL, 0), " + rows, BY_NAME)
-    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    below_root(ends, "(1, 'root', 1, NULL, 0), " + rows)
     rehearsed = ends.sync(dry_run=True, on_match=on_match)
     done = ends.sync_twice(on_match=on_match)
     assert told(rehearsed) == told(done)
@@ -136,12 +140,11 @@ def test_equal_rows_without_a_key_come_in_an_order_that_stays(ends: Ends, friend
 
 
 def test_of_equal_keys_at_different_depths_the_lowest_id_has_the_say_once(ends: Ends) -> None:
-    ends.here(
-        HERE + "(1, 'root', 1, NULL, 0), (2, 'x', 3, NULL, 5), (3, 'y', 1, NULL, 0), (4, 'x', 1, NULL, 6), "
+    below_root(
+        ends,
+        "(1, 'root', 1, NULL, 0), (2, 'x', 3, NULL, 5), (3, 'y', 1, NULL, 0), (4, 'x', 1, NULL, 6), "
         "(5, 'x', 3, NULL, 7)",
-        BY_NAME,
     )
-    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
     assert told(ends.sync_twice(on_match="update"))[:4] == (None, 2, 2, 1)
     assert ends.read_there("SELECT boss, n FROM a WHERE name = 'x'") == [(2, 5)]
 
@@ -200,8 +203,7 @@ def test_without_an_id_equal_keys_of_different_depths_are_updated_once(ends: End
 def test_no_row_takes_over_a_target_row_that_it_needs_but_another_may(
     ends: Ends, rows: str, rejects: dict[int, str]
 ) -> None:
-    ends.here(HERE + "(1, 'root', 1, NULL, 0), (3, 'y', 1, NULL, 0), (4, 'x', 3, 99, 0), " + rows, BY_NAME)
-    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    below_root(ends, "(1, 'root', 1, NULL, 0), (3, 'y', 1, NULL, 0), (4, 'x', 3, 99, 0), " + rows)
     rehearsed, done = ends.sync(dry_run=True), ends.sync_twice()
     assert told(rehearsed) == told(done)
     said = done.rejects["a"]
@@ -319,12 +321,10 @@ def test_of_equal_keys_the_lowest_id_counts_also_beyond_63_bits(ends: Ends) -> N
 
 
 def test_a_row_that_was_taken_over_may_be_taken_back_before_a_later_one(ends: Ends) -> None:
-    ends.here(
-        HERE + "(1, 'root', 1, NULL, 0), (2, 'x', 6, NULL, 0), (3, 'y', 1, NULL, 0), (4, 'x', 1, 99, 0), "
-        "(6, 'z', 3, 98, 0)",
-        BY_NAME,
+    below_root(
+        ends,
+        "(1, 'root', 1, NULL, 0), (2, 'x', 6, NULL, 0), (3, 'y', 1, NULL, 0), (4, 'x', 1, 99, 0), (6, 'z', 3, 98, 0)",
     )
-    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
     result = ends.sync_twice()
     assert list(result.mappings["a"]["old_id"]) == [1, 3]
     assert list(result.rejects["a"]["old_id"]) == [2, 4, 6]
@@ -356,8 +356,7 @@ def test_the_reject_names_the_column_that_leads_into_the_circle(ends: Ends) -> N
 
 
 def test_an_update_of_a_row_that_needs_itself_has_nothing_to_note(ends: Ends) -> None:
-    ends.here(HERE + "(1, 'root', 1, NULL, 5)", BY_NAME)
-    ends.there(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
+    below_root(ends, "(1, 'root', 1, NULL, 5)")
     notes: list[str] = []
 
     class Notes(Observer):
