@@ -134,7 +134,7 @@ class TablePass:
         return np.concatenate([np.array([], np.int64), *(keys.index[~frames.complete(keys)] for keys in read)])
 
     def circle_rejects(self, ids: Any, circle: Any) -> list[pd.DataFrame]:
-        """The reject frames of these rows (old ids, ascending), which need some of the circle: see `levels.circular`."""
+        """The reject frames of these rows (old ids, ascending), which need some of the circle: `levels.circular`."""
         read = self.extract(list(self.needed.columns), self.batch_size, ids)
         return [circular(rows, self.needed, circle) for rows in read]
 
