@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_05UP, Context, Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from dfsync.types import arrow_type, base_type, decimal_type, integer_range
 
 _WHOLE = r"^[+-]?[0-9]+(\.0*)?$"
 _SAFE_DIGITS = 18
+_LONG_DIGITS = 38
+_PARTS = r"^(?P<sign>[+-]?)0*(?P<whole>[0-9]*)\.?(?P<fraction>[0-9]*)$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _HIGHEST_REAL = {"float": 3.4028234663852886e38, "double": 1.7976931348623157e308}
 _EXACT_REAL = 2**53
@@ -100,51 +102,46 @@ def _integer_from_text(values: Any, column: Column) -> Converted:
 
 
 def _long_integer(digits: Any, column: Column) -> Converted:
-    wide = pa.decimal128(38, 0)
-    numbers = _decimals(digits, wide)
-    low, high = (pa.scalar(bound, pa.decimal128(20, 0)).cast(wide) for bound in _BOUNDS[column.kind](column))
-    outside = pc.or_(pc.less(numbers, low), pc.greater(numbers, high))
-    # A number of too many digits even for a decimal is NULL by now.
-    return _whole(numbers, pc.or_kleene(outside, pc.and_(digits.is_valid(), numbers.is_null())), column)
+    wide = pa.decimal128(_LONG_DIGITS, 0)
+    # Longer than any integer of the target, and maybe than any decimal.
+    long = pc.greater(pc.utf8_length(pc.replace_substring_regex(digits, "^-?0*", "")), _LONG_DIGITS)
+    numbers = pc.cast(only(digits, pc.invert(long)), wide)
+    low, high = (pa.scalar(Decimal(bound), wide) for bound in _BOUNDS[column.kind](column))
+    outside = pc.or_kleene(long, pc.or_(pc.less(numbers, low), pc.greater(numbers, high)))
+    return _whole(numbers, outside, column)
 
 
 def _decimal_from_text(values: Any, column: Column) -> Converted:
     trimmed = pc.utf8_trim_whitespace(values)
     number = pc.match_substring_regex(trimmed, _NUMBER)
+    sign, whole, fraction = pc.extract_regex(_written_out(only(trimmed, number)), _PARTS).flatten()
     digits, scale = column.precision or 10, column.scale or 0
-    # One digit more before the point than the column has, since rounding may need it; the rest behind the point.
-    wide = pa.decimal256(76, 75 - (digits - scale))
-    parsed = _decimals(only(trimmed, number), wide)
-    rounded = pc.round(parsed, scale, "half_towards_infinity")
-    bound = pa.scalar(Decimal(10) ** (digits - scale), wide)
-    too_big = pc.or_kleene(pc.greater_equal(pc.abs(rounded), bound), pc.and_(number, parsed.is_null()))
+    # Cut as text and rounded by adding: Arrow's division of long decimals, in its casts too, is wrong for some numbers.
+    kept = pc.utf8_rpad(pc.utf8_slice_codeunits(fraction, 0, scale), width=scale, padding="0")
+    rest = pc.utf8_slice_codeunits(fraction, scale)
+    long = pc.greater(pc.utf8_length(whole), digits - scale)
+    wide = pa.decimal256(digits + 1, scale)
+    cut = pc.cast(only(pc.binary_join_element_wise(sign, "0", whole, ".", kept, ""), pc.invert(long)), wide)
+    none, step = (pa.scalar(Decimal(last).scaleb(-scale), wide) for last in (0, 1))
+    away = pc.if_else(pc.equal(sign, "-"), pc.negate(step), step)
+    rounded = pc.add(cut, pc.if_else(pc.greater_equal(rest, "5"), away, none))
+    too_big = pc.or_kleene(pc.greater_equal(pc.abs(rounded), pa.scalar(Decimal(10) ** (digits - scale), wide)), long)
     faults = [(pc.invert(number), "is not a number"), (too_big, f"is out of the range of {column.type}")]
     if column.unsigned:
-        faults.append((pc.less(rounded, pa.scalar(Decimal(0), wide)), f"is negative and the column is {column.type}"))
+        faults.append((pc.less(rounded, none), f"is negative and the column is {column.type}"))
     note = None
-    if pc.any(pc.not_equal(parsed, rounded)).as_py():
+    if pc.any(pc.match_substring_regex(rest, "[1-9]")).as_py():
         note = f"{column.type} keeps {scale} decimals; longer fractions are rounded"
-    fits = pc.invert(pc.fill_null(too_big, True))
-    return checked(pc.cast(only(rounded, fits), decimal_type(column), safe=False), *faults, note=note)
+    return checked(pc.cast(only(rounded, pc.invert(too_big)), decimal_type(column)), *faults, note=note)
 
 
-def _decimals(texts: Any, type_: Any) -> Any:
-    try:
-        return pc.cast(texts, type_)
-    except pa.ArrowInvalid:
-        # Some number has more digits than the type: one by one, and NULL where they are before the point.
-        return pa.array([_decimal(text, type_) for text in texts.to_pylist()], type_)
-
-
-def _decimal(text: str | None, type_: Any) -> Decimal | None:
-    if text is None:
-        return None
-    # The rounding that leaves a later one right.
-    context = Context(type_.precision, ROUND_05UP)
-    try:
-        return Decimal(text).quantize(Decimal(1).scaleb(-type_.scale), context=context)
-    except InvalidOperation:
-        return None
+def _written_out(numbers: Any) -> Any:
+    """Without exponents: one by one, since those who write so are few."""
+    short = pc.fill_null(pc.match_substring_regex(numbers, "[eE]"), False)
+    if not pc.any(short).as_py():
+        return numbers
+    written = [format(Decimal(number), "f") for number in numbers.filter(short).to_pylist()]
+    return pc.replace_with_mask(numbers, short, pa.array(written, pa.string()))
 
 
 def _decimal_from_number(values: Any, column: Column) -> Converted:
