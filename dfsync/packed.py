@@ -1,7 +1,7 @@
 """Many keys in few large values: three times as fast as row by row, which the driver takes apart in Python.
 
-The server joins a batch of rows into one text, which Arrow takes apart. A value that holds one of the separators, or
-looks like the sign for NULL, is noticed by counting, and then the batch has to be read row by row.
+The server joins a batch of rows into one text, which Arrow takes apart. A value that holds one of the separators, looks
+like the sign for NULL or was cut off by the server is noticed by counting; then the batch has to be read row by row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dfsync.types import arrow_type
 KINDS = {"integer", "text"}
 _ROWS = 50_000
 _NULL = "\\N"
-_READ = pyarrow.csv.ReadOptions(autogenerate_column_names=True)
+_WIDEST = 4
+"""Bytes of a character."""
 _PARSE = pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty_lines=False)
 
 
@@ -28,6 +29,9 @@ def read(connection: sa.Connection, table: Table, id_column: str, key: Sequence[
     it has to be read row by row. The kinds of the columns must be among `KINDS`.
     """
     connection.execute(sa.text("SET SESSION group_concat_max_len = @@max_allowed_packet"))
+    # A longer text is cut off there, before a character that would reach beyond it.
+    # https://dev.mysql.com/doc/refman/9.7/en/aggregate-functions.html#function_group-concat
+    most = int(connection.scalar(sa.text("SELECT @@SESSION.group_concat_max_len")) or 0)
     columns = [table[id_column], *key]
     types = {f"f{place}": arrow_type(column) for place, column in enumerate(columns)}
     convert = pyarrow.csv.ConvertOptions(column_types=types, null_values=[_NULL], strings_can_be_null=True)
@@ -38,7 +42,9 @@ def read(connection: sa.Connection, table: Table, id_column: str, key: Sequence[
         if not count:
             return
         last = int(highest)
-        yield last, _unpacked(packed, int(count), int(nulls), convert)
+        content = packed if isinstance(packed, bytes) else (packed or "").encode()
+        whole = len(content) <= most - _WIDEST
+        yield last, _unpacked(content, int(count), int(nulls), convert) if whole else None
 
 
 def _statement(table: Table, id_column: str, columns: Sequence[Column]) -> Any:
@@ -61,12 +67,13 @@ def _cell(cell: Any, column: Column) -> Any:
     return sa.func.coalesce(unified, _NULL)
 
 
-def _unpacked(packed: Any, count: int, nulls: int, convert: Any) -> Any:
-    content = packed if isinstance(packed, bytes) else packed.encode()
+def _unpacked(content: bytes, count: int, nulls: int, convert: Any) -> Any:
     separators = count * len(convert.column_types) - 1
     lines, cells = content.count(b"\n"), content.count(b"\t")
     if lines != count - 1 or lines + cells != separators or b"\r" in content:
         return None
-    read = pyarrow.csv.read_csv(io.BytesIO(content + b"\n"), _READ, _PARSE, convert)
+    # One block, as no key may be longer than one.
+    options = pyarrow.csv.ReadOptions(autogenerate_column_names=True, block_size=len(content) + 1)
+    read = pyarrow.csv.read_csv(io.BytesIO(content + b"\n"), options, _PARSE, convert)
     right = read.num_rows == count and sum(column.null_count for column in read.columns) == nulls
     return read.combine_chunks() if right else None

@@ -91,6 +91,32 @@ def test_long_keys_are_looked_up_in_statements_that_the_server_takes(ends: Ends)
     assert counts(ends.sync()) == {"t": (0, 400, 0)}
 
 
+LONG_KEYS = """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+    INSERT INTO t SELECT value, value || replace(printf('%.*c', {}, 'x'), 'x', '{}') FROM json_each('[1, 2, 3]')"""
+BY_NAME = '[tables.t]\nnatural_key = ["name"]\n'
+
+
+# Several sizes, so that the server's cut is within a key, after one, and within a character.
+@pytest.mark.parametrize("more", [-3, -2, -1, 0, 1, 2, 3, 100_000])
+@pytest.mark.parametrize("sign", ["x", "é", "😀"])
+def test_a_key_that_the_server_cuts_off_is_not_taken_for_another(ends: Ends, more: int, sign: str) -> None:
+    # Three keys, their ids, two separators each but the last, fill 1 MiB.
+    ends.here(LONG_KEYS.format((2**20 - 11) // 3 // len(sign.encode()) + more, sign), BY_NAME)
+    ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name MEDIUMTEXT CHARACTER SET utf8mb4)")
+    assert counts(ends.sync_twice()) == {"t": (3, 0, 0)}
+
+
+def test_a_key_of_millions_of_characters_is_found_again(tmp_path: Path, target: Engine) -> None:
+    ends = Ends(tmp_path, target)
+    ends.here(
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        INSERT INTO t VALUES (1, printf('%.*c', 3000000, 'x')), (2, 'short')""",
+        BY_NAME,
+    )
+    ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name MEDIUMTEXT)")
+    assert counts(ends.sync_twice()) == {"t": (2, 0, 0)}
+
+
 def test_sizes_are_those_that_the_driver_writes() -> None:
     text = ["ä'\\\"\n\r\0\x1a", "", "plain"]
     values = [b"\xff\0'\"", b"", b"abc"]
