@@ -20,32 +20,19 @@ from dfsync.target import error_code, refusal
 log = logging.getLogger(__name__)
 
 _MOST_REFUSALS = 10_000
-# What a single row can be at fault for, beyond the driver's DataError and IntegrityError.
-_ROW_FAULTS = {
-    1048,
-    1118,
-    1153,
-    1264,
-    1265,
-    1292,
-    1364,
-    1366,
-    1367,
-    1411,
-    1416,
-    1441,
-    1526,
-    1644,
-    1690,
-    1713,
-    3140,
-    3157,
-    3819,
-    4025,
-    4078,
+# What the server says of itself, the table, the user or the transaction. All else it may say of a single row, and a
+# trigger, a generated column or a CHECK may say anything.
+_NO_ROWS_FAULT = {
+    # No room, no memory, files that cannot be written, too many locks, a thread's stack.
+    *(1021, 1026, 1030, 1037, 1038, 1041, 1114, 1206, 1436, 1637),
+    # No right to it, read-only, locked, or a part of a cluster that takes nothing now.
+    *(1036, 1044, 1045, 1047, 1099, 1100, 1142, 1143, 1223, 1227, 1290, 1370, 1449, 1792, 1836, 3098, 3100, 3101),
+    # Damaged, changed or without a part: a column, a routine or what a trigger names.
+    *(1033, 1034, 1035, 1054, 1136, 1194, 1195, 1305, 1356, 1412, 1415, 1422, 1442, 1467, 1524, 1615, 1932),
+    # The transaction has lost: a lock, a deadlock, a snapshot, its time; or somebody ended it.
+    *(1020, 1053, 1158, 1159, 1160, 1161, 1180, 1205, 1213, 1317, 1927, 1969, 3024, 3572, 4031),
 }
-
-
+_CLIENTS_OWN = range(2000, 3000)
 _NO_PARENT = {1216, 1452}
 # "... FOREIGN KEY (`code`) REFERENCES ...", "Column 'code' cannot be null", "... for column `db`.`t`.`code` at row 1"
 _NAMED = re.compile(r"FOREIGN KEY \(`(.+?)`\)|[Cc]olumn '([^']+)'|for column (?:`(?:[^`]|``)+`\.)*`((?:[^`]|``)+)`")
@@ -81,7 +68,11 @@ def _halves(
     except (sa.exc.DBAPIError, pymysql.MySQLError, Bent, TooLarge) as error:
         if not _row_at_fault(error):
             raise
-        savepoint.rollback()
+        try:
+            savepoint.rollback()
+        except sa.exc.DBAPIError:
+            # The server has rolled back all of the transaction.
+            raise error from None
         log.debug("%d rows in one go failed: %s", len(frame), error)
         if len(frame) == 1:
             refused.append(_reject(frame, error))
@@ -112,5 +103,7 @@ def _reason(error: Exception) -> str:
 
 def _row_at_fault(error: Exception) -> bool:
     original = getattr(error, "orig", None) or error
-    row_errors = (Bent, TooLarge, pymysql.DataError, pymysql.IntegrityError)
-    return isinstance(original, row_errors) or error_code(error) in _ROW_FAULTS
+    if isinstance(original, (Bent, TooLarge, pymysql.DataError, pymysql.IntegrityError)):
+        return True
+    code = error_code(error)
+    return isinstance(original, pymysql.OperationalError) and code not in _NO_ROWS_FAULT and code not in _CLIENTS_OWN

@@ -117,6 +117,44 @@ def test_too_many_refusals_fail_the_table(table: Engine, local_infile: bool, mon
     assert fetch(table, "SELECT COUNT(*) FROM t WHERE name LIKE 'new%'") == [(1,)]
 
 
+@WAYS
+@pytest.mark.parametrize("number", [1365, 1644, 3141, 31001])
+def test_whatever_the_server_says_of_one_row_is_that_rows(table: Engine, local_infile: bool, number: int) -> None:
+    execute(
+        table,
+        "CREATE TRIGGER own BEFORE INSERT ON t FOR EACH ROW IF NEW.name = 'bad' THEN SIGNAL SQLSTATE '45000' "
+        f"SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'not this'; END IF",
+    )
+    with loading(table, local_infile=local_infile) as loader:
+        new, refused = loader.insert(rows("a", "bad", "b"))
+    assert refused["reason"].to_dict() == {20: f"refused by the server: not this ({number})"}
+    assert len(new) == 2
+
+
+@WAYS
+def test_a_row_of_which_the_server_cannot_generate_a_column_is_a_reject(target: Engine, local_infile: bool) -> None:
+    execute(
+        target,
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9), part DOUBLE AS (1 / LENGTH(name)) STORED)",
+    )
+    with loading(target, local_infile=local_infile) as loader:
+        new, refused = loader.insert(rows("a", "", "b"))
+    assert refused.index.tolist() == [20]
+    assert refused["reason"].str.contains("Division by 0").all()
+    assert len(new) == 2
+
+
+def test_a_transaction_that_the_server_rolled_back_is_not_gone_on_with(table: Engine) -> None:
+    with table.connect() as connection:
+
+        def send(frame: pd.DataFrame) -> None:
+            connection.exec_driver_sql("ROLLBACK")
+            connection.exec_driver_sql("SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'all is gone'")
+
+        with pytest.raises(OperationalError, match="all is gone"):
+            in_bulk(connection, rows("a", "b", "c"), send)
+
+
 def test_what_is_no_rows_fault_is_not_looked_for_in_the_rows(table: Engine) -> None:
     tried: list[int] = []
 
