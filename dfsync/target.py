@@ -15,7 +15,6 @@ import pyarrow as pa
 import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
-from sqlalchemy import event
 
 from dfsync import frames, packed, packet
 from dfsync.canonical import as_read
@@ -35,14 +34,22 @@ _LOCK_SECONDS = 60
 _ROWS_AT_ONCE = 50_000
 # Beyond some fifty thousand MySQL forgets its index (range_optimizer_max_mem_size).
 _IDS_AT_ONCE = 10_000
-# Ours alone, for the session: bad values are errors and not bent ones, and 0 is a value of an id column like any other.
+# Ours alone, for the session, in numbers, since DEFAULT is what the server's administrator says.
 _SESSION = (
-    "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(REPLACE(REPLACE(@@sql_mode, 'PAD_CHAR_TO_FULL_LENGTH', ''), "
+    # Bad values are errors and not bent ones, and 0 is a value of an id column like any other.
+    "sql_mode = CONCAT_WS(',', NULLIF(REPLACE(REPLACE(@@sql_mode, 'PAD_CHAR_TO_FULL_LENGTH', ''), "
     "'EMPTY_STRING_IS_NULL', ''), ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')",
     # SQLite's own CURRENT_TIMESTAMP is UTC; and no hour of the year is missing in it.
-    "SET SESSION time_zone = '+00:00'",
-    # In numbers, since DEFAULT is what the server's administrator says.
-    "SET SESSION sql_select_limit = 18446744073709551615",
+    "time_zone = '+00:00'",
+    # Keys are what promises rest on.
+    "foreign_key_checks = 1",
+    "unique_checks = 1",
+    # Limits for those who type.
+    "sql_select_limit = 18446744073709551615",
+    "sql_safe_updates = 0",
+    "sql_big_selects = 1",
+    # A COMMIT neither begins a transaction nor ends the connection.
+    "completion_type = 0",
 )
 # A date of the target that is no date, like 0000-00-00, comes as text and is taken for the first day that is one.
 _NO_DATE = {pa.date32(): dt.date.min, pa.timestamp("us"): dt.datetime.min}
@@ -70,7 +77,9 @@ _NO_SERVER: dict[type, str] = {
 def make_engine(url: str | sa.URL) -> sa.Engine:
     """An engine whose sessions are strict and may send a stream of ours (never a file) to `LOAD DATA LOCAL`."""
     url = sa.make_url(url)
-    arguments: dict[str, Any] = {"client_flag": CLIENT.LOCAL_FILES}
+    # Before anything else, even the first COMMIT.
+    settings = f"SET SESSION {', SESSION '.join(_SESSION)}"
+    arguments: dict[str, Any] = {"client_flag": CLIENT.LOCAL_FILES, "init_command": settings}
     if isinstance(url.password, str):
         # PyMySQL would send text as latin-1, and fail where that cannot.
         arguments["password"] = url.password.encode()
@@ -79,13 +88,6 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
         url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=0, pool_pre_ping=True
     )
     quote_all(engine.dialect)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            for statement in _SESSION:
-                cursor.execute(statement)
-
     return engine
 
 

@@ -155,9 +155,7 @@ class TestATableThatFails:
     ) -> None:
         create_tables(target)
         source = run_sql(empty_source(tmp_path / "s.db"), "INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b')")
-        monkeypatch.setattr(
-            dfsync.target, "_SESSION", (*dfsync.target._SESSION, "SET SESSION innodb_lock_wait_timeout = 1")
-        )
+        monkeypatch.setattr(dfsync.target, "_SESSION", (*dfsync.target._SESSION, "innodb_lock_wait_timeout = 1"))
         with target.connect() as other:
             other.execute(text("INSERT INTO authors (email) VALUES ('b')"))
             timer = threading.Timer(1.6, other.rollback)
@@ -179,9 +177,7 @@ class TestATableThatFails:
             empty_source(tmp_path / "s.db"),
             "INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b'); INSERT INTO repositories (slug) VALUES ('r')",
         )
-        monkeypatch.setattr(
-            dfsync.target, "_SESSION", (*dfsync.target._SESSION, "SET SESSION innodb_lock_wait_timeout = 1")
-        )
+        monkeypatch.setattr(dfsync.target, "_SESSION", (*dfsync.target._SESSION, "innodb_lock_wait_timeout = 1"))
         with target.connect() as other:
             other.execute(text("INSERT INTO authors (email) VALUES ('b')"))
             result = run(source, target, out, tables=("repositories", "authors"))

@@ -84,19 +84,45 @@ class TestASystemVersionedTable:
         ends.assert_same("SELECT t.name, t.n, up.name FROM t LEFT JOIN t AS up ON up.id = t.up")
 
 
-class TestAServerThatCutsResultsShort:
-    def test_gives_dfsync_all_rows(self, ends: Ends) -> None:
-        if "DFSYNC_TEST_URL" in os.environ:
-            pytest.skip("this server is not ours to change")
-        rows = ", ".join(f"({i}, '2001-01-{i}')" for i in range(10, 31))
-        ends.here(f"CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT UNIQUE); INSERT INTO t VALUES {rows}")  # noqa: S608
-        ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, day DATE UNIQUE)")
-        execute(ends.target, "SET GLOBAL sql_select_limit = 10")
-        try:
-            assert counts(ends.sync()) == {"t": (21, 0, 0)}
-            assert counts(ends.sync()) == {"t": (0, 21, 0)}
-        finally:
-            execute(ends.target, "SET GLOBAL sql_select_limit = DEFAULT")
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "sql_select_limit = 10",
+        "sql_safe_updates = 1",
+        "max_join_size = 10",
+        "foreign_key_checks = 0",
+        "unique_checks = 0",
+        "completion_type = 'RELEASE'",
+    ],
+)
+def test_what_a_server_sets_for_everybody_changes_nothing(ends: Ends, setting: str) -> None:
+    if "DFSYNC_TEST_URL" in os.environ:
+        pytest.skip("this server is not ours to change")
+    days = ", ".join(f"({i}, '2001-01-{i}', {i})" for i in range(10, 31))
+    folk = ", ".join(f"({i}, 'e{i}', {i % 30 + 1}, '2001-01-{i % 21 + 10}')" for i in range(1, 31))
+    ends.here(
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT UNIQUE, n INT); INSERT INTO t VALUES {days};
+        CREATE TABLE e (id INTEGER PRIMARY KEY, name TEXT UNIQUE, up INT REFERENCES e, day TEXT);
+        INSERT INTO e VALUES {folk}, (31, 'of no day', NULL, '1999-01-01')"""  # noqa: S608
+    )
+    ends.there(
+        """CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, day DATE UNIQUE, n INT);
+        CREATE TABLE e (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT, day DATE,
+            FOREIGN KEY (up) REFERENCES e (id), FOREIGN KEY (day) REFERENCES t (day))""",
+    )
+    name = setting.split()[0]
+    ((usual,),) = ends.read_there(f"SELECT @@GLOBAL.{name}")
+    execute(ends.target, f"SET GLOBAL {setting}")
+    try:
+        assert counts(ends.sync_twice(on_match="update")) == {"t": (21, 0, 0), "e": (30, 0, 1)}
+        execute(ends.target, "UPDATE t SET n = 0 LIMIT 20")
+        assert {c.name: (c.synced, c.updated) for c in ends.sync(on_match="update").counts} == {
+            "t": (0, 20),
+            "e": (0, 0),
+        }
+        ends.assert_same("SELECT e.name, up.name FROM e JOIN e AS up ON up.id = e.up")
+    finally:
+        execute(ends.target, f"SET GLOBAL {name} = {usual!r}")
 
 
 class TestTheTypeInet6:
