@@ -186,8 +186,18 @@ def _real_from_text(values: Any, column: Column) -> Converted:
     trimmed = pc.utf8_trim_whitespace(values)
     number = pc.match_substring_regex(trimmed, _NUMBER)
     digits = pc.replace_substring_regex(only(trimmed, number), r"^\+", "")
-    made = _real(pc.cast(digits, pa.float64()), column)
+    reals = pc.cast(digits, pa.float64())
+    made = _real(reals, column)
+    lost = pc.not_equal(_significant(digits), _significant(pc.cast(reals, pa.string())))
+    if made.note is None and pc.any(pc.and_(lost, pc.is_finite(reals))).as_py():
+        made = replace(made, note=f"{column.type} keeps about 16 digits of a number")
     return replace(made, faults=made.faults + checked(None, (pc.invert(number), "is not a number")).faults)
+
+
+def _significant(numbers: Any) -> Any:
+    """The digits that count, of numbers as text."""
+    digits = pc.replace_substring_regex(numbers, r"[eE].*|[^0-9.]|\.", "")
+    return pc.replace_substring_regex(digits, r"^0+|0+$", "")
 
 
 def text(values: Any, column: Column) -> Converted:
@@ -242,7 +252,7 @@ def _enum(values: Any, column: Column) -> Converted:
 
 
 def _folds(column: Column) -> bool:
-    return not (column.collation or "").endswith(("_bin", "_cs"))
+    return column.collation not in (None, "binary") and not str(column.collation).endswith(("_bin", "_cs"))
 
 
 def _set(values: Any, column: Column) -> Converted:

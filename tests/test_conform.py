@@ -40,6 +40,7 @@ BLOB = Column("v", "binary", "tinyblob", length=255)
 BINARY = Column("v", "binary", "binary(2)", length=2)
 ENUM = Column("v", "enum", "enum('Red','1','a,b')", values=("Red", "1", "a,b"), collation="utf8mb4_general_ci")
 EXACT_ENUM = Column("v", "enum", "enum('Red','red')", values=("Red", "red"), collation="utf8mb4_bin")
+BYTES_ENUM = Column("v", "enum", "enum('Red')", values=("Red",))
 ONE_CASE = Column("v", "enum", "enum('Red')", values=("Red",), collation="utf8mb4_bin")
 SET = Column("v", "set", "set('x','Y','2')", values=("x", "Y", "2"), collation="utf8mb4_general_ci")
 EXACT_SET = Column("v", "set", "set('x','X')", values=("x", "X"), collation="latin1_general_cs")
@@ -219,6 +220,7 @@ DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
     (ENUM, 2, "is not one of enum"),
     (ENUM, b"Red", "is a blob, or text that is not UTF-8"),
     (ONE_CASE, "red", "is not one of enum('Red')"),
+    (BYTES_ENUM, "red", "is not one of enum('Red')"),
     (SET, "x,z", "is not of set('x','Y','2')"),
     (SET, "x,,Y", "is not of set"),
     (SET, 3, "is not of set"),
@@ -234,6 +236,10 @@ DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
     (DATE, b"2024-02-29", "is a blob, not a date or time"),
     (OTHER, b"\x00", "is a blob, or text that is not UTF-8"),
     (UUID, "not one", "is not of uuid"),
+    (UUID, "1_345678_1234_1234_1234_12345678", "is not of uuid"),
+    (UUID, "+1345678123412341234123456789abc", "is not of uuid"),
+    (UUID, "0x345678123412341234123456789abc", "is not of uuid"),
+    (UUID, "\uff112345678123412341234123456789abc", "is not of uuid"),
     (INET4, "10.0.0.256", "is not of inet4"),
     (INET6, "10.0.0.1", "is not of inet6"),
 ]
@@ -244,6 +250,9 @@ NOTES: list[tuple[Column, Any, str]] = [
     (ROUNDED, 0.125, "float(5,2) keeps 2 decimals; longer fractions are rounded"),
     (DOUBLE, 2**53 + 1, "double keeps about 16 digits of large integers"),
     (DOUBLE, -(2**53) - 1, "double keeps about 16 digits of large integers"),
+    (DOUBLE, "12345678901234567891", "double keeps about 16 digits of a number"),
+    (DOUBLE, "-0.12345678901234567890123", "double keeps about 16 digits of a number"),
+    (DOUBLE, "1e-400", "double keeps about 16 digits of a number"),
     (CHAR, "a ", "char(3) does not keep trailing spaces"),
     (JSON, "[0.12345678901234567890]", "json keeps about 16 digits of a number"),
     (JSON, "18446744073709551617", "json keeps about 16 digits of a number"),
@@ -256,6 +265,12 @@ EXACT = [
     (DOUBLE, 2**53),
     (DOUBLE, 3),
     (DOUBLE, 0.1),
+    (DOUBLE, "0.1"),
+    (DOUBLE, " +0012000.00e-3 "),
+    (DOUBLE, "1234567890.1234567"),
+    (DOUBLE, "123456789012345680000"),
+    (DOUBLE, "5e-324"),
+    (DOUBLE, "-0.0"),
     (CHAR, "a"),
     (JSON, "[0.1,1.50]"),
 ]
@@ -361,6 +376,12 @@ def test_what_is_read_from_the_target_has_the_form_of_what_is_sent(column: Colum
     assert made.type == as_read(made.slice(1), column).type == pa.string()
     if column is not VARCHAR:
         assert frames.arrow(conformed(column, read, None).frame["v"]).to_pylist() == [form, None]
+
+
+@pytest.mark.parametrize("column", [FLOAT, DOUBLE], ids=lambda column: column.type)
+def test_the_two_zeros_of_a_real_are_one_at_both_ends(column: Column) -> None:
+    read = as_read(pa.array([-0.0, 0.0, None]), column)
+    assert [str(value) for value in read.to_pylist()] == ["0.0", "0.0", "None"]
 
 
 def test_every_kind_of_column_knows_what_to_do_with_every_storage_class() -> None:

@@ -125,6 +125,17 @@ def test_what_a_server_sets_for_everybody_changes_nothing(ends: Ends, setting: s
         execute(ends.target, f"SET GLOBAL {name} = {usual!r}")
 
 
+class TestANegativeZero:
+    @pytest.mark.parametrize("unique", [" UNIQUE", ""])
+    def test_is_the_other_zero(self, ends: Ends, unique: str) -> None:
+        ends.here("CREATE TABLE t (id INTEGER PRIMARY KEY, n REAL UNIQUE, v INT); INSERT INTO t VALUES (1, 0.0, 5)")
+        ends.there(
+            f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, n DOUBLE{unique}, v INT)",
+            "INSERT INTO t VALUES (7, '-0', 5)",
+        )
+        assert ends.maps(ends.sync_twice())["t"] == {1: 7}
+
+
 class TestTheTypeInet6:
     def test_has_one_form_for_each_address_at_both_ends(self, ends: Ends) -> None:
         if "MariaDB" not in ends.read_there("SELECT VERSION()")[0][0]:
