@@ -25,7 +25,7 @@ from dfsync.readiness import denied, triggers_before
 from dfsync.remap import MISSING_PARENT
 from dfsync.result import COUNTED, Observer, SyncResult
 from dfsync.schema import Column, Schema, Table
-from dfsync.shape import Shape
+from dfsync.shape import COMPUTED, Shape
 from dfsync.show_check import finding_lines, joined, table_line
 from dfsync.source import Source
 from dfsync.table_builder import bare_dialect, index_statement, quoted
@@ -266,6 +266,8 @@ class _Look:
         for column in _wanted(plan, have):
             if column.name not in there and not column.generated:
                 self._break(plan, column.name, "the target lacks this column; add it, or list it in ignore_columns")
+            elif not column.generated and column.name in there and there[column.name].generated:
+                self._add(NOTE, plan, COMPUTED, column=column.name)
         filled = {c.name.lower() for c in _wanted(plan, have)} | {(plan.id or "").lower()}
         for column in there.columns:
             if column.required and column.name.lower() not in filled:

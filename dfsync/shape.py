@@ -14,6 +14,8 @@ from dfsync.plan import Plan, TablePlan
 from dfsync.schema import Column, Schema, Table
 from dfsync.types import arrow_type
 
+COMPUTED = "the target computes it, so the source's values stay behind"
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -28,6 +30,13 @@ class Shape:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def computed(self) -> list[str]:
+        """The source's columns whose values stay behind, because the target computes its own."""
+        ignored = {column.lower() for column in self.plan.ignore_columns}
+        left = [c.name for c in self.source.columns if not c.generated and c.name.lower() not in ignored]
+        return [name for name in left if name in self.target and self.target[name].generated]
 
     @property
     def id_type(self) -> Any:

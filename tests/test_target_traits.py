@@ -13,6 +13,11 @@ from ends import Ends
 from history import counts, execute
 from sqlalchemy import Engine, text
 
+from dfsync.check import check
+from dfsync.plan import TablePlan
+from dfsync.result import Observer
+from dfsync.sync import sync
+
 
 @pytest.fixture
 def ends(tmp_path: Path, target: Engine) -> Ends:
@@ -123,6 +128,28 @@ def test_what_a_server_sets_for_everybody_changes_nothing(ends: Ends, setting: s
         ends.assert_same("SELECT e.name, up.name FROM e JOIN e AS up ON up.id = e.up")
     finally:
         execute(ends.target, f"SET GLOBAL {name} = {usual!r}")
+
+
+class TestAColumnThatTheTargetComputes:
+    def test_keeps_its_own_value_and_is_told_of(self, ends: Ends) -> None:
+        ends.here(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, Twice TEXT); INSERT INTO t VALUES (1, 'a', 'other')"
+        )
+        ends.there(
+            "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, twice VARCHAR(18) AS (CONCAT(name, name)))"
+        )
+        said: list[str] = []
+
+        class Listener(Observer):
+            def note(self, table: TablePlan, message: str) -> None:
+                said.append(message)
+
+        told = "the target computes it, so the source's values stay behind"
+        findings = check(ends.source, ends.target.url).findings
+        assert [(f.level, f.column, f.message) for f in findings] == [("note", "Twice", told)]
+        sync(ends.source, ends.target.url, out=ends.folder / "out", observer=Listener())
+        assert said == [f"t.Twice: {told}"]
+        assert ends.read_there("SELECT name, twice FROM t") == [("a", "aa")]
 
 
 class TestANegativeZero:
