@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dfsync.errors import DfsyncError
+from dfsync.masking import without_credentials
 from dfsync.options import ON_MATCH
 
 BUILT_IN = Path(__file__).parent / "plans" / "git_history.toml"
@@ -196,7 +197,8 @@ def only(plan: Plan, names: Iterable[str]) -> list[str]:
     for name in asked:
         if name not in plan.names:
             hint = suggest(name, plan.names) or f" It has {', '.join(plan.names)}."
-            raise DfsyncError(f"No table {name!r} in the {plan.source}.{hint}")
+            # Whoever mistakes this for the target may give a password here.
+            raise DfsyncError(f"No table {without_credentials(repr(name))} in the {plan.source}.{hint}")
     return [name for name in plan.names if name in asked]
 
 

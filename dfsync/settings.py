@@ -200,6 +200,9 @@ def _config_text(entries: Mapping[str, Any], key: str, where: str) -> str | None
     value = entries.get(key)
     if value is not None and not isinstance(value, str):
         raise DfsyncError(f"{where}: {key} must be text in quotes, not {type(value).__name__}.")
+    # Not shown, since there may be a password in it.
+    if value and key in ("host", "database") and ("://" in value or (key == "host" and "@" in value)):
+        raise DfsyncError(f"{where}: {key} must be a name alone, and no URL; there is a key each for the other parts.")
     return value or None
 
 

@@ -179,6 +179,8 @@ class TestTheChosenTables:
             only(self.PLAN, ["comits"])
         with pytest.raises(DfsyncError, match=r"It has repositories, commits, files\.$"):
             only(self.PLAN, ["zzz"])
+        with pytest.raises(DfsyncError, match=r"^No table 'mysql://\*\*\*@host/db' in"):
+            only(self.PLAN, ["mysql://app:hunter2@host/db"])
 
     def test_need_their_parents_at_any_distance(self) -> None:
         assert self.PLAN.ancestors(["files"]) == {"commits", "repositories"}
