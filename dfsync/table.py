@@ -141,7 +141,8 @@ class TablePass:
     def keep(self, unfit: pd.DataFrame) -> None:
         """Notes that matched rows keep the target's values, because the source's do not fit."""
         if len(unfit):
-            first = f"row {unfit.index[0]}: {unfit['column'].iloc[0]} {unfit['reason'].iloc[0]}"
+            # The server does not always name a column.
+            first = f"row {unfit.index[0]}: {' '.join(unfit[['column', 'reason']].iloc[0].dropna())}"
             self.notes["update"] = (
                 f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"
             )

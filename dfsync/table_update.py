@@ -28,7 +28,7 @@ def update_table(table: TablePass, outcome: Outcome, *, dry_run: bool) -> None:
     ids = outcome.old_id[outcome.did(MATCHED) & outcome.lowest()]
     if not key or not columns or not len(ids):
         return
-    earlier = len(table.rejects)
+    earlier, unfit = len(table.rejects), [frames.no_rejects()]
     for frame in table.read(columns if shape.id else shape.columns, table.batch_size, ids, late=()):
         there, by = _there(table, outcome, frame, columns)
         if dry_run:
@@ -38,10 +38,10 @@ def update_table(table: TablePass, outcome: Outcome, *, dry_run: bool) -> None:
         changed = cells.index[cells.any(axis=1).to_numpy(dtype=bool)]
         if not dry_run:
             refused = update(table.connection, shape.target, by, values, cells)
-            table.keep(refused)
+            unfit.append(refused)
             changed = changed.difference(refused.index)
         outcome.mark(outcome.places(changed), UPDATED)
-    table.keep(pd.concat([frames.no_rejects(), *(bad[bad.index.isin(ids)] for bad in table.rejects[earlier:])]))
+    table.keep(pd.concat([*unfit, *(bad[bad.index.isin(ids)] for bad in table.rejects[earlier:])]))
 
 
 def _there(

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 -- SQL reads better unbroken
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from ends import Ends
 from sqlalchemy import event
 
 from dfsync import Options, SyncResult, sync
+from dfsync.plan import TablePlan
+from dfsync.result import Observer
 
 SOURCE = """
     CREATE TABLE team (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE);
@@ -97,6 +101,32 @@ def test_values_that_do_not_fit_keep_the_targets_and_are_said(source: Path, targ
     result = sync(source, target_url, out=source.parent / "out", options=Options(on_match="update"))
     assert updated(result) == (4, 1, 3, 0, 0)
     assert staff(target)[1][:4] == ("A", "ann", 1.5, "old")
+
+
+def test_of_all_that_do_not_fit_one_is_said_whichever_end_refuses_it(tmp_path: Path, target: sa.Engine) -> None:
+    ends = Ends(tmp_path, target)
+    rows = ", ".join(f"({i}, 'k{i}', {i}, {9 if i in (2, 1_802) else 0})" for i in range(1, 2_001))
+    ends.here(
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE, v INT, w INT); INSERT INTO t VALUES {rows};
+        INSERT INTO t VALUES (3000, 'k3000', 70000, 5)"""  # noqa: S608
+    )
+    ends.there(
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, v SMALLINT, w INT, CHECK (w <> 9))",
+        "INSERT INTO t (k, v, w) VALUES ('k2', 0, 0), ('k1802', 0, 0), ('k3000', 0, 0)",
+    )
+    said: list[str] = []
+
+    class Listener(Observer):
+        def note(self, table: TablePlan, message: str) -> None:
+            said.append(message)
+
+    options = Options(on_match="update", batch_size=1_000)
+    result = sync(ends.source, target.url, out=tmp_path / "out", options=options, observer=Listener())
+    assert result.counts[0].failed == 0
+    (note,) = said
+    assert re.match(
+        r"t\.update: 3 matched rows keep the target's values, because theirs do not fit; row 2: refused by", note
+    )
 
 
 def test_thousands_of_rows_take_few_statements(tmp_path: Path, target: sa.Engine, target_url: str) -> None:
