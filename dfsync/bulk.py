@@ -15,7 +15,7 @@ from dfsync import frames
 from dfsync.errors import TableFailed
 from dfsync.packet import TooLarge
 from dfsync.remap import MISSING_PARENT
-from dfsync.target import error_code, refusal
+from dfsync.target import CLIENTS_NUMBERS, error_code, refusal
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +23,20 @@ _MOST_REFUSALS = 10_000
 # What the server says of itself, the table, the user or the transaction. All else it may say of a single row, and a
 # trigger, a generated column or a CHECK may say anything.
 _NO_ROWS_FAULT = {
-    # No room, no memory, files that cannot be written, too many locks, a thread's stack.
-    *(1021, 1026, 1030, 1037, 1038, 1041, 1114, 1206, 1436, 1637),
-    # No right to it, read-only, locked, or a part of a cluster that takes nothing now.
-    *(1036, 1044, 1045, 1047, 1099, 1100, 1142, 1143, 1223, 1227, 1290, 1370, 1449, 1792, 1836, 3098, 3100, 3101),
-    # Damaged, changed or without a part: a column, a routine or what a trigger names.
-    *(1033, 1034, 1035, 1054, 1136, 1194, 1195, 1305, 1356, 1412, 1415, 1422, 1442, 1467, 1524, 1615, 1932),
+    # No room, no memory, files that cannot be read or written, too many locks, a thread's stack, a full log.
+    *(1016, 1017, 1021, 1024, 1026, 1030, 1037, 1038, 1041, 1114, 1119, 1197, 1206, 1436, 1637, 1705),
+    # No right to it, its user's share of an hour, read-only, locked, or a part of a cluster that takes nothing now.
+    *(1027, 1036, 1044, 1045, 1047, 1099, 1100, 1142, 1143, 1192, 1223, 1226, 1227, 1290, 1370, 1449, 1785, 1792, 1836),
+    *(1874, 1881, 3098, 3100, 3101),
+    # Damaged, changed, without a part or of an engine that cannot: also what a trigger names.
+    *(1031, 1032, 1033, 1034, 1035, 1054, 1136, 1194, 1195, 1296, 1297, 1305, 1318, 1356, 1412, 1415, 1422, 1424, 1442),
+    *(1457, 1467, 1524, 1598, 1615, *range(1661, 1667), 1712, 1812, 1814, 1815, 1877, 1932),
     # The transaction has lost: a lock, a deadlock, a snapshot, its time; or somebody ended it.
-    *(1020, 1053, 1158, 1159, 1160, 1161, 1180, 1205, 1213, 1317, 1927, 1969, 3024, 3572, 4031),
+    *(1020, 1053, *range(1155, 1162), 1180, 1181, 1205, 1213, 1317, 1927, 1969, 3024, 3572, 4031),
 }
-_CLIENTS_OWN = range(2000, 3000)
+_SERVERS_FIRST = 1000
+"""Lower numbers are those of storage engines, as when the ids have run out."""
+_NO_SAVEPOINT = 1305
 _NO_PARENT = {1216, 1452}
 # "... FOREIGN KEY (`code`) REFERENCES ...", "Column 'code' cannot be null", "... for column `db`.`t`.`code` at row 1"
 _NAMED = re.compile(r"FOREIGN KEY \(`(.+?)`\)|[Cc]olumn '([^']+)'|for column (?:`(?:[^`]|``)+`\.)*`((?:[^`]|``)+)`")
@@ -70,9 +74,9 @@ def _halves(
             raise
         try:
             savepoint.rollback()
-        except sa.exc.DBAPIError:
-            # The server has rolled back all of the transaction.
-            raise error from None
+        except sa.exc.DBAPIError as lost:
+            # Without the savepoint the server has rolled back all of the transaction, and the first error says why.
+            raise (error if error_code(lost) == _NO_SAVEPOINT and error_code(error) else lost) from None
         log.debug("%d rows in one go failed: %s", len(frame), error)
         if len(frame) == 1:
             refused.append(_reject(frame, error))
@@ -106,4 +110,6 @@ def _row_at_fault(error: Exception) -> bool:
     if isinstance(original, (Bent, TooLarge, pymysql.DataError, pymysql.IntegrityError)):
         return True
     code = error_code(error)
-    return isinstance(original, pymysql.OperationalError) and code not in _NO_ROWS_FAULT and code not in _CLIENTS_OWN
+    if isinstance(original, (pymysql.ProgrammingError, pymysql.NotSupportedError)) or code < _SERVERS_FIRST:
+        return False
+    return code not in _NO_ROWS_FAULT and code not in CLIENTS_NUMBERS

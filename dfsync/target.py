@@ -15,6 +15,7 @@ import pyarrow as pa
 import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
+from sqlalchemy import event
 
 from dfsync import frames, packed, packet
 from dfsync.canonical import as_read
@@ -55,7 +56,9 @@ _SESSION = (
 _NO_DATE = {pa.date32(): dt.date.min, pa.timestamp("us"): dt.datetime.min}
 _TLS_FAILED = 2026
 # By the client's numbers, and those of a server that shuts down or was told to kill the connection.
-_LOST = (1053, 1927, 2006, 2013)
+_LOST = (1053, 1927, 2006, 2013, 3169, 4031)
+CLIENTS_NUMBERS = range(2000, 3000)
+"""Errors that the client, and no server, tells of."""
 _REFUSALS = {
     167: "the ids of the table have run out; give its id column a larger type",
     1044: "the user has no rights on that database",
@@ -77,7 +80,7 @@ _NO_SERVER: dict[type, str] = {
 def make_engine(url: str | sa.URL) -> sa.Engine:
     """An engine whose sessions are strict and may send a stream of ours (never a file) to `LOAD DATA LOCAL`."""
     url = sa.make_url(url)
-    # Before anything else, even the first COMMIT.
+    # Before the first COMMIT, which completion_type could end the connection with.
     settings = f"SET SESSION {', SESSION '.join(_SESSION)}"
     arguments: dict[str, Any] = {"client_flag": CLIENT.LOCAL_FILES, "init_command": settings}
     if isinstance(url.password, str):
@@ -88,6 +91,14 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
         url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=0, pool_pre_ping=True
     )
     quote_all(engine.dialect)
+
+    @event.listens_for(engine, "handle_error")
+    def _by_number(context: Any) -> None:
+        # SQLAlchemy goes by words of the message too, which may be those of a value.
+        code = error_code(context.original_exception)
+        if code and code not in CLIENTS_NUMBERS:
+            context.is_disconnect = code in _LOST
+
     return engine
 
 
@@ -130,7 +141,9 @@ def error_code(error: BaseException) -> int:
     original = getattr(error, "orig", None) or error
     if isinstance(getattr(original, "original_exception", None), ssl.SSLError):
         return _TLS_FAILED
-    return original.args[0] if original.args and isinstance(original.args[0], int) else 0
+    code = original.args[0] if original.args and isinstance(original.args[0], int) else 0
+    # PyMySQL reads a trigger's number above 32767 as a negative one.
+    return code % 65536
 
 
 @contextmanager

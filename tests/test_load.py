@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from dfsync import frames
-from dfsync.bulk import in_bulk
+from dfsync.bulk import Bent, in_bulk
 from dfsync.errors import TableFailed
 from dfsync.load import Loader
-from dfsync.target import make_engine
+from dfsync.target import error_code, make_engine
 from dfsync.target_schema import reflect
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
@@ -118,16 +118,17 @@ def test_too_many_refusals_fail_the_table(table: Engine, local_infile: bool, mon
 
 
 @WAYS
-@pytest.mark.parametrize("number", [1365, 1644, 3141, 31001])
+@pytest.mark.parametrize("number", [1365, 1644, 3141, 31001, 50001])
 def test_whatever_the_server_says_of_one_row_is_that_rows(table: Engine, local_infile: bool, number: int) -> None:
     execute(
         table,
         "CREATE TRIGGER own BEFORE INSERT ON t FOR EACH ROW IF NEW.name = 'bad' THEN SIGNAL SQLSTATE '45000' "
-        f"SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'not this'; END IF",
+        # Words that stand for a lost connection to those who go by words.
+        f"SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'it is already closed'; END IF",
     )
     with loading(table, local_infile=local_infile) as loader:
         new, refused = loader.insert(rows("a", "bad", "b"))
-    assert refused["reason"].to_dict() == {20: f"refused by the server: not this ({number})"}
+    assert refused["reason"].to_dict() == {20: f"refused by the server: it is already closed ({number})"}
     assert len(new) == 2
 
 
@@ -155,14 +156,28 @@ def test_a_transaction_that_the_server_rolled_back_is_not_gone_on_with(table: En
             in_bulk(connection, rows("a", "b", "c"), send)
 
 
-def test_what_is_no_rows_fault_is_not_looked_for_in_the_rows(table: Engine) -> None:
+def test_a_connection_that_is_lost_meanwhile_is_told_of(table: Engine) -> None:
+    with make_engine(table.url).connect() as connection:
+
+        def send(frame: pd.DataFrame) -> None:
+            number = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar()
+            execute(table, f"KILL {number}")
+            raise Bent("fewer rows")
+
+        with pytest.raises(OperationalError) as raised:
+            in_bulk(connection, rows("a", "b", "c"), send)
+    assert error_code(raised.value) in (1927, 2006, 2013)
+
+
+@pytest.mark.parametrize("number", [1114, 1226, 1142, 1712, 1213])
+def test_what_is_no_rows_fault_is_not_looked_for_in_the_rows(table: Engine, number: int) -> None:
     tried: list[int] = []
 
     with table.connect() as connection:
 
         def send(frame: pd.DataFrame) -> None:
             tried.append(len(frame))
-            connection.exec_driver_sql("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213")
+            connection.exec_driver_sql(f"SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = {number}")
 
         with pytest.raises(OperationalError):
             in_bulk(connection, rows("a", "b", "c"), send)
