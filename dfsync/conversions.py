@@ -76,7 +76,7 @@ def _whole(values: Any, outside: Any, column: Column) -> Converted:
     """Whole numbers of any Arrow type, save those outside of the column's range."""
     low, high = _BOUNDS[column.kind](column)
     if column.kind == "year":
-        outside = pc.and_(outside, pc.not_equal(values, 0))
+        outside = pc.and_(outside, pc.fill_null(pc.not_equal(values, 0), True))
     reason = f"is out of the range of {column.type} ({low} to {high})"
     return checked(pc.cast(only(values, pc.invert(outside)), arrow_type(column)), (outside, reason))
 
@@ -136,7 +136,7 @@ def _decimal_from_text(values: Any, column: Column) -> Converted:
 
 
 def _written_out(numbers: Any) -> Any:
-    """Without exponents: one by one, since those who write so are few."""
+    """Without exponents. One by one: few write so, and of reals only the very large and small show so."""
     short = pc.fill_null(pc.match_substring_regex(numbers, "[eE]"), False)
     if not pc.any(short).as_py():
         return numbers
@@ -189,14 +189,14 @@ def _real_from_text(values: Any, column: Column) -> Converted:
     reals = pc.cast(digits, pa.float64())
     made = _real(reals, column)
     lost = pc.not_equal(_significant(digits), _significant(pc.cast(reals, pa.string())))
-    if made.note is None and pc.any(pc.and_(lost, pc.is_finite(reals))).as_py():
+    if column.kind == "double" and made.note is None and pc.any(pc.and_(lost, pc.is_finite(reals))).as_py():
         made = replace(made, note=f"{column.type} keeps about 16 digits of a number")
     return replace(made, faults=made.faults + checked(None, (pc.invert(number), "is not a number")).faults)
 
 
 def _significant(numbers: Any) -> Any:
     """The digits that count, of numbers as text."""
-    digits = pc.replace_substring_regex(numbers, r"[eE].*|[^0-9.]|\.", "")
+    digits = pc.replace_substring_regex(numbers, "[eE].*|[^0-9]", "")
     return pc.replace_substring_regex(digits, r"^0+|0+$", "")
 
 
@@ -252,7 +252,7 @@ def _enum(values: Any, column: Column) -> Converted:
 
 
 def _folds(column: Column) -> bool:
-    return column.collation not in (None, "binary") and not str(column.collation).endswith(("_bin", "_cs"))
+    return not (column.collation or "binary").endswith(("binary", "_bin", "_cs"))
 
 
 def _set(values: Any, column: Column) -> Converted:

@@ -1,7 +1,8 @@
 """Many keys in few large values: three times as fast as row by row, which the driver takes apart in Python.
 
-The server joins a batch of rows into one text, which Arrow takes apart. A value that holds one of the separators, looks
-like the sign for NULL or was cut off by the server is noticed by counting; then the batch has to be read row by row.
+The server joins a batch of rows into one text, which Arrow takes apart. A value that holds one of the separators or
+looks like the sign for NULL is noticed by counting, a text that the server cut off by its length; then the batch has to
+be read row by row.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from dfsync.types import arrow_type
 KINDS = {"integer", "text"}
 _ROWS = 50_000
 _NULL = "\\N"
-_WIDEST = 4
-"""Bytes of a character."""
+_WIDEST_CHARACTER = 4
 _PARSE = pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty_lines=False)
 
 
@@ -43,8 +43,8 @@ def read(connection: sa.Connection, table: Table, id_column: str, key: Sequence[
             return
         last = int(highest)
         content = packed if isinstance(packed, bytes) else (packed or "").encode()
-        whole = len(content) <= most - _WIDEST
-        yield last, _unpacked(content, int(count), int(nulls), convert) if whole else None
+        whole = len(content) <= most - _WIDEST_CHARACTER
+        yield last, (_unpacked(content, int(count), int(nulls), convert) if whole else None)
 
 
 def _statement(table: Table, id_column: str, columns: Sequence[Column]) -> Any:

@@ -39,6 +39,7 @@ SWITCHES = ("ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity", "ssl
 NAME_SWITCHES = ("ssl_verify_identity", "ssl_check_hostname")
 CAS = {"ssl_ca", "ssl_capath"}
 OPTIONS = (*TEXTS, *SECONDS, *FILES, *FOLDERS, *SWITCHES)
+NO_URL = {"host": ("://", "@"), "database": ("://",)}
 CONFIG_KEYS = ("host", "port", "database", "user", "password")
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -201,7 +202,7 @@ def _config_text(entries: Mapping[str, Any], key: str, where: str) -> str | None
     if value is not None and not isinstance(value, str):
         raise DfsyncError(f"{where}: {key} must be text in quotes, not {type(value).__name__}.")
     # Not shown, since there may be a password in it.
-    if value and key in ("host", "database") and ("://" in value or (key == "host" and "@" in value)):
+    if value and any(sign in value for sign in NO_URL.get(key, ())):
         raise DfsyncError(f"{where}: {key} must be a name alone, and no URL; there is a key each for the other parts.")
     return value or None
 

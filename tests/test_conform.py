@@ -235,6 +235,7 @@ DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
     (DATE, 2024.5, "is a number, not a date or time"),
     (DATE, b"2024-02-29", "is a blob, not a date or time"),
     (OTHER, b"\x00", "is a blob, or text that is not UTF-8"),
+    (YEAR, "9" * 40, "is out of the range of year (1901 to 2155)"),
     (UUID, "not one", "is not of uuid"),
     (UUID, "1_345678_1234_1234_1234_12345678", "is not of uuid"),
     (UUID, "+1345678123412341234123456789abc", "is not of uuid"),
