@@ -25,7 +25,7 @@ from dfsync.readiness import denied, triggers_before
 from dfsync.remap import MISSING_PARENT
 from dfsync.result import COUNTED, Observer, SyncResult
 from dfsync.schema import Column, Schema, Table
-from dfsync.shape import COMPUTED, Shape
+from dfsync.shape import COMPUTED, Shape, computed
 from dfsync.show_check import finding_lines, joined, table_line
 from dfsync.source import Source
 from dfsync.table_builder import bare_dialect, index_statement, quoted
@@ -266,8 +266,6 @@ class _Look:
         for column in _wanted(plan, have):
             if column.name not in there and not column.generated:
                 self._break(plan, column.name, "the target lacks this column; add it, or list it in ignore_columns")
-            elif not column.generated and column.name in there and there[column.name].generated:
-                self._add(NOTE, plan, COMPUTED, column=column.name)
         filled = {c.name.lower() for c in _wanted(plan, have)} | {(plan.id or "").lower()}
         for column in there.columns:
             if column.required and column.name.lower() not in filled:
@@ -276,6 +274,9 @@ class _Look:
         for name in plan.key:
             if name.lower() in ignored or (name in there and there[name].generated):
                 self._break(plan, name, "is in the natural key, and does not travel")
+        for name in computed(plan, have, there):
+            if name.lower() not in (column.lower() for column in plan.key):
+                self._add(NOTE, plan, COMPUTED, column=name)
 
     def _id(self, plan: TablePlan, there: Table) -> None:
         if plan.id is None:

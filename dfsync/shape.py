@@ -32,13 +32,6 @@ class Shape:
         return [column.name for column in self.columns]
 
     @property
-    def computed(self) -> list[str]:
-        """The source's columns whose values stay behind, because the target computes its own."""
-        ignored = {column.lower() for column in self.plan.ignore_columns}
-        left = [c.name for c in self.source.columns if not c.generated and c.name.lower() not in ignored]
-        return [name for name in left if name in self.target and self.target[name].generated]
-
-    @property
     def id_type(self) -> Any:
         """The Arrow type of new ids."""
         return pa.int64() if self.id is None else arrow_type(self.target[self.id])
@@ -68,6 +61,13 @@ class Shape:
         """The columns for `conform`: a foreign key still holds the source's ids, whose size does not matter."""
         parents = {column.lower() for column in self.plan.parents}
         return [_as_id(column) if column.name.lower() in parents else column for column in columns]
+
+
+def computed(plan: TablePlan, source: Table, target: Table) -> list[str]:
+    """The source's columns whose values stay behind, because the target computes its own."""
+    ignored = {column.lower() for column in plan.ignore_columns}
+    own = [c.name for c in source.columns if not c.generated and c.name.lower() not in ignored]
+    return [name for name in own if name in target and target[name].generated]
 
 
 def shapes(plan: Plan, names: list[str], source: Schema, target: Schema) -> dict[str, Shape]:

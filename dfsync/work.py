@@ -18,7 +18,7 @@ from dfsync.load import Loader
 from dfsync.progress import Progress
 from dfsync.result import INSERTED, MATCHED, UPDATED, Counts, Observer
 from dfsync.run import Run
-from dfsync.shape import COMPUTED, Shape
+from dfsync.shape import COMPUTED, Shape, computed
 from dfsync.table import TablePass
 from dfsync.table_load import Inserter, Rehearsal, load_table
 from dfsync.table_map import mapping
@@ -60,7 +60,7 @@ class Work:
             run.maps,
             run.options.batch_size,
             self._times,
-            notes=dict.fromkeys(self._shape.computed, COMPUTED),
+            notes=dict.fromkeys(computed(self.plan, self._shape.source, self._shape.target), COMPUTED),
             folder=self._folder,
             keys=self._keys,
         )

@@ -14,7 +14,9 @@ from sqlalchemy import Engine
 
 from dfsync.create_tables import create_tables
 from dfsync.options import Options
-from dfsync.result import SyncResult
+from dfsync.plan import TablePlan
+from dfsync.result import Observer, SyncResult
+from dfsync.sync import sync
 
 Rows = list[tuple[Any, ...]]
 
@@ -48,6 +50,17 @@ class Ends:
 
     def sync(self, **options: Any) -> SyncResult:
         return run(self.source, self.target, self.folder / "out", plan=self.plan, **options)
+
+    def sync_with_notes(self, **options: Any) -> tuple[SyncResult, list[str]]:
+        """What came of it, and what was noted on the way."""
+        noted: list[str] = []
+
+        class Notes(Observer):
+            def note(self, table: TablePlan, message: str) -> None:
+                noted.append(message)
+
+        made = Options(plan=self.plan, **options)
+        return sync(self.source, self.target.url, out=self.folder / "out", options=made, observer=Notes()), noted
 
     def sync_twice(self, **options: Any) -> SyncResult:
         """The first of two runs; the second, with the same options but by plain inserts, found nothing to do."""

@@ -12,10 +12,7 @@ from ends import Ends
 from sqlalchemy import Engine
 
 from dfsync.levels import phases
-from dfsync.options import Options
-from dfsync.plan import TablePlan
-from dfsync.result import Observer, SyncResult
-from dfsync.sync import sync
+from dfsync.result import SyncResult
 
 BY_NAME = '[tables.a]\nnatural_key = ["name"]\n'
 A_BOSS_EACH = """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, boss BIGINT NOT NULL,
@@ -379,12 +376,5 @@ def test_the_reject_names_the_column_that_leads_into_the_circle(ends: Ends) -> N
 
 def test_an_update_of_a_row_that_needs_itself_has_nothing_to_note(ends: Ends) -> None:
     below_root(ends, "(1, 'root', 1, NULL, 5)")
-    notes: list[str] = []
-
-    class Notes(Observer):
-        def note(self, table: TablePlan, text: str) -> None:
-            notes.append(text)
-
-    options = Options(plan=ends.plan, on_match="update")
-    result = sync(ends.source, ends.target.url, out=ends.folder / "out", options=options, observer=Notes())
+    result, notes = ends.sync_with_notes(on_match="update")
     assert (result.counts[0].updated, notes) == (1, [])

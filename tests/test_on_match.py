@@ -15,8 +15,6 @@ from ends import Ends
 from sqlalchemy import event
 
 from dfsync import Options, SyncResult, sync
-from dfsync.plan import TablePlan
-from dfsync.result import Observer
 
 SOURCE = """
     CREATE TABLE team (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE);
@@ -114,16 +112,8 @@ def test_of_all_that_do_not_fit_one_is_said_whichever_end_refuses_it(tmp_path: P
         "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, v SMALLINT, w INT, CHECK (w <> 9))",
         "INSERT INTO t (k, v, w) VALUES ('k2', 0, 0), ('k1802', 0, 0), ('k3000', 0, 0)",
     )
-    said: list[str] = []
-
-    class Listener(Observer):
-        def note(self, table: TablePlan, message: str) -> None:
-            said.append(message)
-
-    options = Options(on_match="update", batch_size=1_000)
-    result = sync(ends.source, target.url, out=tmp_path / "out", options=options, observer=Listener())
+    result, (note,) = ends.sync_with_notes(on_match="update", batch_size=1_000)
     assert result.counts[0].failed == 0
-    (note,) = said
     assert re.match(
         r"t\.update: 3 matched rows keep the target's values, because theirs do not fit; row 2: refused by", note
     )
