@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,8 @@ class Column:
     scale: int | None = None
     charset: str | None = None
     collation: str | None = None
+    latest: dt.datetime | None = None
+    """The last instant of a TIMESTAMP."""
     values: tuple[str, ...] = ()
     """The members of an ENUM or SET."""
 

@@ -67,7 +67,7 @@ class _Keys:
         """The target's keys, each side read while the other one is; index `new_id`, ascending, no NULL in them. The
         keys of the earlier rows stand first, so that these are found before the target's.
 
-        Of a target that has many more rows than the source only the keys at hand are asked for.
+        Of a target that has many more rows than the source, by its ids, only the keys at hand are asked for.
         """
         table, shape = self._table, self._table.shape
         with ThreadPoolExecutor(1, thread_name_prefix="dfsync-source-keys") as worker:
@@ -76,7 +76,7 @@ class _Keys:
             look_up = (
                 shape.id
                 and shape.target.is_indexed(shape.plan.key)
-                and target.highest_id(table.connection, shape.target, shape.id) > few
+                and target.id_span(table.connection, shape.target, shape.id) > few
             )
             if look_up:
                 reading.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,8 @@ from dfsync.errors import DfsyncError
 from dfsync.schema import Column, Index, Reference, Schema, Table
 from dfsync.types import KINDS
 
+_WIDE_TIMESTAMPS = (11, 5)
+"""The MariaDB from which on the seconds of a TIMESTAMP are unsigned."""
 _ESCAPES = {"n": "\n", "r": "\r", "0": "\0", "t": "\t"}
 _COLUMNS = sa.text("""
     SELECT TABLE_NAME AS `table`, COLUMN_NAME AS name, DATA_TYPE AS data_type, COLUMN_TYPE AS type,
@@ -42,6 +45,7 @@ def reflect(connection: sa.Connection) -> Schema:
     columns = _grouped(connection, _COLUMNS)
     indexes = _grouped(connection, _INDEXES)
     references = _grouped(connection, _REFERENCES)
+    latest = _latest(connection)
     schema = Schema()
     for name, engine in engines.items():
         # Of a versioned table the server adds the versions' end to every unique key, and it is one of the present rows.
@@ -50,7 +54,7 @@ def reflect(connection: sa.Connection) -> Schema:
         made = [Index(*parts) for parts in _indexes(keyed)]
         schema[name] = Table(
             name=name,
-            columns=tuple(_column(row) for row in columns.get(name, [])),
+            columns=tuple(_column(row, latest) for row in columns.get(name, [])),
             primary_key=next((index.columns for index in made if index.name == "PRIMARY"), ()),
             indexes=tuple(index for index in made if index.name != "PRIMARY"),
             references=tuple(_references(references.get(name, []))),
@@ -79,7 +83,7 @@ def _by(key: str, rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, An
     return found
 
 
-def _column(row: dict[str, Any]) -> Column:
+def _column(row: dict[str, Any], latest: dt.datetime) -> Column:
     extra = str(row["extra"] or "").lower()
     kind = KINDS.get(str(row["data_type"]).lower(), "other")
     default = None if row["default"] in (None, "NULL") else _text(row["default"])
@@ -99,6 +103,7 @@ def _column(row: dict[str, Any]) -> Column:
         scale=row["scale"],
         charset=row["charset"],
         collation=row["collation"],
+        latest=latest if kind == "timestamp" else None,
         values=_members(_text(row["type"])) if kind in ("enum", "set") else (),
     )
 
@@ -122,6 +127,13 @@ def _references(rows: Iterable[dict[str, Any]]) -> Iterable[Reference]:
     for columns in _by("name", rows).values():
         own = tuple(str(part["column"]) for part in columns)
         yield Reference(own, str(columns[0]["parent"]), tuple(str(part["parent_column"]) for part in columns))
+
+
+def _latest(connection: sa.Connection) -> dt.datetime:
+    """The last instant of a TIMESTAMP: https://mariadb.com/docs/server/reference/data-types/date-and-time-data-types/timestamp"""
+    dialect = connection.dialect
+    wide = getattr(dialect, "is_mariadb", False) and (dialect.server_version_info or ()) >= _WIDE_TIMESTAMPS
+    return dt.datetime.fromtimestamp((2**32 if wide else 2**31) - 1, dt.UTC).replace(microsecond=999_999, tzinfo=None)
 
 
 def _text(value: Any) -> str:

@@ -26,8 +26,8 @@ _TIME = (
 )
 _FIRST = dt.datetime(1, 1, 1)
 _LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)
-_TIMESTAMP_FROM = dt.datetime(1970, 1, 1)
-_TIMESTAMP_TO = dt.datetime(2106, 2, 8)
+# MySQL's begins a second later than MariaDB's, which it says itself of the values between.
+_TIMESTAMP_FROM = dt.datetime(1970, 1, 1, microsecond=1)
 _HOURS_END = 839 * 3600 * 1_000_000
 _MICROSECONDS = pa.timestamp("us")
 
@@ -52,6 +52,8 @@ def _instants(values: Any, digits: int = 6) -> tuple[Any, Any, list[str]]:
     zoned = pc.match_substring_regex(texts, _ZONED)
     if pc.any(pc.and_(zoned, pc.invert(pc.match_substring_regex(texts, _UTC)))).as_py():
         notes.append("times with a zone are converted to UTC")
+    # pandas knows the capital letter alone.
+    texts = pc.replace_substring(texts, "z", "Z")
     plain = pc.if_else(zoned, texts, pc.binary_join_element_wise(texts, "Z", ""))
     plain = pc.if_else(pc.less_equal(pc.utf8_length(texts), 13), texts, plain)
     parsed = pd.to_datetime(pd.Series(plain.to_pandas(), dtype="str"), format="ISO8601", utc=True, errors="coerce")
@@ -68,8 +70,8 @@ def _datetime(values: Any, column: Column) -> Converted:
     rounded = _rounded(instants, digits)
     if pc.any(pc.not_equal(instants, rounded)).as_py():
         notes.append(f"{column.type} keeps {digits} digits of a second's fraction; the rest is rounded")
-    low, high = (_TIMESTAMP_FROM, _TIMESTAMP_TO) if column.kind == "timestamp" else (_FIRST, _LAST)
-    outside = (_outside(rounded, low, high), f"is out of the range of {column.type}")
+    low = _TIMESTAMP_FROM if column.kind == "timestamp" else _FIRST
+    outside = (_outside(rounded, low, column.latest or _LAST), f"is out of the range of {column.type}")
     return checked(rounded, (bad, "is not a valid date and time"), outside, note="; ".join(notes) or None)
 
 

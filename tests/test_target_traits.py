@@ -14,7 +14,8 @@ from history import counts, execute
 from sqlalchemy import Engine, text
 
 from dfsync.check import check
-from dfsync.target import make_engine
+from dfsync.target import id_span, make_engine
+from dfsync.target_schema import reflect
 
 
 @pytest.fixture
@@ -136,6 +137,29 @@ def test_unique_keys_are_checked_whatever_a_server_sets(ends: Ends) -> None:
             assert connection.exec_driver_sql("SELECT @@SESSION.unique_checks").scalar() == 1
     finally:
         execute(ends.target, "SET GLOBAL unique_checks = 1")
+
+
+def test_the_span_of_ids_is_what_lies_between_the_lowest_and_the_highest(ends: Ends) -> None:
+    execute(ends.target, "CREATE TABLE t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY)")
+    with ends.target.connect() as connection:
+        table = reflect(connection)["t"]
+        assert id_span(connection, table, "id") == 0
+        connection.exec_driver_sql(f"INSERT INTO t VALUES ({2**63 - 2}), ({2**63 + 7})")  # noqa: S608
+        assert id_span(connection, table, "id") == 10
+
+
+def test_an_instant_that_a_timestamp_cannot_hold_is_found_before_any_row_moves(ends: Ends) -> None:
+    fit = ["1970-01-01 00:00:01", "2038-01-19 03:14:07.4"]
+    unfit = ["1970-01-01 00:00:00", "2107-01-01"]
+    rows = ", ".join(f"('{at}')" for at in [*fit, *unfit])
+    ends.here(f"CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT); INSERT INTO t (at) VALUES {rows}")  # noqa: S608
+    ends.there("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, at TIMESTAMP NULL)")
+    findings = check(ends.source, ends.target.url).findings
+    assert [(f.level, f.column, f.count) for f in findings if f.column] == [("error", "at", len(unfit))]
+    rejects = ends.sync_twice().rejects["t"]
+    assert rejects["value"].tolist() == unfit
+    assert set(rejects["reason"]) == {"is out of the range of timestamp"}
+    assert ends.read_there("SELECT UNIX_TIMESTAMP(at) FROM t ORDER BY id") == [(1,), (2**31 - 1,)]
 
 
 class TestAColumnThatTheTargetComputes:

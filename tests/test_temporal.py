@@ -17,7 +17,7 @@ from dfsync.schema import Column
 SECONDS = Column("v", "datetime", "datetime", precision=0)
 MILLIS = Column("v", "datetime", "datetime(3)", precision=3)
 MICROS = Column("v", "datetime", "datetime(6)", precision=6)
-TIMESTAMP = Column("v", "timestamp", "timestamp", precision=0)
+TIMESTAMP = Column("v", "timestamp", "timestamp", precision=0, latest=datetime(2038, 1, 19, 3, 14, 7, 999_999))
 DATE = Column("v", "date", "date")
 TIME = Column("v", "time", "time", precision=0)
 TIME2 = Column("v", "time", "time(2)", precision=2)
@@ -54,7 +54,11 @@ FITS: list[tuple[Column, str, Any]] = [
     (MICROS, "2024-01-01 00:00:00.123456789", datetime(2024, 1, 1, 0, 0, 0, 123457)),
     (MICROS, "2023-12-31 23:59:59.9999995", datetime(2024, 1, 1)),
     (MICROS, "9999-12-31 23:59:59.999999", LAST.replace(microsecond=999_999)),
+    (SECONDS, "2024-02-29 01:02:03 z", datetime(2024, 2, 29, 1, 2, 3)),
+    (MICROS, "2024-02-29T01:02:03.5z", datetime(2024, 2, 29, 1, 2, 3, 500_000)),
     (TIMESTAMP, "1970-01-01 00:00:01", datetime(1970, 1, 1, 0, 0, 1)),
+    (TIMESTAMP, "1970-01-01 00:00:00.5", datetime(1970, 1, 1, 0, 0, 1)),
+    (TIMESTAMP, "2038-01-19 03:14:07.4", datetime(2038, 1, 19, 3, 14, 7)),
     (DATE, "2024-02-29", date(2024, 2, 29)),
     (DATE, "2024-02-29T00:00:00Z", date(2024, 2, 29)),
     (DATE, "2024-02-29T02:00:00+02:00", date(2024, 2, 29)),
@@ -99,6 +103,8 @@ DOES_NOT_FIT: list[tuple[Column, str, str]] = [
     (SECONDS, "9999-12-31 23:59:59-01:00", "is out of the range of datetime"),
     (MICROS, "9999-12-31 23:59:59.9999995", "is out of the range of datetime(6)"),
     (TIMESTAMP, "1969-12-31 23:59:59", "is out of the range of timestamp"),
+    (TIMESTAMP, "1970-01-01 00:00:00.4", "is out of the range of timestamp"),
+    (TIMESTAMP, "2038-01-19 03:14:07.5", "is out of the range of timestamp"),
     (TIMESTAMP, "2106-02-08 00:00:01", "is out of the range of timestamp"),
     *((TIME, text, "is not a valid time") for text in ("", "1:2:3", "1:60", "1:00:60", "1:00:00.", "+1:00", "1000:00")),
     *((TIME, text, "is not a valid time") for text in ("12", "1:00Z", "2024-01-01 00:00:00", "-", "--1:00")),
