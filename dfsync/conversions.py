@@ -24,6 +24,7 @@ _PARTS = r"^(?P<sign>[+-]?)0*(?P<whole>[0-9]*)\.?(?P<fraction>[0-9]*)$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _HIGHEST_REAL = {"float": 3.4028234663852886e38, "double": 1.7976931348623157e308}
 _EXACT_REAL = 2**53
+_REAL_DIGITS = 15
 _CP1252 = bytes(set(range(0x80, 0xA0)) - {0x81, 0x8D, 0x8F, 0x90, 0x9D}).decode("cp1252") + "\x81\x8d\x8f\x90\x9d"
 _OUTSIDE_CHARSET = {
     "ascii": r"[^\x00-\x7f]",
@@ -188,10 +189,18 @@ def _real_from_text(values: Any, column: Column) -> Converted:
     digits = pc.replace_substring_regex(only(trimmed, number), r"^\+", "")
     reals = pc.cast(digits, pa.float64())
     made = _real(reals, column)
-    lost = pc.not_equal(_significant(digits), _significant(pc.cast(reals, pa.string())))
-    if column.kind == "double" and made.note is None and pc.any(pc.and_(lost, pc.is_finite(reals))).as_py():
+    if column.kind == "double" and made.note is None and _loses_digits(digits, reals):
         made = replace(made, note=f"{column.type} keeps about 16 digits of a number")
     return replace(made, faults=made.faults + checked(None, (pc.invert(number), "is not a number")).faults)
+
+
+def _loses_digits(texts: Any, reals: Any) -> bool:
+    """Whether some number, as text without a plus, has digits that its real has not."""
+    # A double holds every number of fifteen digits; an exponent may be beyond it.
+    long = pc.or_(pc.greater(pc.utf8_length(texts), _REAL_DIGITS), pc.match_substring_regex(texts, "[eE]"))
+    doubtful = pc.and_(long, pc.is_finite(reals))
+    kept = pc.cast(reals.filter(doubtful), pa.string())
+    return bool(pc.any(pc.not_equal(_significant(texts.filter(doubtful)), _significant(kept))).as_py())
 
 
 def _significant(numbers: Any) -> Any:
