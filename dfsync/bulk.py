@@ -15,7 +15,7 @@ from dfsync import frames
 from dfsync.errors import TableFailed
 from dfsync.packet import TooLarge
 from dfsync.remap import MISSING_PARENT
-from dfsync.target import CLIENTS_NUMBERS, error_code, refusal
+from dfsync.target import CLIENTS_NUMBERS, LOST, TRY_AGAIN, error_code, refusal
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ _NO_ROWS_FAULT = {
     # Damaged, changed, without a part or of an engine that cannot: also what a trigger names.
     *(1031, 1032, 1033, 1034, 1035, 1054, 1136, 1194, 1195, 1296, 1297, 1305, 1318, 1356, 1412, 1415, 1422, 1424, 1442),
     *(1457, 1467, 1524, 1598, 1615, *range(1661, 1667), 1712, 1812, 1814, 1815, 1877, 1932),
-    # The transaction has lost: a lock, a deadlock, a snapshot, its time; or somebody ended it.
-    *(1020, 1053, *range(1155, 1162), 1180, 1181, 1205, 1213, 1317, 1927, 1969, 3024, 3572, 4031),
+    # The transaction has lost: its connection, a lock, a snapshot, its time; or somebody ended it.
+    *(*LOST, *TRY_AGAIN, *range(1155, 1162), 1180, 1181, 1317, 1969, 3024, 3572),
 }
 _SERVERS_FIRST = 1000
 """Lower numbers are those of storage engines, as when the ids have run out."""

@@ -40,8 +40,6 @@ from dfsync.work import Work
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-# Lock wait timeout, deadlock, record changed since the snapshot: a fresh transaction may have better luck.
-_TRY_AGAIN = {1205, 1213, 1020}
 _EXPECTED = (sa.exc.SQLAlchemyError, pymysql.MySQLError, pa.ArrowException, OSError, DfsyncError)
 
 
@@ -191,7 +189,7 @@ def _sync_group(run: Run, group: list[TablePlan], progress: Progress, folder: Pa
                 raise
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
             error = server.refusal(fault) if isinstance(fault, _EXPECTED) else _own_fault(fault)
-            if server.error_code(fault) not in _TRY_AGAIN or attempt == _ATTEMPTS:
+            if server.error_code(fault) not in server.TRY_AGAIN or attempt == _ATTEMPTS:
                 for work in works:
                     work.roll_back()
                 break

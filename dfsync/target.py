@@ -56,7 +56,9 @@ _SESSION = (
 _NO_DATE = {pa.date32(): dt.date.min, pa.timestamp("us"): dt.datetime.min}
 _TLS_FAILED = 2026
 # By the client's numbers, and those of a server that shuts down or was told to kill the connection.
-_LOST = (1053, 1927, 2006, 2013, 3169, 4031)
+LOST = (1053, 1927, 2006, 2013, 3169, 4031)
+# Lock wait timeout, deadlock, record changed since the snapshot: a fresh transaction may have better luck.
+TRY_AGAIN = (1205, 1213, 1020)
 CLIENTS_NUMBERS = range(2000, 3000)
 """Errors that the client, and no server, tells of."""
 _REFUSALS = {
@@ -66,7 +68,7 @@ _REFUSALS = {
     1049: "there is no such database; create it first",
     1130: "the server does not admit this host",
     1698: "user or password is wrong",
-    **dict.fromkeys(_LOST, "the connection to the server is lost; see that it runs"),
+    **dict.fromkeys(LOST, "the connection to the server is lost; see that it runs"),
     2003: "no server answers there; check that it runs, and host and port",
     _TLS_FAILED: "the TLS connection failed, and plain text is not tried in its place",
 }
@@ -97,7 +99,7 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
         # SQLAlchemy goes by words of the message too, which may be those of a value.
         code = error_code(context.original_exception)
         if code and code not in CLIENTS_NUMBERS:
-            context.is_disconnect = code in _LOST
+            context.is_disconnect = code in LOST
 
     return engine
 

@@ -169,7 +169,7 @@ def test_a_connection_that_is_lost_meanwhile_is_told_of(table: Engine) -> None:
     assert error_code(raised.value) in (1927, 2006, 2013)
 
 
-@pytest.mark.parametrize("number", [1114, 1226, 1142, 1712, 1213])
+@pytest.mark.parametrize("number", [1114, 1226, 1142, 1712, 1213, 3169])
 def test_what_is_no_rows_fault_is_not_looked_for_in_the_rows(table: Engine, number: int) -> None:
     tried: list[int] = []
 
