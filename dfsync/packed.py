@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.csv
 import sqlalchemy as sa
 
+from dfsync import packet
 from dfsync.schema import Column, Table
 from dfsync.types import arrow_type
 
@@ -31,7 +32,7 @@ def read(connection: sa.Connection, table: Table, id_column: str, key: Sequence[
     connection.execute(sa.text("SET SESSION group_concat_max_len = @@max_allowed_packet"))
     # A longer text is cut off there, before a character that would reach beyond it.
     # https://dev.mysql.com/doc/refman/9.7/en/aggregate-functions.html#function_group-concat
-    most = int(connection.scalar(sa.text("SELECT @@SESSION.group_concat_max_len")) or 0)
+    most = packet.limit(connection)
     columns = [table[id_column], *key]
     types = {f"f{place}": arrow_type(column) for place, column in enumerate(columns)}
     convert = pyarrow.csv.ConvertOptions(column_types=types, null_values=[_NULL], strings_can_be_null=True)
