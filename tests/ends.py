@@ -16,9 +16,13 @@ from dfsync.create_tables import create_tables
 from dfsync.options import Options
 from dfsync.plan import TablePlan
 from dfsync.result import Observer, SyncResult
-from dfsync.sync import sync
 
 Rows = list[tuple[Any, ...]]
+
+
+def fail_if_failed(result: SyncResult) -> None:
+    errors = [c.error for c in result.counts if c.error]
+    assert not errors, errors
 
 
 @dataclass
@@ -59,21 +63,20 @@ class Ends:
             def note(self, table: TablePlan, message: str) -> None:
                 noted.append(message)
 
-        made = Options(plan=self.plan, **options)
-        return sync(self.source, self.target.url, out=self.folder / "out", options=made, observer=Notes()), noted
+        return self.sync(observer=Notes(), **options), noted
 
     def sync_twice(self, **options: Any) -> SyncResult:
         """The first of two runs; the second, with the same options but by plain inserts, found nothing to do."""
         own = self.everything()
         first = self.sync(**options)
-        assert not [c.error for c in first.counts if c.error]
+        fail_if_failed(first)
         before, known = self.everything(), (self.folder / "out" / "id_mappings.json").read_bytes()
         for table, rows in own.items():
             assert not Counter(map(repr, rows)) - Counter(map(repr, before[table])), f"{table} has lost rows of its own"
         actions = {name: Counter(mapping["action"]) for name, mapping in first.mappings.items()}
         rejected = {name: list(rejects["old_id"]) for name, rejects in first.rejects.items()}
         second = self.sync(**{**options, "local_infile": False})
-        assert not [c.error for c in second.counts if c.error]
+        fail_if_failed(second)
         assert {c.name: (c.synced, c.updated) for c in second.counts} == {c.name: (0, 0) for c in second.counts}
         assert {name: list(rejects["old_id"]) for name, rejects in second.rejects.items()} == rejected
         assert (self.folder / "out" / "id_mappings.json").read_bytes() == known

@@ -18,7 +18,7 @@ from sample_file import SCHEMA
 from sqlalchemy import Engine, text
 
 from dfsync.options import Options
-from dfsync.result import SyncResult
+from dfsync.result import Observer, SyncResult
 from dfsync.sync import sync
 
 Row = dict[str, Any]
@@ -126,8 +126,8 @@ def everything(target: Engine) -> dict[str, dict[int, Row]]:
     return {table: target_rows(target, table) for table in TABLES.values()}
 
 
-def run(source: Path, target: Engine, out: Path, **options: Any) -> SyncResult:
-    return sync(source, target.url, out=out, options=Options(**options))
+def run(source: Path, target: Engine, out: Path, observer: Observer | None = None, **options: Any) -> SyncResult:
+    return sync(source, target.url, out=out, options=Options(**options), observer=observer)
 
 
 def counts(result: SyncResult) -> dict[str, tuple[int, int, int]]:

@@ -47,7 +47,7 @@ def below_root(ends: Ends, rows: str) -> None:
         ([(1, None, None), (2, 99, 1), (3, 2, 4), (4, 1, None)], [1, 4], [[1, 2], [3, 4]]),
         # What rows of a circle need out of it counts, and that others need them.
         ([(1, None, None), (2, 3, 1), (3, 2, None), (4, 2, None)], [1, 4], [[3], [1, 2], [4]]),
-        # What lies between two circles is in none of them, though no level has it.
+        # What leads from one circle to another is as if it were in one.
         ([(1, 1, None), (2, 1, None), (3, 2, 3), (4, 2, None)], [2], [[1, 3], [2, 4]]),
     ],
 )
