@@ -22,7 +22,7 @@ from pymysql.constants import COMMAND
 
 from dfsync import frames
 from dfsync.errors import DfsyncError
-from dfsync.prefetch import prefetch
+from dfsync.execution.prefetch import prefetch
 from dfsync.quoting import plainly
 
 _STREAM = "dfsync-stream"

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from dfsync import frames
 from dfsync.errors import DfsyncError, NotWritten
-from dfsync.prefetch import prefetch
+from dfsync.execution.prefetch import prefetch
 from dfsync.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
@@ -194,7 +194,7 @@ def _write_tables(path: Path, schema: Any, tables: Iterable[Any], **encoding: An
 
     def fill(file: IO[bytes]) -> None:
         with pq.ParquetWriter(file, schema, **encoding) as writer:
-            for table in prefetch(iter(tables)):
+            for table in prefetch(tables):
                 writer.write_table(table)
 
     write_whole(path, fill)

@@ -26,7 +26,7 @@ from dfsync import target as server
 from dfsync.circle_match import match_circle
 from dfsync.discover import circles
 from dfsync.errors import DfsyncError, NotWritten, TableFailed
-from dfsync.jobs import Jobs
+from dfsync.execution.task_graph import TaskGraph
 from dfsync.masking import masked
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan
@@ -126,17 +126,17 @@ class _Ended:
 def _sync_groups(run: Run, groups: list[list[TablePlan]], folder: Path, observer: Observer) -> list[Counts]:
     """Each group as soon as those that it needs have committed, and told of in their order."""
     progress = Progress(observer)
-    jobs = Jobs(
+    graph = TaskGraph(
         [partial(_sync_group, run, group, progress, folder) for group in groups],
         _needs(run, groups),
         run.options.jobs,
         partial(_stop, run, progress),
     )
-    turns = list(zip(groups, jobs.ended, strict=True))
+    turns = list(zip(groups, graph.futures, strict=True))
     counts: list[dict[str, Counts]] = []
     told = 0
     try:
-        with jobs:
+        with graph:
             for group, ended in turns:
                 counts.append(_announce(run, group, progress, observer))
                 progress.turn(group[0])

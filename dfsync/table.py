@@ -22,6 +22,7 @@ from dfsync import frames
 from dfsync.conform import conform
 from dfsync.digest import no_digests
 from dfsync.equality import owners
+from dfsync.execution.timing import StageTimer
 from dfsync.key_file import KeyFile
 from dfsync.levels import circular
 from dfsync.outcome import Outcome
@@ -29,7 +30,6 @@ from dfsync.remap import remap
 from dfsync.schema import Column
 from dfsync.shape import Shape
 from dfsync.source import Source
-from dfsync.times import Times
 from dfsync.types import arrow_type
 
 KEY_ROWS = 200_000
@@ -46,7 +46,7 @@ class TablePass:
     maps: Mapping[str, pd.DataFrame]
     """By parent: `old_id`, `new_id`, as `remap` takes them."""
     batch_size: int
-    times: Times = field(default_factory=Times)
+    times: StageTimer = field(default_factory=StageTimer)
     notes: dict[str, str] = field(default_factory=dict)
     rejects: list[pd.DataFrame] = field(default_factory=list)
     found: pd.Series[Any] | None = None
@@ -73,7 +73,7 @@ class TablePass:
         names = [column.name for column in columns]
         late = plan.deferred if late is None else late
         foreign_keys = [fk for fk in plan.foreign_keys or () if fk.column not in late]
-        for frame in self.times.pulls("extract", self.extract(names, size, ids)):
+        for frame in self.times.timed_iter("extract", self.extract(names, size, ids)):
             with self.times("conform"):
                 conformed = conform(frame, self.shape.as_read(columns))
             with self.times("remap"):

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dfsync import frames, target
+from dfsync.execution.prefetch import prefetch
 from dfsync.outcome import Outcome
-from dfsync.prefetch import prefetch
 from dfsync.result import INSERTED, MATCHED
 from dfsync.shape import Shape
 from dfsync.table import TablePass, no_rows

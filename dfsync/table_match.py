@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ import sqlalchemy as sa
 from dfsync import frames, outcome, target
 from dfsync.digest import DIGESTS, digests, no_digests, numbered
 from dfsync.equality import Form, comparable
+from dfsync.execution.executor import open_executor
+from dfsync.execution.prefetch import prefetch
 from dfsync.key_file import KeyFile
 from dfsync.match import match, places
 from dfsync.outcome import Outcome
-from dfsync.prefetch import prefetch
 from dfsync.shape import Shape
 from dfsync.table import KEY_ROWS, TablePass, no_rows
 
@@ -70,8 +70,8 @@ class _Keys:
         Of a target that has many more rows than the source, by its ids, only the keys at hand are asked for.
         """
         table, shape = self._table, self._table.shape
-        with ThreadPoolExecutor(1, thread_name_prefix="dfsync-source-keys") as worker:
-            reading = worker.submit(self._read_source)
+        with open_executor("dfsync-source-keys") as executor:
+            reading = executor.submit(self._read_source)
             few = _LOOK_UP * self._most
             look_up = (
                 shape.id

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync import circle, frames, outcome
 from dfsync.errors import TableFailed
+from dfsync.execution.timing import StageTimer
 from dfsync.key_file import KeyFile
 from dfsync.levels import levels, phases, unreached
 from dfsync.load import Loader
@@ -25,7 +26,6 @@ from dfsync.table_map import mapping
 from dfsync.table_match import match_table
 from dfsync.table_update import update_table
 from dfsync.take_back import take_back
-from dfsync.times import Times
 
 
 class Work:
@@ -45,7 +45,7 @@ class Work:
         """By old id: of the rows that had their turn the part (see `phases`) in which they had it."""
         self._keys: list[KeyFile] = []
         self._rejects = frames.no_rejects()
-        self._times = Times()
+        self._times = StageTimer()
         self._done = 0
         self.knows = False
         """Whether every row was looked for in the target; until then, what an earlier run found stands."""
@@ -211,7 +211,7 @@ class Work:
             updated=updated,
             failed=total - synced - skipped - updated,
             error=error,
-            seconds=dict(self._times),
+            seconds=dict(self._times.seconds),
         )
 
     def release(self) -> None:

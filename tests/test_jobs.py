@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dfsync.jobs import Jobs
+from dfsync.execution.task_graph import TaskGraph
 
 
 class Log:
@@ -28,27 +28,27 @@ class Log:
 @pytest.mark.parametrize("at_once", [1, 2, 10])
 def test_each_begins_when_those_that_it_needs_are_done(at_once: int) -> None:
     log = Log()
-    with Jobs([log.job(name) for name in "abcde"], [{3}, {0}, set(), {2}, {1, 2}], at_once) as jobs:
-        results = [ended.result(timeout=10) for ended in jobs.ended]
+    with TaskGraph([log.job(name) for name in "abcde"], [{3}, {0}, set(), {2}, {1, 2}], at_once) as graph:
+        results = [ended.result(timeout=10) for ended in graph.futures]
     assert results == list("abcde")
     assert "".join(log.done) == "cdabe"
 
 
 def test_the_first_that_can_goes_first() -> None:
     log = Log()
-    with Jobs([log.job(name) for name in "abcde"], [set(), {0}, {1}, set(), set()], 1) as jobs:
-        for ended in jobs.ended:
+    with TaskGraph([log.job(name) for name in "abcde"], [set(), {0}, {1}, set(), set()], 1) as graph:
+        for ended in graph.futures:
             ended.result(timeout=10)
     assert "".join(log.done) == "abcde"
 
 
 def test_those_that_need_nobody_go_on_while_one_takes_long() -> None:
     log, free = Log(), threading.Event()
-    with Jobs([log.job("a", lambda: free.wait(10)), log.job("b"), log.job("c")], [set(), {0}, set()], 2) as jobs:
-        assert jobs.ended[2].result(timeout=10) == "c"
+    with TaskGraph([log.job("a", lambda: free.wait(10)), log.job("b"), log.job("c")], [set(), {0}, set()], 2) as graph:
+        assert graph.futures[2].result(timeout=10) == "c"
         assert log.done == ["c"]
         free.set()
-        assert jobs.ended[1].result(timeout=10) == "b"
+        assert graph.futures[1].result(timeout=10) == "b"
     assert log.done == ["c", "a", "b"]
 
 
@@ -66,8 +66,8 @@ def test_no_more_at_a_time_than_was_asked_for() -> None:
         with lock:
             busy -= 1
 
-    with Jobs([go] * 6, [set()] * 6, 3) as jobs:
-        for ended in jobs.ended:
+    with TaskGraph([go] * 6, [set()] * 6, 3) as graph:
+        for ended in graph.futures:
             ended.result(timeout=10)
     assert most == 3
 
@@ -75,11 +75,11 @@ def test_no_more_at_a_time_than_was_asked_for() -> None:
 def test_who_leaves_early_stops_what_runs_and_calls_off_the_rest() -> None:
     log, stopped = Log(), threading.Event()
     first = log.job("a", lambda: stopped.wait(10))
-    jobs = Jobs([first, log.job("b"), log.job("c")], [set(), {0}, set()], 1, stopped.set)
-    with pytest.raises(KeyboardInterrupt), jobs:
+    graph = TaskGraph([first, log.job("b"), log.job("c")], [set(), {0}, set()], 1, stopped.set)
+    with pytest.raises(KeyboardInterrupt), graph:
         raise KeyboardInterrupt
     assert log.done in (["a"], [])
-    assert [ended.cancelled() for ended in jobs.ended[1:]] == [True, True]
+    assert [ended.cancelled() for ended in graph.futures[1:]] == [True, True]
 
 
 def test_one_that_fails_tells_why_and_those_that_need_it_never_begin() -> None:
@@ -87,11 +87,11 @@ def test_one_that_fails_tells_why_and_those_that_need_it_never_begin() -> None:
         raise ValueError("no")
 
     log = Log()
-    jobs = Jobs([fail, log.job("b"), log.job("c")], [set(), {0}, set()], 1)
-    jobs.__enter__()
-    assert jobs.ended[2].result(timeout=10) == "c"
+    graph = TaskGraph([fail, log.job("b"), log.job("c")], [set(), {0}, set()], 1)
+    graph.__enter__()
+    assert graph.futures[2].result(timeout=10) == "c"
     with pytest.raises(ValueError, match="no") as failed:
-        jobs.ended[0].result(timeout=10)
-    jobs.__exit__(ValueError, failed.value, None)
+        graph.futures[0].result(timeout=10)
+    graph.__exit__(ValueError, failed.value, None)
     assert log.done == ["c"]
-    assert jobs.ended[1].cancelled()
+    assert graph.futures[1].cancelled()

@@ -1,0 +1,58 @@
+"""Measure where the time of a table goes, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_END = object()
+
+
+@dataclass(frozen=True)
+class StageTimer:
+    """Adds up the time of each stage.
+
+    Attributes
+    ----------
+    seconds
+        By stage. Stages of different threads overlap, so their sum may exceed the wall time.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Add the time that the `with` block takes to the stage, also where it raises."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def timed_iter(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """Add the time that each item takes to come to the stage, not the time of its use.
+
+        Parameters
+        ----------
+        stage
+            The key in `seconds`.
+        items
+            What to iterate.
+
+        Yields
+        ------
+        T
+            The items.
+        """
+        iterator = iter(items)
+        while True:
+            with self(stage):
+                item = next(iterator, _END)
+            if item is _END:
+                return
+            yield item  # type: ignore[misc]
