@@ -19,6 +19,7 @@ from dfsync.create_tables import expected_schema
 from dfsync.discover import choose_plan, complete
 from dfsync.equality import comparable
 from dfsync.errors import DfsyncError
+from dfsync.graph import ancestors
 from dfsync.options import Options
 from dfsync.plan import Plan, TablePlan, only, with_on_match
 from dfsync.readiness import denied, triggers_before
@@ -131,7 +132,7 @@ def check(
             names = only(plan, options.tables or plan.names)
             look = _Look(opened, connection, there, plan)
             # The parents too: without their maps no row of the children goes in.
-            for name in (name for name in plan.names if name in {*names, *plan.ancestors(names)}):
+            for name in (name for name in plan.names if name in {*names, *ancestors(plan, names)}):
                 look.at(plan[name])
             for name in names:
                 look.writing(plan[name])
@@ -231,7 +232,7 @@ class _Look:
 
     def ready(self, names: Iterable[str]) -> list[str]:
         """The tables that can be rehearsed: they and all that they refer to are whole."""
-        return [name for name in names if not {name, *self.plan.ancestors([name])} & self.broken]
+        return [name for name in names if not {name, *ancestors(self.plan, [name])} & self.broken]
 
     def values(self, plan: TablePlan) -> None:
         """The values of a table that cannot be rehearsed, as far as its columns are there."""

@@ -258,7 +258,8 @@ def plan(
         from dfsync.show_plan import find_plan
 
         found = find_plan(source, choice.url, options)
-    from dfsync.show_plan import show, write_plan
+    from dfsync.plan_file import write_plan
+    from dfsync.show_plan import show
     from dfsync.terminal import table_console
 
     if write is not None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from dfsync import target as server
 from dfsync.discover import choose_plan, complete
 from dfsync.errors import DfsyncError
+from dfsync.graph import ancestors
 from dfsync.options import Options
 from dfsync.plan import TablePlan, only
 from dfsync.schema import Schema
@@ -95,7 +96,7 @@ def _create(source: Source, connection: sa.Connection, options: Options, print_o
     there = reflect(connection)
     plan = complete(choose_plan(options.plan, source), source.schema, expected_schema(source.schema, there))
     asked = only(plan, options.tables or plan.names)
-    tables = [plan[name] for name in plan.names if name in {*asked, *plan.ancestors(asked)}]
+    tables = [plan[name] for name in plan.names if name in {*asked, *ancestors(plan, asked)}]
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}
     new = [table for table in present.values() if there.find(table.table) is None]
     existing = [table for table in present.values() if table not in new]

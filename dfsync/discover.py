@@ -11,10 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from dfsync.errors import DfsyncError
-from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, in_order, read_plan, suggest
+from dfsync.graph import drop_cyclic_after, strongly_connected, topological_order
+from dfsync.plan import ForeignKey, Plan, TablePlan
+from dfsync.plan_file import BUILT_IN, read_plan
 from dfsync.schema import Reference, Schema, Table
 from dfsync.source import Source
-from dfsync.words import counted
+from dfsync.words import counted, did_you_mean
 
 WHOLE_CONTENT = "none found: rows are compared by their whole content"
 
@@ -38,7 +40,7 @@ def _fail_if_unknown(path: Path, draft: Plan, source: Schema) -> None:
     # The built-in plan may name more than a source has. In a file it is a slip, and the rows that it means stay behind.
     for table in draft.tables:
         if source.find(table.table) is None:
-            hint = suggest(table.table, source) or " Mend the name, or take the table out of the plan."
+            hint = did_you_mean(table.table, source) or " Mend the name, or take the table out of the plan."
             raise DfsyncError(
                 f"The plan {path}: [tables.{table.name}] names the table {table.table!r}, which the source lacks.{hint}"
             )
@@ -51,30 +53,8 @@ def complete(draft: Plan, source: Schema, target: Schema) -> Plan:
     tables = [_spelled(table, source) for table in tables]
     tables = [_with_natural_key(table, source, target) for table in tables]
     _check(draft, tables, source)
-    tables = [_without_circles(table, given, tables) for table, given in zip(tables, draft.tables, strict=True)]
-    return replace(draft, tables=in_order(_with_deferred(tables, source, target)))
-
-
-def circles(tables: Iterable[TablePlan]) -> list[set[str]]:
-    """The sets of tables that refer to each other in a circle, or to themselves; each is synced in one transaction."""
-    by_name = {table.name: table for table in tables}
-    reach = {name: _reach(name, by_name) for name in by_name}
-    found: list[set[str]] = []
-    for name in by_name:
-        circle = {other for other in reach[name] if name in reach[other]}
-        if circle and circle not in found:
-            found.append(circle)
-    return found
-
-
-def _reach(name: str, tables: dict[str, TablePlan]) -> set[str]:
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        new = set(tables[todo.pop()].parents.values()) & tables.keys() - found
-        found |= new
-        todo += new
-    return found
+    tables = drop_cyclic_after(tables, draft.tables)
+    return replace(draft, tables=topological_order(_with_deferred(tables, source, target)))
 
 
 def _serves(plan: Plan, source: Schema) -> bool:
@@ -120,25 +100,6 @@ def _spelled(table: TablePlan, source: Schema) -> TablePlan:
         natural_key=None if table.natural_key is None else tuple(map(spelled, table.natural_key)),
         foreign_keys=tuple(ForeignKey(*key) for key in reversed(keys.items())),
     )
-
-
-def _without_circles(table: TablePlan, given: TablePlan, tables: list[TablePlan]) -> TablePlan:
-    """Without those `after` that the plan does not ask for and that lead back: no order does them justice."""
-    by_name = {other.name: other for other in tables}
-    found = [name for name in table.after if name in given.after or table.name not in _needed(name, by_name)]
-    return replace(table, after=tuple(found))
-
-
-def _needed(name: str, tables: dict[str, TablePlan]) -> set[str]:
-    """The tables that come before it, at any distance."""
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        table = tables[todo.pop()]
-        new = {*table.parents.values(), *table.after} - found
-        found |= new
-        todo += new
-    return found
 
 
 def _with_id(table: TablePlan, source: Schema, target: Schema) -> TablePlan:
@@ -271,7 +232,7 @@ def _check(draft: Plan, tables: Iterable[TablePlan], source: Schema) -> None:
             known = ", ".join(c.name for c in have.columns)
             raise DfsyncError(
                 f"{where} names the column {lacking!r}, but {table.table} in the source has {known}."
-                f"{suggest(lacking, [c.name for c in have.columns])}"
+                f"{did_you_mean(lacking, [c.name for c in have.columns])}"
             )
         for setting, columns in (("natural_key", table.key), ("foreign_keys", table.parents)):
             if table.id is not None and table.id in columns:
@@ -307,10 +268,10 @@ def _with_deferred(tables: list[TablePlan], source: Schema, target: Schema) -> l
 
     Of a table that the target lacks the source tells what may be empty.
     """
-    found = circles(tables)
+    circles = strongly_connected(tables)
     made = []
     for table in tables:
-        circle = next((circle for circle in found if table.name in circle), set())
+        circle = next((circle for circle in circles if table.name in circle), set())
         there = target.find(table.table) or source.find(table.table)
         deferred = tuple(
             column

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync import frames, packet, target
 from dfsync.discover import choose_plan, complete
+from dfsync.graph import ancestors
 from dfsync.options import Options
 from dfsync.plan import Plan, only, with_on_match
 from dfsync.shape import Shape, shapes
@@ -75,7 +76,7 @@ def prepare(source: str | Path, url: str | sa.URL, options: Options) -> Run:
         draft = with_on_match(choose_plan(options.plan, opened), options.on_match)
         plan = complete(draft, opened.schema, there)
         names = only(plan, options.tables or plan.names)
-        needed = [name for name in plan.names if name in {*names, *plan.ancestors(names)}]
+        needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
         remedy = command_line("create-tables", source, options.plan)
         fail_if_missing(there, [plan[name].table for name in present], remedy)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfsync import masking
 from dfsync.errors import DfsyncError
+from dfsync.words import did_you_mean
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -291,7 +292,5 @@ def _trusted_by_this_machine(where: str) -> dict[str, str]:
 def _known(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
-            from dfsync.plan import suggest
-
-            hint = suggest(key, known) or f" Known are {', '.join(known)}."
+            hint = did_you_mean(key, known) or f" Known are {', '.join(known)}."
             raise DfsyncError(f"{where} has an unknown option {key!r}.{hint}")

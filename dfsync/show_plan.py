@@ -1,11 +1,9 @@
-"""The completed plan for a person: as a table to check at a glance, and as a plan file to edit."""
+"""The completed plan for a person: as a table to check at a glance."""
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,9 @@ from rich.text import Text
 
 from dfsync import target as server
 from dfsync.discover import choose_plan, complete
-from dfsync.errors import DfsyncError
+from dfsync.graph import ancestors
 from dfsync.options import Options
-from dfsync.plan import WRITTEN, Plan, TablePlan, only
+from dfsync.plan import Plan, TablePlan, only
 from dfsync.source import Source
 from dfsync.target_schema import reflect
 from dfsync.terminal import print_table
@@ -31,19 +29,6 @@ _LONGEST = 200
 _BETWEEN, _FOREIGN_KEYS = 10, 18
 """The widths of what is between the columns, and of the least that foreign keys need."""
 _DEFERRED = "in a circle of tables: goes in empty and gets its value in the same transaction"
-_HEAD = """\
-# A plan of dfsync, from the {source}. Edit it and give it back with --plan.
-#
-# [tables.NAME]   the name in reports, in --tables and of the files in --out
-# table           what the table is called in both databases; left out: NAME
-# id              the integer id that the target assigns anew; left out: the integer primary key; "" is for none
-# natural_key     the columns that say that two rows are the same thing; [] compares rows by their whole content
-# foreign_keys    which columns hold ids of which NAME, and so get new values
-# after           names that must come first, beside those in foreign_keys
-# on_match        "skip" leaves rows that exist as they are, "update" gives them the source's values
-# ignore_columns  columns of the source that the target does without
-#
-# Whatever is left out is discovered anew at each run."""
 
 
 Row = tuple[list[str], ...]
@@ -66,7 +51,7 @@ class FoundPlan:
     def to_write(self) -> Plan:
         """The plan for a plan file, which names nothing that the source lacks, unless something refers to it."""
         present = {name for name, ends in self.missing.items() if "source" not in ends}
-        return _narrowed_to(self.plan, present | self.plan.ancestors(present))
+        return _narrowed_to(self.plan, present | ancestors(self.plan, present))
 
     @property
     def warnings(self) -> list[str]:
@@ -111,7 +96,7 @@ def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:
     if names is None:
         return plan
     asked = only(plan, names)
-    return _narrowed_to(plan, {*asked, *plan.ancestors(asked)})
+    return _narrowed_to(plan, {*asked, *ancestors(plan, asked)})
 
 
 def _narrowed_to(plan: Plan, kept: set[str]) -> Plan:
@@ -194,61 +179,3 @@ def _reference_lines(table: TablePlan, legend: dict[str, int]) -> list[str]:
         for c, parent in table.parents.items()
     ]
     return [*(lines or ["-"]), *(f"after {visible(name)}" for name in table.after)]
-
-
-def write_plan(path: Path, plan: Plan, *, force: bool = False) -> None:
-    """Writes the plan as a file for `--plan`. Raises `DfsyncError` where a file is there already, unless `force`."""
-    try:
-        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
-            file.write(to_toml(plan))
-    except FileExistsError as error:
-        raise DfsyncError(f"{path} is there already. Choose another name, or add --force to replace it.") from error
-    except OSError as error:
-        raise DfsyncError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def to_toml(plan: Plan) -> str:
-    """The plan as a commented plan file, which `read_plan` reads back to the same tables."""
-    tables = ["\n".join(_toml_table(table)) for table in plan.tables]
-    return "\n\n".join([_HEAD.format(source=visible(plan.source, _LONGEST)), *tables]) + "\n"
-
-
-def _toml_table(table: TablePlan) -> Iterator[str]:
-    yield f"[tables.{_key(table.name)}]"
-    if table.table != table.name:
-        yield f"table = {_string(table.table)}"
-    if table.id is not None:
-        yield _commented(f"id = {_string(table.id)}", table.origin.get("id"))
-    elif table.origin.get("id") in WRITTEN:
-        yield 'id = ""'
-    elif "id" in table.origin:
-        yield f"# no id: {visible(table.origin['id'].removeprefix('none: '), _LONGEST)}"
-    if table.natural_key is not None:
-        yield _commented(f"natural_key = {_strings(table.natural_key)}", table.origin.get("natural_key"))
-    if table.foreign_keys is not None:
-        pairs = ", ".join(f"{_key(fk.column)} = {_string(fk.parent)}" for fk in table.foreign_keys)
-        keys = f"{{ {pairs} }}" if pairs else "{}"
-        yield _commented(f"foreign_keys = {keys}", table.origin.get("foreign_keys"))
-    if table.after:
-        yield f"after = {_strings(table.after)}"
-    if table.on_match != "skip":
-        yield f"on_match = {_string(table.on_match)}"
-    if table.ignore_columns:
-        yield f"ignore_columns = {_strings(table.ignore_columns)}"
-
-
-def _commented(setting: str, origin: str | None) -> str:
-    return f"{setting}  # {visible(origin, _LONGEST)}" if origin and origin not in WRITTEN else setting
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
-
-
-def _string(text: str) -> str:
-    # TOML's escapes are JSON's, but for one character that JSON leaves as it is.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _strings(texts: Iterable[str]) -> str:
-    return f"[{', '.join(map(_string, texts))}]"

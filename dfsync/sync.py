@@ -24,12 +24,12 @@ import sqlalchemy as sa
 from dfsync import circle, frames, record
 from dfsync import target as server
 from dfsync.circle_match import match_circle
-from dfsync.discover import circles
 from dfsync.errors import DfsyncError, NotWritten, TableFailed
 from dfsync.execution.task_graph import TaskGraph
+from dfsync.graph import group_dependencies, transaction_groups
 from dfsync.masking import masked
 from dfsync.options import Options
-from dfsync.plan import Plan, TablePlan
+from dfsync.plan import TablePlan
 from dfsync.progress import Progress
 from dfsync.readiness import fail_if_not_transactional
 from dfsync.result import Counts, Frames, Observer, SyncResult
@@ -70,7 +70,7 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
         before = record.forget_elsewhere(folder, server.place(run.engine.url), whole=run.names == run.plan.names)
         if before is not None:
             observer.maps_removed(folder, before)
-        counts = _sync_groups(run, list(_groups(run.plan)), folder, observer)
+        counts = _sync_groups(run, transaction_groups(run.plan), folder, observer)
         result = SyncResult(
             counts=tuple(counts),
             mappings=_frames(run, folder / record.MAPPINGS, [c.name for c in counts if _has_map(run, c)], _no_mapping),
@@ -94,27 +94,6 @@ def _sync(run: Run, out: Path, observer: Observer) -> SyncResult:
     return result
 
 
-def _groups(plan: Plan) -> Iterator[list[TablePlan]]:
-    """The tables of each transaction: one, or those that refer to each other in a circle. What a circle needs from
-    outside it comes before it."""
-    together = circles(plan.tables)
-    waiting = [[table] for table in plan.tables if not any(table.name in circle for circle in together)]
-    waiting += [[table for table in plan.tables if table.name in circle] for circle in together]
-    waiting.sort(key=lambda group: plan.names.index(group[0].name))
-    while waiting:
-        left = {table.name for group in waiting for table in group}
-        # An `after` may lead out of a circle and back into it; no order does it justice.
-        ready = next((group for group in waiting if not _needed(group) & left), waiting[0])
-        waiting.remove(ready)
-        yield ready
-
-
-def _needed(group: list[TablePlan]) -> set[str]:
-    """The tables outside the group that must be in before it."""
-    needed = {name for table in group for name in (*table.parents.values(), *table.after)}
-    return needed - {table.name for table in group}
-
-
 @dataclass(frozen=True)
 class _Ended:
     """What has come of the tables of one transaction, and why they rolled back if they did."""
@@ -126,9 +105,10 @@ class _Ended:
 def _sync_groups(run: Run, groups: list[list[TablePlan]], folder: Path, observer: Observer) -> list[Counts]:
     """Each group as soon as those that it needs have committed, and told of in their order."""
     progress = Progress(observer)
+    enforced = {name: [key.parent for key in shape.target.references] for name, shape in run.shapes.items()}
     graph = TaskGraph(
         [partial(_sync_group, run, group, progress, folder) for group in groups],
-        _needs(run, groups),
+        group_dependencies(groups, enforced),
         run.options.jobs,
         partial(_stop, run, progress),
     )
@@ -156,20 +136,6 @@ def _sync_groups(run: Run, groups: list[list[TablePlan]], folder: Path, observer
 def _stop(run: Run, progress: Progress) -> None:
     run.stop()
     progress.stop()
-
-
-def _needs(run: Run, groups: list[list[TablePlan]]) -> list[set[int]]:
-    """For each group the places of those before it that it needs: by the plan, or by what the target enforces."""
-    place = {table.name: number for number, group in enumerate(groups) for table in group}
-    named = {table.table.lower(): table.name for table in run.plan.tables}
-    found = []
-    for number, group in enumerate(groups):
-        needed = _needed(group)
-        for table in group:
-            references = run.shapes[table.name].target.references if table.name in run.shapes else ()
-            needed |= {named[reference.parent.lower()] for reference in references if reference.parent.lower() in named}
-        found.append({place[name] for name in needed if place[name] < number})
-    return found
 
 
 def _sync_group(run: Run, group: list[TablePlan], progress: Progress, folder: Path) -> _Ended:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 LONG_NAME = 80
@@ -74,3 +76,9 @@ def command_line(command: str, source: str | Path, plan: str | Path | None = Non
 def counted(number: int, plural: str) -> str:
     """`1 table`, `2 tables`."""
     return f"{number} {singular(plural) if number == 1 else plural}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'commits'?` where one of the known words is near, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""

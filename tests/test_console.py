@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console as RichConsole
 
 from dfsync.console import Console, Errors
-from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, read_plan
+from dfsync.plan import ForeignKey, Plan, TablePlan
+from dfsync.plan_file import BUILT_IN, read_plan
 from dfsync.result import Counts, SyncResult
 
 REPOSITORIES = TablePlan("repositories", "repositories", "id", ("slug",), ())

@@ -8,8 +8,9 @@ import pytest
 from history import empty_source, execute, fetch, run_sql
 from sqlalchemy import Engine
 
-from dfsync.discover import WHOLE_CONTENT, choose_plan, circles, complete
+from dfsync.discover import WHOLE_CONTENT, choose_plan, complete
 from dfsync.errors import DfsyncError
+from dfsync.graph import strongly_connected
 from dfsync.options import Options
 from dfsync.plan import Plan
 from dfsync.schema import Schema
@@ -257,7 +258,7 @@ class TestForeignKeys:
         )
         assert plan.names[0] == "teams"
         assert {table.name: table.deferred for table in plan.tables if table.deferred} == {"teams": ("captain",)}
-        assert circles(plan.tables) == [{"teams", "people"}]
+        assert strongly_connected(plan.tables) == [{"teams", "people"}]
 
     def test_in_a_circle_that_nothing_breaks(self, folder: Path, target: Engine) -> None:
         execute(

@@ -17,7 +17,8 @@ from make_sample import make_synthetic
 from sqlalchemy import Engine
 
 from dfsync.cli import app
-from dfsync.plan import BUILT_IN, TablePlan
+from dfsync.plan import TablePlan
+from dfsync.plan_file import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

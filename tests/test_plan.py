@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from dfsync.errors import DfsyncError
-from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, in_order, only, read_plan, with_on_match
+from dfsync.graph import topological_order
+from dfsync.plan import ForeignKey, Plan, TablePlan, only, with_on_match
+from dfsync.plan_file import BUILT_IN, read_plan
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ class TestAPlanFile:
         }
         assert plan["pr_approvals"].key == ("pull_request_id", "user_email")
         assert plan["pr_approvals"].parents == {"pull_request_id": "pull_requests"}
-        assert [table.name for table in in_order(plan.tables)] == plan.names
+        assert [table.name for table in topological_order(plan.tables)] == plan.names
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -143,31 +145,6 @@ def table(name: str, *parents: str, after: tuple[str, ...] = (), deferred: tuple
     return TablePlan(name, name, foreign_keys=keys, after=after, deferred=deferred)
 
 
-def order(*tables: TablePlan) -> str:
-    return " ".join(placed.name for placed in in_order(tables))
-
-
-class TestTheOrder:
-    def test_is_the_given_one_where_nothing_says_otherwise(self) -> None:
-        assert order(table("c"), table("a"), table("b")) == "c a b"
-
-    def test_has_parents_before_their_children(self) -> None:
-        assert order(table("c", "b"), table("b", "a"), table("d"), table("a")) == "d a b c"
-
-    def test_has_those_that_come_after(self) -> None:
-        assert order(table("c", after=("a",)), table("b"), table("a", "b")) == "b a c"
-
-    def test_minds_no_table_that_refers_to_itself(self) -> None:
-        assert order(table("b", "b"), table("a", "a", "b")) == "b a"
-
-    def test_minds_no_foreign_key_that_is_filled_in_later(self) -> None:
-        assert order(table("a", "b", deferred=("b_id",)), table("b", "a")) == "a b"
-
-    def test_of_a_circle_is_none(self) -> None:
-        with pytest.raises(DfsyncError, match="No order for a, b: each needs another one's rows first"):
-            order(table("a", "b"), table("b", "a"), table("c"))
-
-
 class TestTheChosenTables:
     PLAN = Plan((table("repositories"), table("commits", "repositories"), table("files", "commits")), "built-in plan")
 
@@ -181,11 +158,6 @@ class TestTheChosenTables:
             only(self.PLAN, ["zzz"])
         with pytest.raises(DfsyncError, match=r"^No table 'mysql://\*\*\*@host/db' in"):
             only(self.PLAN, ["mysql://app:hunter2@host/db"])
-
-    def test_need_their_parents_at_any_distance(self) -> None:
-        assert self.PLAN.ancestors(["files"]) == {"commits", "repositories"}
-        assert self.PLAN.ancestors(["files", "commits"]) == {"repositories"}
-        assert self.PLAN.ancestors(["repositories"]) == set()
 
     def test_all_do_the_same_on_a_match_where_that_is_asked(self) -> None:
         assert with_on_match(self.PLAN, None) is self.PLAN

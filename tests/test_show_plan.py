@@ -20,8 +20,9 @@ from sqlalchemy import Engine
 
 from dfsync.__main__ import main
 from dfsync.options import Options
-from dfsync.plan import BUILT_IN, ForeignKey, Plan, TablePlan, read_plan
-from dfsync.show_plan import find_plan, show, to_toml, write_plan
+from dfsync.plan import ForeignKey, Plan, TablePlan
+from dfsync.plan_file import BUILT_IN, read_plan, to_toml, write_plan
+from dfsync.show_plan import find_plan, show
 
 SOURCE = """
     CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT UNIQUE, boss_id INT REFERENCES people);
