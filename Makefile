@@ -8,11 +8,11 @@ help: ## what can be made (this)
 
 demo: .venv/.for-use ## sync a small sample into a MariaDB of its own, twice, and look at the result
 	@bash .ci/setup mariadb
-	@$(PYTHON) data/demo.py
+	@$(PYTHON) -m data.demo
 
-test: .venv/.for-work ## the tests, against a real MariaDB; or against the server that DFSYNC_TEST_URL names
+test: .venv/.for-work ## the tests, against a real MariaDB; or the server that DFSYNC_TEST_URL names; ARGS="-k verify" for less
 	@bash .ci/setup mariadb
-	$(PYTHON) -m pytest -n auto --maxprocesses 4
+	$(PYTHON) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 lint: .venv/.for-work ## style, format and types
 	.venv/bin/ruff check
@@ -25,7 +25,7 @@ notebook: .venv/.for-work ## run the notebooks in place, so that their outputs a
 
 bench: .venv/.for-bench ## how fast, beside the server's own limit and other tools; ARGS="--quick" or ARGS="--help" for less
 	@bash .ci/setup mariadb
-	@$(PYTHON) benchmarks/bench.py $(ARGS)
+	@$(PYTHON) -m benchmarks $(ARGS)
 
 clean: ## remove .venv, caches and what a benchmark left; data and dfsync-out stay
 	rm -rf .venv benchmarks/work .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info

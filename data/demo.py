@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
-from make_sample import make_synthetic
 
 import dfsync
+from data.sample import make_synthetic
 from dfsync.errors import DfsyncError
 from dfsync.server import EmbeddedServer
 

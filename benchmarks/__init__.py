@@ -1,0 +1,1 @@
+"""How fast dfsync is, beside the server's own limit and other tools."""

@@ -1,0 +1,1 @@
+"""What the demo, the notebooks, the benchmarks and the tests sync."""

@@ -1,0 +1,94 @@
+"""What reaches standard error and the process list: everything but passwords."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfsync import masking
+from dfsync.logs import log_to_stderr, safe
+from dfsync.settings import named_target, parse_url
+
+ROOT = Path(__file__).parents[2]
+
+
+class TestMasking:
+    def test_in_every_spelling(self) -> None:
+        parse_url("mysql://app:p%40ss%3Aw%2F%27rd@host/db", "--target")
+        for spelling in ("p@ss:w/'rd", "p%40ss%3Aw%2F%27rd", "p%40ss%3Aw/%27rd"):
+            assert masking.masked(f"<{spelling}>") == "<***>"
+
+    def test_config_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("MARIADB_URL", raising=False)
+        Path("config.py").write_text("MARIADB_CONFIG = {'database': 'gpt', 'password': 'correct horse'}")
+        named_target(None)
+        assert masking.masked("the correct horse") == "the ***"
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process change its arguments")
+    @pytest.mark.parametrize("form", [["--target", "{}"], ["--target={}"]])
+    def test_ps_does_not_show_it(self, tmp_path: Path, form: list[str]) -> None:
+        script = tmp_path / "script.py"
+        script.write_text(
+            """
+            import sys
+            from pathlib import Path
+            from dfsync.masking import hide_from_process_list
+            hide_from_process_list(sys.argv[-1].removeprefix("--target="))
+            print(Path("/proc/self/cmdline").read_bytes())
+            print(sys.argv)
+            """.replace("    ", "")
+        )
+        url = "mysql://app:hunter2@host/db"
+        command = [sys.executable, str(script), *(part.format(url) for part in form)]
+        ran = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+        seen, known = ran.stdout.splitlines()
+        assert "hunter2" not in seen
+        assert "*" * len(url) in seen
+        assert url in known
+
+
+class TestLog:
+    @pytest.fixture(autouse=True)
+    def _as_before(self) -> Iterator[None]:
+        log = logging.getLogger("dfsync")
+        before = log.handlers[:], log.level
+        yield
+        log.handlers[:], log.level = before
+
+    def test_warnings_are_sentences_and_the_rest_is_silent(self, capsys: pytest.CaptureFixture[str]) -> None:
+        log_to_stderr(debug=False)
+        logging.getLogger("dfsync.load").info("detail")
+        logging.getLogger("dfsync.load").warning("look %s", "here\x1b[2J")
+        captured = capsys.readouterr()
+        assert captured.err == "dfsync: look here\\x1b[2J\n"
+        assert captured.out == ""
+
+    def test_debug_shows_all_but_passwords(self, capsys: pytest.CaptureFixture[str]) -> None:
+        masking.remember("hunter2 of the log")
+        log_to_stderr(debug=True)
+        log = logging.getLogger("dfsync.target")
+        log.debug("with %s", "hunter2 of the log")
+        try:
+            raise ValueError("hunter2%20of%20the%20log")
+        except ValueError:
+            log.exception("failed")
+        said = capsys.readouterr().err
+        assert "DEBUG dfsync.target: with ***" in said
+        assert "ValueError: ***" in said
+        assert "hunter2" not in said
+
+    def test_twice_is_once(self, capsys: pytest.CaptureFixture[str]) -> None:
+        log_to_stderr(debug=True)
+        log_to_stderr(debug=True)
+        logging.getLogger("dfsync").warning("once")
+        assert capsys.readouterr().err.count("once") == 1
+
+    def test_safe_keeps_line_breaks(self) -> None:
+        assert safe("a\nb\x07") == "a\nb\\x07"
+        assert len(safe("x" * 5000)) == 5000 < sys.maxsize

@@ -1,0 +1,278 @@
+"""The plan as a table for people and as a file for `--plan`."""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rich.console
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
+from sqlalchemy import Engine
+
+from dfsync.__main__ import main
+from dfsync.options import Options
+from dfsync.plan import ForeignKey, Plan, TablePlan
+from dfsync.plan_file import BUILT_IN, read_plan, to_toml, write_plan
+from dfsync.show_plan import find_plan, show
+from tests.support.git_history import empty_source, execute, run_sql
+
+SOURCE = """
+    CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT UNIQUE, boss_id INT REFERENCES people);
+    CREATE TABLE "odd ""name"" [x]\n" (nr INTEGER PRIMARY KEY, "person no" INT REFERENCES people);
+    CREATE TABLE log (line TEXT);
+    INSERT INTO log VALUES ('x')"""
+TARGET = "CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, email VARCHAR(50) UNIQUE, boss_id INT)"
+
+# Surrogates are no text, so no database has such names.
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+NAMES = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='/\\:*?"<>|'), min_size=1, max_size=12
+)
+
+
+def _lower(key: ForeignKey) -> str:
+    return key.column.lower()
+
+
+def _ignoring(table: TablePlan) -> st.SearchStrategy[TablePlan]:
+    """The table with some columns ignored that it has no other use for."""
+    taken = {name.lower() for name in (*table.key, *table.parents)}
+    free = WORDS.filter(lambda word: word.lower() not in taken)
+    return st.lists(free, max_size=3, unique=True).map(lambda names: replace(table, ignore_columns=tuple(names)))
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Any plan that a file can say."""
+    names = draw(st.lists(NAMES.filter(lambda name: not name.startswith(".")), min_size=1, max_size=4, unique=True))
+    # No column twice in one setting, in any case, and none that is ignored beside.
+    some = st.lists(WORDS, max_size=3, unique_by=str.lower).map(tuple)
+    references = st.lists(st.builds(ForeignKey, WORDS, st.sampled_from(names)), max_size=3, unique_by=_lower).map(tuple)
+    own = draw(st.lists(WORDS, min_size=len(names), max_size=len(names), unique_by=str.lower))
+    tables = [
+        TablePlan(
+            name=name,
+            table=table,
+            id=draw(st.none() | st.just("") | WORDS),
+            natural_key=draw(st.none() | some),
+            foreign_keys=draw(st.none() | references),
+            after=tuple(draw(st.sets(st.sampled_from(names), max_size=2)) - {name}),
+            on_match=draw(st.sampled_from(["skip", "update"])),
+            origin={"id": draw(WORDS), "natural_key": draw(WORDS), "foreign_keys": draw(WORDS)},
+        )
+        for name, table in zip(names, own, strict=True)
+    ]
+    return Plan(tuple(draw(_ignoring(table)) for table in tables), draw(WORDS))
+
+
+@given(plan=plans())
+def test_a_written_plan_is_read_back_as_it_was(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "plan.toml"
+    write_plan(path, plan, force=True)
+    assert read_plan(path).tables == plan.tables
+
+
+def test_the_built_in_plan_is_written_as_it_is(tmp_path: Path) -> None:
+    plan = read_plan(BUILT_IN)
+    path = tmp_path / "plan.toml"
+    write_plan(path, plan)
+    assert tomllib.loads(path.read_text()) == tomllib.loads(BUILT_IN.read_text())
+
+
+def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("mine")
+    with pytest.raises(Exception, match=r"plan\.toml is there already\. Choose another name, or add --force"):
+        write_plan(path, read_plan(BUILT_IN))
+    assert path.read_text() == "mine"
+    with pytest.raises(Exception, match="cannot be written: No such file or directory"):
+        write_plan(tmp_path / "no" / "plan.toml", read_plan(BUILT_IN))
+
+
+def test_a_comment_is_one_line() -> None:
+    table = TablePlan("t", "t", natural_key=(), origin={"natural_key": "a\nb = 1", "id": "none: c\nd = 2"})
+    assert "  # a\\nb = 1\n" in to_toml(Plan((table,), "x\ny"))
+    assert tomllib.loads(to_toml(Plan((table,), "x\ny"))) == {"tables": {"t": {"natural_key": []}}}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return run_sql(tmp_path / "my.db", SOURCE)
+
+
+class TestTheTable:
+    def test_as_a_pipe_gets_it(self, source: Path, target: Engine) -> None:
+        execute(target, TARGET)
+        assert shown(source, target) == [
+            "Plan: discovered plan, 3 tables",
+            "",
+            "   name                      id      natural key        foreign keys",
+            "1  log                       - [1]   whole content [2]  -",
+            "   (not in the target)",
+            "2  people                    id [3]  email [4]          boss_id -> people [5]",
+            "3  odd _name_ [x]_           nr [3]  whole content [2]  person no -> people [6]",
+            '   (table odd "name" [x]\\n)',
+            "   (not in the target)",
+            "",
+            "[1] none: the table has no integer primary key of its own",
+            "[2] none found: rows are compared by their whole content",
+            "[3] primary key of the source",
+            "[4] unique constraint of the target",
+            "[5] in a circle of tables: goes in empty and gets its value in the same transaction",
+            "[6] declared in the source",
+        ]  # fmt: skip
+
+    def test_warns_of_tables_without_a_natural_key(self, source: Path, target: Engine) -> None:
+        found = find_plan(source, target.url, Options())
+        assert [warning.split(":")[0] for warning in found.warnings] == ["log", "odd _name_ [x]_"]
+
+    def test_names_no_table_missing_that_is_not(self, source: Path, target: Engine, tmp_path: Path) -> None:
+        execute(target, TARGET)
+        plan = tmp_path / "plan.toml"
+        plan.write_text('[tables.people]\nignore_columns = ["boss_id"]\non_match = "update"')
+        lines = shown(source, target, plan=plan)
+        assert lines[0] == f"Plan: {plan}, 1 table"
+        assert lines[4:6] == ["   (on_match update)", "   (ignores boss_id)"]
+        assert not [line for line in lines if line.startswith("Warning")]
+
+    def test_of_the_built_in_plan_names_what_the_source_lacks(self, target: Engine, tmp_path: Path) -> None:
+        source = run_sql(tmp_path / "source.db", "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT)")
+        lines = shown(source, target)
+        assert "   (not in the source)" in [line[:22] for line in lines]
+        assert not [line for line in lines if line.startswith("Warning")]
+
+    def test_of_the_built_in_plan_fits_a_page(self, target: Engine, tmp_path: Path) -> None:
+        lines = shown(empty_source(tmp_path / "history.db"), target)
+        assert lines[0] == "Plan: built-in plan, 9 tables"
+        assert max(map(len, lines)) <= 100
+        assert (
+            "5  pr_approvals                 id [1]  pull_request_id,   pull_request_id -> pull_requests [2]" in lines
+        )
+        assert lines[-1] == "[2] built-in plan"
+
+    def test_on_a_narrow_terminal_loses_nothing(self, source: Path, target: Engine) -> None:
+        out = rich.console.Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
+        show(find_plan(source, target.url, Options()), out)
+        assert max(map(len, printed(out))) <= 40
+        assert all(word in "".join(printed(out)).replace(" ", "") for word in ("boss_id", "natural", "whole"))
+
+
+def shown(source: Path, target: Engine, **options: Any) -> list[str]:
+    out = rich.console.Console(file=io.StringIO(), width=100)
+    show(find_plan(source, target.url, Options(**options)), out)
+    text = "\n".join(printed(out))
+    return text.split("\n\nWarning")[0].splitlines()
+
+
+def printed(out: rich.console.Console) -> list[str]:
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue().splitlines()
+
+
+def test_no_name_is_broken_on_a_narrow_terminal(target: Engine, tmp_path: Path) -> None:
+    found = find_plan(empty_source(tmp_path / "source.db"), target.url, Options())
+    out = rich.console.Console(file=io.StringIO(), width=80, force_terminal=True, no_color=True, _environ={})
+    show(found, out)
+    lines = [Text.from_ansi(line).plain for line in printed(out)]
+    assert max(map(len, lines)) <= 80
+    names = {word.strip("()") for line in lines for word in line.split()}
+    assert names >= {table.table for table in found.plan.tables}
+    assert names >= {column for table in found.plan.tables for column in table.parents}
+
+
+class TestSomeTables:
+    def test_come_with_the_parents_they_need(self, source: Path, target: Engine) -> None:
+        found = find_plan(source, target.url, Options(tables=("odd _name_ [x]_",)))
+        assert found.plan.names == ["people", "odd _name_ [x]_"]
+
+    def test_can_be_written_and_read(self, target: Engine, tmp_path: Path) -> None:
+        source = empty_source(tmp_path / "history.db")
+        found = find_plan(source, target.url, Options(tables=("staff_metrics", "pr_approvals")))
+        assert found.plan.names == ["repositories", "pull_requests", "pr_approvals", "staff_metrics"]
+        assert found.plan["staff_metrics"].after == ()
+        write_plan(tmp_path / "plan.toml", found.plan)
+        assert read_plan(tmp_path / "plan.toml").tables == found.plan.tables
+
+
+def test_a_written_plan_is_completed_to_the_same_plan(source: Path, target: Engine, tmp_path: Path) -> None:
+    execute(target, TARGET)
+    found = find_plan(source, target.url, Options()).plan
+    write_plan(tmp_path / "plan.toml", found)
+    again = find_plan(source, target.url, Options(plan=tmp_path / "plan.toml")).plan
+    assert replace(again, source=found.source) == found
+    assert found["people"].deferred == ("boss_id",)
+
+
+def test_a_written_plan_leaves_out_what_the_source_lacks(target: Engine, tmp_path: Path) -> None:
+    source = run_sql(tmp_path / "source.db", "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT)")
+    write_plan(tmp_path / "plan.toml", find_plan(source, target.url, Options()).to_write)
+    again = find_plan(source, target.url, Options(plan=tmp_path / "plan.toml")).plan
+    assert again.names == ["repositories"]
+
+
+class TestCommandLine:
+    @pytest.fixture
+    def run(self, source: Path, target: Engine, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+        url = target.url.render_as_string(hide_password=False)
+
+        def run(*more: str, at: str = url) -> tuple[int, str, str]:
+            status = main(["plan", "--source", str(source), "--target", at, *more])
+            said = capsys.readouterr()
+            return status, said.out, said.err
+
+        return run
+
+    def test_prints(self, run: Callable[..., Any]) -> None:
+        status, out, _ = run()
+        assert status == 0
+        assert out.startswith("Target: ")
+        assert "\nPlan: discovered plan, 3 tables\n" in out
+        assert "\nWarning: log: no natural key, so rows are compared by their whole content" in out
+        assert max(map(len, out.splitlines()[1:])) <= 100
+
+    def test_writes_once(self, run: Callable[..., Any], tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        assert run("--write", str(path))[0] == 0
+        status, out, error = run("--write", str(path))
+        assert (status, out) == (2, "")
+        assert error.startswith(f"dfsync: {path} is there already.")
+        assert run("--write", str(path), "--force")[0] == 0
+        assert run("--plan", str(path))[0] == 0
+
+    def test_json(self, run: Callable[..., Any]) -> None:
+        said = json.loads(run("--json")[1])
+        assert said["plan"]["source"] == "discovered plan"
+        assert said["target"].startswith("dfsync_test_")
+        people = next(table for table in said["plan"]["tables"] if table["name"] == "people")
+        assert people == {
+            "order": 2,
+            "name": "people",
+            "table": "people",
+            "id": "id",
+            "natural_key": ["email"],
+            "foreign_keys": {"boss_id": "people"},
+            "after": [],
+            "on_match": "skip",
+            "ignore_columns": [],
+            "deferred": ["boss_id"],
+            "origin": {
+                "id": "primary key of the source",
+                "natural_key": "unique constraint of the source",
+                "foreign_keys": "declared in the source",
+            },
+            "missing_in": ["target"],
+        }
+        assert len(said["warnings"]) == 2
+
+    def test_a_target_out_of_reach_is_status_2(self, run: Callable[..., Any]) -> None:
+        status, out, error = run(at="mysql://nobody@127.0.0.1:1/nothing")
+        assert (status, out) == (2, "")
+        assert "cannot be reached" in error

@@ -1,0 +1,91 @@
+"""The README: what it shows is what the commands print, and no command, option or plan key is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from sqlalchemy import Engine
+
+from data.sample import make_synthetic
+from dfsync.cli import app
+from dfsync.plan import TablePlan
+from dfsync.plan_file import BUILT_IN
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PLANS = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
+COMMANDS = dict(typer.main.get_group(app).commands)
+CONSOLE = re.findall(r"```console\n\$ (.*?)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def shows(shown: str, printed: str) -> bool:
+    """Whether the lines are those that were printed; `...` stands for anything in a line, or for any lines alone."""
+    rest = [line.rstrip() for line in printed.splitlines()]
+    skipping = False
+    for line in shown.splitlines():
+        if line == "...":
+            skipping = True
+            continue
+        pattern = re.escape(line).replace(r"\.\.\.", ".*")
+        place = next((at for at, real in enumerate(rest) if re.fullmatch(pattern, real)), None)
+        if place is None or (place and not skipping):
+            return False
+        rest, skipping = rest[place + 1 :], False
+    return skipping or not any(rest)
+
+
+def test_the_readme_shows_what_the_commands_print(tmp_path: Path) -> None:
+    make_synthetic(tmp_path / "git_history.db", 2_000)
+    environment = {key: value for key, value in os.environ.items() if key != "MARIADB_URL"}
+    environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    assert len(CONSOLE) >= 6
+    for command, shown in CONSOLE:
+        words = shlex.split(command)
+        assert words[0] == "python"
+        ran = subprocess.run(
+            [sys.executable, *words[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        assert shows(shown, ran.stdout), f"$ {command}\n{ran.stdout}\n--- not as\n{shown}"
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, target: Engine) -> None:
+    make_synthetic(tmp_path / "git_history.db", 100)
+    shutil.copy(BUILT_IN, tmp_path / "my-plan.toml")
+    (script,) = re.findall(r"^```python\n(from pathlib.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    example = "mysql://user:password@host/database"
+    assert example in script
+    script = script.replace(example, target.url.render_as_string(hide_password=False))
+    environment = {key: value for key, value in os.environ.items() if key != "MARIADB_URL"} | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    assert f"`{command}`" in README or f"dfsync {command}" in README
+
+
+@pytest.mark.parametrize(
+    "option",
+    sorted({name for command in COMMANDS.values() for p in command.params for name in p.opts if name.startswith("--")}),
+)
+def test_every_option_is_in_the_docs(option: str) -> None:
+    assert re.search(rf"{option}\b", README + PLANS)
+
+
+@pytest.mark.parametrize(
+    "key", [f.name for f in dataclasses.fields(TablePlan) if f.name not in ("name", "deferred", "origin")]
+)
+def test_every_plan_key_is_taught(key: str) -> None:
+    assert re.search(rf"`{key}`|^{key} =", PLANS, flags=re.MULTILINE)

@@ -1,0 +1,451 @@
+"""What a plan leaves out is found by reflection, whatever shape the tables have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from dfsync.discover import WHOLE_CONTENT, choose_plan, complete
+from dfsync.errors import DfsyncError
+from dfsync.graph import strongly_connected
+from dfsync.options import Options
+from dfsync.plan import Plan
+from dfsync.schema import Schema
+from dfsync.shape import shapes
+from dfsync.source import Source
+from dfsync.sync import sync
+from dfsync.target_schema import reflect
+from tests.support.git_history import empty_source, execute, fetch, run_sql
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def discover(folder: Path, source: str, target: Engine | None = None, *, plan: str | None = None) -> Plan:
+    """The completed plan of a source of these tables, for a target that has none, or those of `target`."""
+    path = run_sql(folder / "source.db", source)
+    file = folder / "plan.toml"
+    if plan is not None:
+        file.write_text(plan, encoding="utf-8")
+    with Source(path) as opened:
+        there = reflected(target)
+        completed = complete(choose_plan(file if plan else None, opened), opened.schema, there)
+        present = [name for name in completed.names if there.find(completed[name].table) is not None]
+        shapes(completed, present, opened.schema, there)
+        return completed
+
+
+def reflected(target: Engine | None) -> Schema:
+    if target is None:
+        return Schema()
+    with target.connect() as connection:
+        return reflect(connection)
+
+
+def keys(plan: Plan) -> dict[str, tuple[str, ...]]:
+    return {table.name: table.key for table in plan.tables}
+
+
+class TestIds:
+    def test_under_any_name(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE a (nr INTEGER PRIMARY KEY, x);
+            CREATE TABLE b (x, "Kunden-Nr." INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT);
+            CREATE TABLE c (x, key BIGINT, PRIMARY KEY (key));
+            CREATE TABLE d (id INTEGER PRIMARY KEY, x) WITHOUT ROWID;
+            CREATE TABLE e (x, rowid INTEGER PRIMARY KEY)""",
+        )
+        assert {t.name: t.id for t in plan.tables} == {
+            "a": "nr",
+            "b": "Kunden-Nr.",
+            "c": "key",
+            "d": "id",
+            "e": "rowid",
+        }
+        assert {t.origin["id"] for t in plan.tables} == {"primary key of the source"}
+
+    def test_none_where_the_key_is_no_integer(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE a (id TEXT PRIMARY KEY, x);
+            CREATE TABLE b (id INTEGER, x);
+            CREATE TABLE c (id INTEGER, lang TEXT, PRIMARY KEY (id, lang));
+            CREATE TABLE d (id UUID PRIMARY KEY)""",
+        )
+        assert [t.id for t in plan.tables] == [None] * 4
+        assert keys(plan) == {"a": ("id",), "b": (), "c": ("id", "lang"), "d": ("id",)}
+
+    def test_none_where_the_target_has_no_integer_for_it(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (id CHAR(36) PRIMARY KEY, x TEXT)")
+        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT)", target)
+        assert plan["a"].id is None
+        assert plan["a"].origin["id"] == "none: it is no integer in the target"
+
+    def test_that_the_target_does_not_assign_is_an_error_with_the_remedy(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (nr INT PRIMARY KEY, x TEXT)")
+        with pytest.raises(DfsyncError, match=r"a\.nr of the target is not AUTO_INCREMENT.*ALTER TABLE"):
+            discover(folder, "CREATE TABLE a (nr INTEGER PRIMARY KEY, x TEXT)", target)
+
+    def test_none_where_the_plan_says_so_and_the_numbers_stay(self, folder: Path, target: Engine) -> None:
+        execute(
+            target,
+            "CREATE TABLE years (year INT PRIMARY KEY, motto VARCHAR(9))",
+            """CREATE TABLE days (id INT AUTO_INCREMENT PRIMARY KEY, year INT,
+                FOREIGN KEY (year) REFERENCES years (year))""",
+            "INSERT INTO years VALUES (2024, 'old')",
+        )
+        source = """CREATE TABLE years (year INTEGER PRIMARY KEY, motto TEXT);
+            CREATE TABLE days (id INTEGER PRIMARY KEY, year INT REFERENCES years);
+            INSERT INTO years VALUES (2024, 'old'), (2025, 'new'); INSERT INTO days VALUES (7, 2024), (8, 2025)"""
+        plan = discover(folder, source, target, plan='[tables.days]\n[tables.years]\nid = ""')
+        assert (plan["years"].id, plan["years"].key, plan["years"].origin["id"]) == (None, ("year",), "plan file")
+        assert (plan["days"].parents, plan["days"].after) == ({}, ("years",))
+        options = Options(plan=folder / "plan.toml")
+        assert sync(folder / "source.db", target.url, out=folder / "out", options=options).ok
+        assert fetch(target, "SELECT * FROM days JOIN years USING (year) ORDER BY id") == [
+            (2024, 1, "old"),
+            (2025, 2, "new"),
+        ]
+
+
+class TestNaturalKeys:
+    def test_a_unique_constraint_of_the_target_comes_before_one_of_the_source(
+        self, folder: Path, target: Engine
+    ) -> None:
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, y INT, UNIQUE (y))")
+        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT UNIQUE, y INT)", target)
+        assert keys(plan) == {"a": ("y",)}
+        assert plan["a"].origin["natural_key"] == "unique constraint of the target"
+
+    def test_a_unique_index_is_as_good(self, folder: Path) -> None:
+        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x, y); CREATE UNIQUE INDEX i ON a (y, x)")
+        assert keys(plan) == {"a": ("y", "x")}
+
+    def test_one_that_says_nothing_about_whole_columns_is_none(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x TEXT, UNIQUE (x(10)))")
+        plan = discover(
+            folder,
+            """CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT);
+            CREATE UNIQUE INDEX some ON a (x) WHERE x > 'a'; CREATE UNIQUE INDEX low ON a (lower(x))""",
+            target,
+        )
+        assert keys(plan) == {"a": ()}
+
+    def test_one_without_null_is_better(self, folder: Path) -> None:
+        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x UNIQUE, y NOT NULL UNIQUE, z UNIQUE)")
+        assert keys(plan) == {"a": ("y",)}
+
+    def test_one_that_may_be_null_is_better_than_none(self, folder: Path) -> None:
+        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x UNIQUE, y)")
+        assert keys(plan) == {"a": ("x",)}
+
+    def test_none_at_all(self, folder: Path) -> None:
+        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x); CREATE TABLE b (x, y)")
+        assert keys(plan) == {"a": (), "b": ()}
+        assert {table.origin["natural_key"] for table in plan.tables} == {WHOLE_CONTENT}
+
+    def test_of_text_and_of_several_columns(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE countries (code TEXT PRIMARY KEY, name TEXT);
+            CREATE TABLE readings (sensor TEXT, at DATETIME, value REAL, PRIMARY KEY (at, sensor)) WITHOUT ROWID;
+            CREATE TABLE settings (value TEXT, key TEXT NOT NULL UNIQUE)""",
+        )
+        assert keys(plan) == {"countries": ("code",), "readings": ("at", "sensor"), "settings": ("key",)}
+
+    def test_never_of_columns_that_do_not_travel(self, folder: Path, target: Engine) -> None:
+        execute(
+            target,
+            """CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, y INT, low INT AS (x + 1) STORED UNIQUE,
+            other INT UNIQUE, dropped INT UNIQUE)""",
+        )
+        plan = discover(
+            folder,
+            """CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT, low INT AS (x + 1), dropped INT UNIQUE);
+            CREATE UNIQUE INDEX i ON a (low)""",
+            target,
+            plan='[tables.a]\nignore_columns = ["dropped"]',
+        )
+        assert keys(plan) == {"a": ()}
+
+    def test_a_column_that_only_the_source_computes_is_as_good_as_any(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, low INT)")
+        source = "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, low INT AS (x + 1)); CREATE UNIQUE INDEX i ON a (low)"
+        assert keys(discover(folder, source, target)) == {"a": ("low",)}
+
+    def test_a_computed_column_that_the_target_lacks_is_none(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT)")
+        source = "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, low INT AS (x + 1)); CREATE UNIQUE INDEX i ON a (low)"
+        assert keys(discover(folder, source, target)) == {"a": ()}
+
+
+class TestForeignKeys:
+    def test_several_to_one_parent(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE games (id INTEGER PRIMARY KEY, home INT REFERENCES teams, guest INT REFERENCES teams (nr));
+            CREATE TABLE teams (nr INTEGER PRIMARY KEY, name UNIQUE)""",
+        )
+        assert plan.names == ["teams", "games"]
+        assert plan["games"].parents == {"home": "teams", "guest": "teams"}
+        assert plan["games"].origin["foreign_keys"] == "declared in the source"
+
+    def test_that_only_the_target_declares(self, folder: Path, target: Engine) -> None:
+        execute(
+            target,
+            "CREATE TABLE Teams (Id INT AUTO_INCREMENT PRIMARY KEY)",
+            """CREATE TABLE Games (Id INT AUTO_INCREMENT PRIMARY KEY, Home INT NOT NULL UNIQUE,
+            FOREIGN KEY (Home) REFERENCES Teams (Id))""",
+        )
+        plan = discover(
+            folder,
+            "CREATE TABLE Games (id INTEGER PRIMARY KEY, home INT); CREATE TABLE Teams (id INTEGER PRIMARY KEY)",
+            target,
+        )
+        assert plan["Games"].parents == {"home": "Teams"}
+        assert plan["Games"].key == ("home",)
+        assert plan["Games"].origin["foreign_keys"] == "declared in the target"
+
+    def test_names_in_another_case(self, folder: Path, target: Engine) -> None:
+        execute(
+            target,
+            "CREATE TABLE teams (ID INT AUTO_INCREMENT PRIMARY KEY, NAME VARCHAR(9))",
+            """CREATE TABLE games (ID INT AUTO_INCREMENT PRIMARY KEY, HOME INT,
+                FOREIGN KEY (HOME) REFERENCES teams (ID))""",
+        )
+        source = """CREATE TABLE Teams (Id INTEGER PRIMARY KEY, Name TEXT);
+            CREATE TABLE Games (Id INTEGER PRIMARY KEY, Home INT REFERENCES TEAMS (id))"""
+        written = """[tables.Teams]\nid = "iD"\nnatural_key = ["nAME"]
+            [tables.Games]\nid = "iD"\nforeign_keys = { hOME = "Teams" }"""
+        for plan in (discover(folder, source, target), discover(folder, "", target, plan=written)):
+            assert plan["Games"].parents == {"Home": "Teams"}
+            assert plan["Games"].id == "Id"
+            assert plan["Games"].deferred == ()
+        assert plan["Teams"].key == ("Name",)
+
+    def test_to_itself(self, folder: Path, target: Engine) -> None:
+        execute(
+            target,
+            "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, up INT, top INT NOT NULL, x INT UNIQUE)",
+        )
+        plan = discover(
+            folder,
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, up INT REFERENCES a, top INT NOT NULL REFERENCES a, x UNIQUE)",
+            target,
+        )
+        assert plan["a"].parents == {"up": "a", "top": "a"}
+        assert plan["a"].deferred == ("up",)
+        assert plan["a"].after == ()
+
+    def test_in_a_circle(self, folder: Path, target: Engine) -> None:
+        execute(
+            target,
+            "CREATE TABLE teams (id INT AUTO_INCREMENT PRIMARY KEY, captain INT)",
+            "CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, team INT NOT NULL)",
+            "CREATE TABLE games (id INT AUTO_INCREMENT PRIMARY KEY, team INT)",
+        )
+        plan = discover(
+            folder,
+            """CREATE TABLE games (id INTEGER PRIMARY KEY, team INT REFERENCES teams);
+            CREATE TABLE people (id INTEGER PRIMARY KEY, team INT NOT NULL REFERENCES teams);
+            CREATE TABLE teams (id INTEGER PRIMARY KEY, captain INT REFERENCES people)""",
+            target,
+        )
+        assert plan.names[0] == "teams"
+        assert {table.name: table.deferred for table in plan.tables if table.deferred} == {"teams": ("captain",)}
+        assert strongly_connected(plan.tables) == [{"teams", "people"}]
+
+    def test_in_a_circle_that_nothing_breaks(self, folder: Path, target: Engine) -> None:
+        execute(
+            target,
+            "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, b INT NOT NULL)",
+            "CREATE TABLE b (id INT AUTO_INCREMENT PRIMARY KEY, a INT NOT NULL)",
+        )
+        with pytest.raises(DfsyncError, match="No order for a, b: each needs another one's rows first"):
+            discover(
+                folder,
+                """CREATE TABLE a (id INTEGER PRIMARY KEY, b INT NOT NULL REFERENCES b);
+                CREATE TABLE b (id INTEGER PRIMARY KEY, a INT NOT NULL REFERENCES a)""",
+                target,
+            )
+
+    def test_of_a_link_table(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE links (a INT REFERENCES a, b INT REFERENCES b, since TEXT, PRIMARY KEY (a, b));
+            CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)""",
+        )
+        assert plan.names == ["a", "b", "links"]
+        assert (plan["links"].id, plan["links"].key) == (None, ("a", "b"))
+        assert plan["links"].parents == {"a": "a", "b": "b"}
+
+    def test_to_a_column_that_is_no_id_orders_and_no_more(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE people (id INTEGER PRIMARY KEY, country TEXT REFERENCES countries,
+                bank INT REFERENCES banks (blz));
+            CREATE TABLE banks (id INTEGER PRIMARY KEY, blz INT UNIQUE);
+            CREATE TABLE countries (code TEXT PRIMARY KEY)""",
+        )
+        assert plan["people"].parents == {}
+        assert set(plan["people"].after) == {"banks", "countries"}
+        assert plan.names[-1] == "people"
+
+    def test_through_one_to_one_tables_to_the_one_that_has_the_id(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE visits (id INTEGER PRIMARY KEY, doctor INT REFERENCES doctors,
+                boss INT REFERENCES heads (who));
+            CREATE TABLE heads (who INTEGER PRIMARY KEY REFERENCES doctors);
+            CREATE TABLE doctors (person_id INTEGER PRIMARY KEY REFERENCES people (id), field TEXT);
+            CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE)""",
+        )
+        assert plan.names == ["people", "doctors", "heads", "visits"]
+        assert [plan[name].parents for name in plan.names] == [
+            {}, {"person_id": "people"}, {"who": "people"}, {"doctor": "people", "boss": "people"},
+        ]  # fmt: skip
+        assert plan["doctors"].key == ("person_id",)
+        assert [plan[name].id for name in plan.names] == ["id", None, None, "id"]
+
+    def test_of_several_columns_are_remapped_column_by_column(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE repos (id INTEGER PRIMARY KEY, slug UNIQUE);
+            CREATE TABLE commits (repo INT REFERENCES repos, hash TEXT, PRIMARY KEY (repo, hash));
+            CREATE TABLE files (id INTEGER PRIMARY KEY, repo INT, hash TEXT, path TEXT,
+                FOREIGN KEY (repo, hash) REFERENCES commits);
+            CREATE TABLE tenants (id INTEGER PRIMARY KEY, code TEXT, UNIQUE (id, code));
+            CREATE TABLE users (tenant INT, tenant_code TEXT,
+                FOREIGN KEY (tenant, tenant_code) REFERENCES tenants (id, code))""",
+        )
+        assert plan["commits"].parents == {"repo": "repos"}
+        assert plan["files"].parents == {"repo": "repos"}
+        assert plan["files"].after == ("commits",)
+        assert plan["users"].parents == {"tenant": "tenants"}
+
+    def test_to_a_table_that_is_not_in_the_plan(self, folder: Path) -> None:
+        with pytest.raises(DfsyncError, match=r"b\.a refers to a, which is not in the plan. Add \[tables\.a\]"):
+            discover(
+                folder,
+                "CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY, a INT REFERENCES a)",
+                plan="[tables.b]",
+            )
+
+    def test_to_a_table_that_is_nowhere(self, folder: Path) -> None:
+        plan = discover(folder, "CREATE TABLE b (id INTEGER PRIMARY KEY, a INT REFERENCES gone, c REFERENCES b (gone))")
+        assert plan["b"].parents == {}
+
+    def test_by_other_values_in_a_circle_need_no_order(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE a (code TEXT PRIMARY KEY, b TEXT REFERENCES b);
+            CREATE TABLE b (code TEXT PRIMARY KEY, a TEXT REFERENCES a)""",
+        )
+        assert plan.names == ["a", "b"]
+
+
+class TestNames:
+    def test_of_all_kinds(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE "order" ("group" INTEGER PRIMARY KEY, "a ""b"" c" TEXT UNIQUE);
+            CREATE TABLE "Bücher & Co." ("Straße" INTEGER PRIMARY KEY, "select" INT REFERENCES "order");
+            CREATE TABLE "таблица" ("имя" TEXT PRIMARY KEY, `from` INT REFERENCES "bücher & CO." ("straße"));
+            CREATE TABLE [MixedCase] ([Id] INTEGER PRIMARY KEY, [it's] INT REFERENCES "ORDER" ("GROUP"))""",
+        )
+        assert keys(plan) == {
+            "Bücher & Co.": (), "MixedCase": (), "order": ('a "b" c',), "таблица": ("имя",),
+        }  # fmt: skip
+        assert plan["Bücher & Co."].parents == {"select": "order"}
+        assert plan["MixedCase"].parents == {"it's": "order"}
+
+    def test_of_files_stay_in_their_folder_and_apart(self, folder: Path) -> None:
+        plan = discover(folder, 'CREATE TABLE "../a" (x); CREATE TABLE "_./a" (x); CREATE TABLE "___a" (x)')
+        assert {table.table for table in plan.tables} == {"../a", "_./a", "___a"}
+        assert len(set(plan.names)) == 3
+        assert not any("/" in name or name.startswith(".") for name in plan.names)
+        assert "___a" in plan.names
+
+
+class TestWhatIsLeftOut:
+    def test_views_and_tables_of_sqlite_itself(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            """CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, x); CREATE INDEX i ON a (x);
+            INSERT INTO a (x) VALUES (1); ANALYZE;
+            CREATE VIEW v AS SELECT * FROM a; CREATE VIRTUAL TABLE f USING fts5 (x)""",
+        )
+        assert plan.names == ["a"]
+
+    def test_generated_columns_of_the_target(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT UNIQUE, y INT AS (x + 1))")
+        path = run_sql(folder / "source.db", "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT AS (x + 1))")
+        with Source(path) as source:
+            there = reflected(target)
+            plan = complete(choose_plan(None, source), source.schema, there)
+            assert shapes(plan, ["a"], source.schema, there)["a"].names == ["x"]
+
+
+class TestAPlanFile:
+    SOURCE = """CREATE TABLE people (nr INTEGER PRIMARY KEY, mail TEXT UNIQUE, name TEXT);
+        CREATE TABLE notes (nr INTEGER PRIMARY KEY, person INT, text TEXT)"""
+
+    def test_overrides_what_it_says_and_leaves_the_rest(self, folder: Path) -> None:
+        plan = discover(
+            folder,
+            self.SOURCE,
+            plan="""[tables.writings]\ntable = "notes"\nforeign_keys = { person = "authors" }
+            [tables.authors]\ntable = "people"\nnatural_key = ["name"]\non_match = "update" """,
+        )
+        assert plan.names == ["authors", "writings"]
+        assert plan["writings"].parents == {"person": "authors"}
+        assert (plan["authors"].id, plan["authors"].key, plan["authors"].on_match) == ("nr", ("name",), "update")
+        assert plan["authors"].origin == {
+            "id": "primary key of the source",
+            "natural_key": "plan file",
+            "foreign_keys": "none declared",
+        }
+
+    def test_may_ask_for_the_whole_content(self, folder: Path) -> None:
+        plan = discover(folder, self.SOURCE, plan="[tables.people]\nnatural_key = []")
+        assert plan["people"].key == ()
+
+    @pytest.mark.parametrize(
+        "setting",
+        ['natural_key = ["male"]', 'foreign_keys = { male = "people" }', 'id = "male"'],
+    )
+    def test_with_a_column_that_is_not_there(self, folder: Path, setting: str) -> None:
+        with pytest.raises(
+            DfsyncError, match=r"\[tables\.people\] names the column 'male', but people in the source has"
+        ):
+            discover(folder, self.SOURCE, plan=f"[tables.people]\n{setting}")
+
+    @pytest.mark.parametrize(
+        ("plan", "says"),
+        [
+            ("[tables.pepole]", r"\[tables\.pepole\] names the table 'pepole', .* lacks\. Did you mean 'people'\?$"),
+            (
+                '[tables.people]\n[tables.x]\ntable = "zzz"',
+                r"'zzz', .*\. Mend the name, or take the table out",
+            ),
+        ],
+    )
+    def test_with_a_table_that_the_source_lacks(self, folder: Path, plan: str, says: str) -> None:
+        with pytest.raises(DfsyncError, match=says):
+            discover(folder, self.SOURCE, plan=plan)
+
+    def test_is_the_built_in_one_where_the_tables_are_its_tables(self, folder: Path) -> None:
+        with Source(empty_source(folder / "history.db")) as source:
+            assert choose_plan(None, source).source == "built-in plan"
+        path = run_sql(folder / "other.db", "CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT)")
+        with Source(path) as source:
+            assert choose_plan(None, source).source == "discovered plan"
+
+    def test_needs_tables_to_discover(self, folder: Path) -> None:
+        with pytest.raises(DfsyncError, match="has no tables"):
+            discover(folder, "PRAGMA user_version = 1")
