@@ -23,7 +23,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from dfsync.__main__ import main
-from tests.support.git_history import create_tables, empty_source, everything, execute, fetch, run_sql, sample, user
+from tests.support.git_history import all_rows, create_tables, empty_source, execute, fetch, run_sql, sample, user
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "p@ss:w/rd?#%"  # a made-up one, of every character that a URL must escape
@@ -163,13 +163,13 @@ class TestADryRun:
     ) -> None:
         create_tables(target)
         execute(target, "INSERT INTO repositories (id, slug) VALUES (101, 'other')")
-        before = everything(target)
+        before = all_rows(target)
         ran = cli("--dry-run", "--target", target_url)
         assert ran.returncode == 0
         assert "  [SYNC] Repository 'my-repo' would be synced (ID: 1 -> new)" in ran.stdout.splitlines()
         assert "  [SKIP] Repository 'other' already exists (ID: 2 -> 101)" in ran.stdout.splitlines()
         assert "Commits: 2 would be synced, 0 would be skipped, 0 would fail" in ran.stdout.splitlines()
-        assert everything(target) == before
+        assert all_rows(target) == before
         assert sorted(path.name for path in Path().iterdir()) == ["git_history.db"]
         counters = "SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_NAME = 'commits' AND TABLE_SCHEMA"
         assert fetch(target, f"{counters} = DATABASE()") in ([(1,)], [(None,)])

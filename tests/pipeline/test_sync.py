@@ -14,11 +14,11 @@ from sqlalchemy import Engine
 from tests.support.git_history import (
     TABLES,
     Row,
+    all_rows,
     assert_copied,
     counts,
     create_tables,
     empty_source,
-    everything,
     execute,
     fetch,
     ids,
@@ -87,7 +87,7 @@ class TestAnEmptyTarget:
         assert counts(result) == {name: (len(source_rows(source, table)), 0, 0) for name, table in TABLES.items()}
         assert sum(c.total for c in result.counts) > 1000
         assert_copied(source, target, result.mappings)
-        assert {table: len(rows) for table, rows in everything(target).items()} == {
+        assert {table: len(rows) for table, rows in all_rows(target).items()} == {
             c.table: c.total for c in result.counts
         }
 
@@ -126,11 +126,11 @@ class TestATargetThatLives:
     ) -> None:
         create_tables(target)
         give_a_life(source, target)
-        before = everything(target)
+        before = all_rows(target)
         result = run(source, target, out, local_infile=local_infile)
         assert result.ok
         assert_copied(source, target, result.mappings)
-        after = everything(target)
+        after = all_rows(target)
         for table, rows in before.items():
             assert {id_: after[table][id_] for id_ in rows} == rows
         assert {name: skipped for name, (_, skipped, _) in counts(result).items() if skipped} == {
@@ -214,12 +214,12 @@ class TestASecondRun:
         if lives:
             give_a_life(source, target)
         first = run(source, target, out)
-        before, known = everything(target), (out / "id_mappings.json").read_bytes()
+        before, known = all_rows(target), (out / "id_mappings.json").read_bytes()
         second = run(source, target, out)
         assert second.ok
         assert counts(second) == {c.name: (0, c.total, 0) for c in first.counts}
         assert (out / "id_mappings.json").read_bytes() == known
-        assert everything(target) == before
+        assert all_rows(target) == before
         assert set(second.mappings["commits"]["action"]) == {"matched"}
 
     def test_makes_a_lost_map_anew(self, source: Path, target: Engine, out: Path) -> None:

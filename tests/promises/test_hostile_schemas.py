@@ -37,7 +37,7 @@ def test_a_column_called_like_one_of_ours(scenario: Scenario, name: str, key: st
     again = scenario.sync(on_match=on_match).counts[0]
     assert (again.synced, again.updated, again.failed) == (0, 0, 0)
     mine = [(70, None, "a"), (71, 70, "b"), (72, 71, "c")]
-    found = scenario.everything()["t"]
+    found = scenario.all_rows()["t"]
     by_id = {row[0]: row for row in found}
     made = [(row[1], by_id[row[2]][1] if row[2] else None, row[3]) for row in found]
     wanted = mine if on_match == "update" or not key else [mine[0], (71, None, "b"), mine[2]]
@@ -59,7 +59,7 @@ def test_a_reference_of_the_target_alone_to_a_table_without_a_mapping(scenario: 
     scenario.sync_twice()
     scenario.create_source("SELECT 1", "[tables.cart]\nforeign_keys = {}\n")
     scenario.sync()
-    assert scenario.everything()["cart"] == [(1, None), (2, 2)]
+    assert scenario.all_rows()["cart"] == [(1, None), (2, 2)]
 
 
 def test_a_reference_to_what_means_the_same_at_both_ends_travels(scenario: Scenario) -> None:
@@ -70,7 +70,7 @@ def test_a_reference_to_what_means_the_same_at_both_ends_travels(scenario: Scena
         "INSERT INTO shop (code) VALUES (1), (2)",
     )
     scenario.sync_twice()
-    assert scenario.everything()["cart"] == [(1, 2)]
+    assert scenario.all_rows()["cart"] == [(1, 2)]
 
 
 def test_a_circle_with_a_parent_outside_it(scenario: Scenario) -> None:
@@ -84,7 +84,7 @@ def test_a_circle_with_a_parent_outside_it(scenario: Scenario) -> None:
     )
     scenario.create_target(None, "INSERT INTO c (name) VALUES ('x')")
     scenario.sync_twice()
-    rows = scenario.everything()
+    rows = scenario.all_rows()
     assert [row[1:] for row in rows["a"]] == [("a", 1)]
     assert [row[1:] for row in rows["b"]] == [("b", 1, 2)]
 
@@ -100,7 +100,7 @@ def test_update_of_a_table_without_an_id_goes_by_the_natural_key(scenario: Scena
     )
     result = scenario.sync(on_match="update")
     assert scenario.sync(on_match="update").counts[0].updated == 0
-    assert scenario.everything()["price"] == [("a", 5, "x"), ("b", 6, None), ("c", 7, None), ("z", 9, None)]
+    assert scenario.all_rows()["price"] == [("a", 5, "x"), ("b", 6, None), ("c", 7, None), ("z", 9, None)]
     counts = result.counts[0]
     assert (counts.synced, counts.updated, counts.skipped) == (1, 1, 1)
 
@@ -136,8 +136,8 @@ def test_the_next_row_of_its_natural_key_takes_an_orphans_place_in_a_circle(scen
     )
     result = scenario.sync()
     mapping = result.mappings["a"]
-    assert [row[1:] for row in scenario.everything()["a"]] == [("X", None, "heir")]
-    assert [row[1] for row in scenario.everything()["b"]] == ["of 1", "of 2"]
+    assert [row[1:] for row in scenario.all_rows()["a"]] == [("X", None, "heir")]
+    assert [row[1] for row in scenario.all_rows()["b"]] == ["of 1", "of 2"]
     assert list(result.rejects["a"]["old_id"]) == [4]
     assert list(mapping["action"]) == ["matched", "inserted", "matched"]
     assert list(mapping["name"]) == ["X"] * 3
@@ -157,7 +157,7 @@ def test_orphans_of_one_natural_key_in_a_circle_are_all_rejects(scenario: Scenar
     )
     result = scenario.sync_twice()
     assert list(result.rejects["t"]["old_id"]) == [1, 2, 3]
-    assert [row[1:] for row in scenario.everything()["t"]] == [("Z", None)]
+    assert [row[1:] for row in scenario.all_rows()["t"]] == [("Z", None)]
     assert (result.counts[0].synced, result.counts[0].skipped) == (1, 2)
 
 
@@ -192,7 +192,7 @@ def test_the_map_has_the_keys_of_target_rows_that_others_have_made(
         observer=quicker,
     )
     mapping = result.mappings["t"]
-    made = {new_id: name for new_id, name, _ in scenario.everything()["t"]}
+    made = {new_id: name for new_id, name, _ in scenario.all_rows()["t"]}
     assert list(mapping["name"]) == [made[new_id] for new_id in mapping["new_id"]] == ["X", "y", "X", "Z", "Z", "X"]
 
 
@@ -209,7 +209,7 @@ def test_high_unsigned_ids_of_rows_with_and_without_a_whole_key(scenario: Scenar
         "INSERT INTO t VALUES (18446744073709550001, 'x', NULL)",
     )
     result = scenario.sync_twice()
-    assert sorted(result.mappings["t"]["new_id"]) == [row[0] for row in scenario.everything()["t"]]
+    assert sorted(result.mappings["t"]["new_id"]) == [row[0] for row in scenario.all_rows()["t"]]
 
 
 def test_a_level_later_than_the_row_of_its_natural_key_that_failed(scenario: Scenario) -> None:
@@ -249,8 +249,8 @@ def test_the_row_of_a_later_level_takes_an_orphans_place_in_a_circle(scenario: S
     scenario.create_target(_BY_VALUE)
     result = scenario.sync_twice()
     assert (result.counts[0].synced, result.counts[0].skipped) == (2, 1)
-    assert [row[1:] for row in scenario.everything()["t"]] == [("X", "b", "c", 3, None), ("c", "c", None, 2, None)]
-    assert {row[2] for row in scenario.everything()["u"]} == {1}
+    assert [row[1:] for row in scenario.all_rows()["t"]] == [("X", "b", "c", 3, None), ("c", "c", None, 2, None)]
+    assert {row[2] for row in scenario.all_rows()["u"]} == {1}
 
 
 def test_a_level_of_which_no_key_fits(scenario: Scenario) -> None:
@@ -284,7 +284,7 @@ def test_a_table_that_fails_at_a_later_level_leaves_no_row_in_the_map(scenario: 
     result = scenario.sync()
     assert result.counts[0].error
     assert (result.counts[0].failed, result.counts[1].failed) == (4, 2)
-    assert scenario.everything() == {"t": [], "u": []}
+    assert scenario.all_rows() == {"t": [], "u": []}
 
 
 def test_the_maps_of_another_target_do_not_mix_with_these(
@@ -328,7 +328,7 @@ def test_a_chain_of_more_links_than_a_process_may_have_files(scenario: Scenario)
         scenario.sync_twice()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert len(scenario.everything()["t"]) == 60
+    assert len(scenario.all_rows()["t"]) == 60
 
 
 def test_a_row_that_the_server_refuses_is_told_with_the_column_and_the_value(scenario: Scenario) -> None:

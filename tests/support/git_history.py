@@ -121,7 +121,7 @@ def target_rows(target: Engine, table: str) -> dict[int, Row]:
         return {row["id"]: {name: _plain(value) for name, value in row.items()} for row in rows}
 
 
-def everything(target: Engine) -> dict[str, dict[int, Row]]:
+def all_rows(target: Engine) -> dict[str, dict[int, Row]]:
     """The rows of all nine tables."""
     return {table: target_rows(target, table) for table in TABLES.values()}
 

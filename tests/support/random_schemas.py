@@ -1,4 +1,4 @@
-"""Random schemas with rows at both ends, for the property tests; nothing in here knows how dfsync works."""
+"""Random schemas with rows in source and target, for the property tests; nothing here knows how dfsync works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VALUES: dict[str, list[Any]] = {
     "SMALLINT": [0, 1, -5, 300],
     "REAL": [0.5, -2.25, 1e300],
 }
-UNFIT: dict[str, list[Any]] = {"VARCHAR(4)": ["too long"], "SMALLINT": ["x", 40_000], "REAL": ["x"]}
+INVALID: dict[str, list[Any]] = {"VARCHAR(4)": ["too long"], "SMALLINT": ["x", 40_000], "REAL": ["x"]}
 MISSING = 99
 
 
@@ -43,7 +43,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Tab:
+class Table:
     name: str
     columns: tuple[Column, ...]
     references: tuple[Reference, ...]
@@ -60,25 +60,25 @@ class Tab:
         return {reference.name: reference.parent for reference in self.references}
 
     @property
-    def needs(self) -> list[str]:
+    def required_self_references(self) -> list[str]:
         """The references to the table itself that must be right when a row goes in."""
         return [r.name for r in self.references if r.parent == self.name and (not r.nullable or r.name in self.key)]
 
-    def fits(self, row: Row) -> bool:
-        return not any(row[column.name] in UNFIT[column.type] for column in self.columns)
+    def is_valid(self, row: Row) -> bool:
+        return not any(row[column.name] in INVALID[column.type] for column in self.columns)
 
 
 @dataclass(frozen=True)
-class World:
-    tables: dict[str, Tab]
+class SchemaWithRows:
+    tables: dict[str, Table]
     source: Rows
     target: Rows
     plan: str | None = field(default=None)
 
 
-A_PARENT_THAT_NEEDS_ITSELF = World(
+A_PARENT_THAT_NEEDS_ITSELF = SchemaWithRows(
     tables={
-        "a": Tab(
+        "a": Table(
             name="a",
             columns=(Column("c0", "VARCHAR(4)", nullable=False),),
             references=(Reference("r0", "a", nullable=True), Reference("r1", "a", nullable=True)),
@@ -93,7 +93,7 @@ A_PARENT_THAT_NEEDS_ITSELF = World(
 
 
 @st.composite
-def schemas(draw: Any) -> dict[str, Tab]:
+def schemas(draw: Any) -> dict[str, Table]:
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
     made = {}
     for place, name in enumerate(names):
@@ -108,61 +108,65 @@ def schemas(draw: Any) -> dict[str, Tab]:
         choices = [column.name for column in columns]
         choices += [r.name for r in references if names.index(r.parent) <= place]
         key = tuple(draw(st.lists(st.sampled_from(choices), max_size=2, unique=True)))
-        made[name] = Tab(name, columns, references, key, bool(key) and draw(st.booleans()))
+        made[name] = Table(name, columns, references, key, bool(key) and draw(st.booleans()))
     return made
 
 
 @st.composite
-def worlds(draw: Any) -> World:
+def schemas_with_rows(draw: Any) -> SchemaWithRows:
     tables = draw(schemas())
-    source = {name: draw(_rows(tab, tables, st.integers(1, 12), misfits=True)) for name, tab in tables.items()}
-    target = {name: draw(_rows(tab, tables, st.integers(1, 12), misfits=False)) for name, tab in tables.items()}
-    source = {name: _unique(tab, source[name]) if tab.declared else source[name] for name, tab in tables.items()}
+    source = {name: draw(_rows(table, tables, st.integers(1, 12), with_invalid=True)) for name, table in tables.items()}
+    target = {
+        name: draw(_rows(table, tables, st.integers(1, 12), with_invalid=False)) for name, table in tables.items()
+    }
+    source = {name: _unique(table, source[name]) if table.declared else source[name] for name, table in tables.items()}
     plan = None
-    if draw(st.booleans()) or any(tab.key and not tab.declared for tab in tables.values()):
+    if draw(st.booleans()) or any(table.key and not table.declared for table in tables.values()):
         plan = "".join(
             f"[tables.t{i}]\ntable = {json.dumps(name)}\n"
-            + ("" if tab.declared else f"natural_key = {json.dumps(list(tab.key))}\n")
-            for i, (name, tab) in enumerate(tables.items())
+            + ("" if table.declared else f"natural_key = {json.dumps(list(table.key))}\n")
+            for i, (name, table) in enumerate(tables.items())
         )
-    return World(tables, source, _sound(tables, target), plan)
+    return SchemaWithRows(tables, source, _with_valid_keys(tables, target), plan)
 
 
-def _rows(tab: Tab, tables: dict[str, Tab], ids: Any, *, misfits: bool) -> Any:
+def _rows(table: Table, tables: dict[str, Table], ids: Any, *, with_invalid: bool) -> Any:
     columns = {
         column.name: st.sampled_from(
-            VALUES[column.type] + (UNFIT[column.type][:] if misfits else []) + ([None] if column.nullable else [])
+            VALUES[column.type]
+            + (INVALID[column.type][:] if with_invalid else [])
+            + ([None] if column.nullable else [])
         )
-        for column in tab.columns
+        for column in table.columns
     }
     # Low ids, so that most references find something, and some that never do.
-    wanted = st.one_of(st.integers(1, 4), st.sampled_from([MISSING, "x"])) if misfits else st.integers(1, 4)
-    references = {r.name: st.one_of(st.none(), wanted) if r.nullable else wanted for r in tab.references}
+    wanted = st.one_of(st.integers(1, 4), st.sampled_from([MISSING, "x"])) if with_invalid else st.integers(1, 4)
+    references = {r.name: st.one_of(st.none(), wanted) if r.nullable else wanted for r in table.references}
     row = st.fixed_dictionaries({**columns, **references})
     few = st.one_of(st.integers(1, 4), ids)
     return st.dictionaries(few, row, max_size=6)
 
 
-def _unique(tab: Tab, rows: dict[int, Row]) -> dict[int, Row]:
+def _unique(table: Table, rows: dict[int, Row]) -> dict[int, Row]:
     """Without the rows whose natural key a row before them has."""
     seen = set()
     kept = {}
     for id_, row in sorted(rows.items()):
-        key = tuple(row[name] for name in tab.key)
-        if not tab.key or None in key or key not in seen:
+        key = tuple(row[name] for name in table.key)
+        if not table.key or None in key or key not in seen:
             seen.add(key)
             kept[id_] = row
     return kept
 
 
-def _sound(tables: dict[str, Tab], rows: Rows) -> Rows:
+def _with_valid_keys(tables: dict[str, Table], rows: Rows) -> Rows:
     """Without the rows that break a unique key or a foreign key; a foreign key that may be empty is."""
     while True:
         kept: Rows = {}
-        for name, tab in tables.items():
+        for name, table in tables.items():
             kept[name] = {}
-            for id_, row in _unique(tab, rows[name]).items():
-                lost = {r.name: r.nullable for r in tab.references if row[r.name] not in (*rows[r.parent], None)}
+            for id_, row in _unique(table, rows[name]).items():
+                lost = {r.name: r.nullable for r in table.references if row[r.name] not in (*rows[r.parent], None)}
                 if all(lost.values()):
                     kept[name][id_] = {**row, **dict.fromkeys(lost)}
         if kept == rows:
@@ -170,49 +174,49 @@ def _sound(tables: dict[str, Tab], rows: Rows) -> Rows:
         rows = kept
 
 
-def source_script(tables: dict[str, Tab]) -> str:
-    return ";\n".join(_create(tab) for tab in tables.values())
+def source_script(tables: dict[str, Table]) -> str:
+    return ";\n".join(_create(table) for table in tables.values())
 
 
-def _create(tab: Tab) -> str:
+def _create(table: Table) -> str:
     parts = ['"id of it" INTEGER PRIMARY KEY']
-    parts += [f"{_q(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in tab.columns]
+    parts += [f"{_quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
     parts += [
-        f"{_q(r.name)} INTEGER{'' if r.nullable else ' NOT NULL'} REFERENCES {_q(r.parent)}" for r in tab.references
+        f"{_quoted(r.name)} INTEGER{'' if r.nullable else ' NOT NULL'} REFERENCES {_quoted(r.parent)}"
+        for r in table.references
     ]
-    if tab.declared:
-        parts.append(f"UNIQUE ({', '.join(map(_q, tab.key))})")
-    return f"CREATE TABLE {_q(tab.name)} ({', '.join(parts)})"
+    if table.declared:
+        parts.append(f"UNIQUE ({', '.join(map(_quoted, table.key))})")
+    return f"CREATE TABLE {_quoted(table.name)} ({', '.join(parts)})"
 
 
-def fill_source(path: Path, world: World) -> None:
+def fill_source(path: Path, case: SchemaWithRows) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        for name, rows in world.source.items():
+        for name, rows in case.source.items():
             for id_, row in rows.items():
                 marks = ", ".join("?" * (len(row) + 1))
-                names = ", ".join(map(_q, ["id of it", *row]))
-                statement = f"INSERT INTO {_q(name)} ({names}) VALUES ({marks})"  # noqa: S608
+                names = ", ".join(map(_quoted, ["id of it", *row]))
+                statement = f"INSERT INTO {_quoted(name)} ({names}) VALUES ({marks})"  # noqa: S608
                 connection.execute(statement, [id_, *row.values()])
 
 
-def fill_target(engine: Engine, world: World) -> None:
+def fill_target(engine: Engine, case: SchemaWithRows) -> None:
     with engine.begin() as connection:
         connection.execute(text("SET foreign_key_checks = 0"))
-        for name, rows in world.target.items():
+        for name, rows in case.target.items():
             for id_, row in rows.items():
-                names = ", ".join(map(_b, ["id of it", *row])).replace("%", "%%")
-                statement = (
-                    f"INSERT INTO {_b(name).replace('%', '%%')} ({names}) VALUES ({', '.join(['%s'] * (len(row) + 1))})"  # noqa: S608
-                )
+                names = ", ".join(map(_backticked, ["id of it", *row])).replace("%", "%%")
+                table = _backticked(name).replace("%", "%%")
+                statement = f"INSERT INTO {table} ({names}) VALUES ({', '.join(['%s'] * (len(row) + 1))})"  # noqa: S608
                 connection.exec_driver_sql(statement, (id_, *row.values()))
         connection.execute(text("SET foreign_key_checks = 1"))
 
 
-def read_target(engine: Engine, tables: dict[str, Tab]) -> Rows:
+def read_target(engine: Engine, tables: dict[str, Table]) -> Rows:
     found: Rows = {}
     with engine.connect() as connection:
         for name in tables:
-            rows = connection.exec_driver_sql(f"SELECT * FROM {_b(name)}".replace("%", "%%")).mappings()  # noqa: S608
+            rows = connection.exec_driver_sql(f"SELECT * FROM {_backticked(name)}".replace("%", "%%")).mappings()  # noqa: S608
             found[name] = {row["id of it"]: {k: v for k, v in row.items() if k != "id of it"} for row in rows}
     return found
 
@@ -220,7 +224,7 @@ def read_target(engine: Engine, tables: dict[str, Tab]) -> Rows:
 @contextmanager
 def database(server_url: str) -> Iterator[Engine]:
     """An engine on a database that lives as long as one example."""
-    name = f"dfsync_world_{uuid.uuid4().hex}"
+    name = f"dfsync_test_{uuid.uuid4().hex}"
     server = create_engine(server_url, isolation_level="AUTOCOMMIT")
     engine = create_engine(make_url(server_url).set(database=name))
     with server.connect() as connection:
@@ -233,9 +237,9 @@ def database(server_url: str) -> Iterator[Engine]:
             server.dispose()
 
 
-def _q(name: str) -> str:
+def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _b(name: str) -> str:
+def _backticked(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"

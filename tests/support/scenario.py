@@ -67,10 +67,10 @@ class Scenario:
 
     def sync_twice(self, **options: Any) -> SyncResult:
         """The first of two runs; the second, with the same options but by plain inserts, found nothing to do."""
-        own = self.everything()
+        own = self.all_rows()
         first = self.sync(**options)
         fail_if_failed(first)
-        before, known = self.everything(), (self.folder / "out" / "id_mappings.json").read_bytes()
+        before, known = self.all_rows(), (self.folder / "out" / "id_mappings.json").read_bytes()
         for table, rows in own.items():
             assert not Counter(map(repr, rows)) - Counter(map(repr, before[table])), f"{table} has lost rows of its own"
         actions = {name: Counter(mapping["action"]) for name, mapping in first.mappings.items()}
@@ -80,13 +80,13 @@ class Scenario:
         assert {c.name: (c.synced, c.updated) for c in second.counts} == {c.name: (0, 0) for c in second.counts}
         assert {name: list(rejects["old_id"]) for name, rejects in second.rejects.items()} == rejected
         assert (self.folder / "out" / "id_mappings.json").read_bytes() == known
-        assert self.everything() == before
+        assert self.all_rows() == before
         assert {c.name: c.synced for c in first.counts if c.name in actions} == {
             name: count["inserted"] for name, count in actions.items()
         }
         return first
 
-    def maps(self, result: SyncResult) -> dict[str, dict[int, int]]:
+    def id_maps(self, result: SyncResult) -> dict[str, dict[int, int]]:
         return {name: ids(mapping) for name, mapping in result.mappings.items()}
 
     def read_source(self, query: str) -> Rows:
@@ -97,14 +97,14 @@ class Scenario:
         with self.target.connect() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(query.replace("%", "%%"))]
 
-    def everything(self) -> dict[str, Rows]:
+    def all_rows(self) -> dict[str, Rows]:
         """The rows of every table of the target, in some order that stays."""
         tables = [name for name, kind in self.read_target("SHOW FULL TABLES") if kind == "BASE TABLE"]
         quoted = {name: "`" + name.replace("`", "``") + "`" for name in tables}
         return {name: sorted(self.read_target(f"SELECT * FROM {q}"), key=repr) for name, q in quoted.items()}  # noqa: S608
 
     def assert_same(self, query: str, *own: tuple[Any, ...]) -> None:
-        """The query, of joins and without ids, gives the same at both ends, save the rows that are the target's own."""
+        """The query, of joins and without ids, gives the same in source and target, save the target's own rows."""
         here, there = Counter(self.read_source(query)), Counter(self.read_target(query.replace('"', "`")))
         assert here, "the query finds nothing"
         assert there == here + Counter(own)

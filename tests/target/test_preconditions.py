@@ -54,7 +54,7 @@ class TestAnEngineThatCannotRollBack:
             ):
                 scenario.sync(dry_run=dry_run)
         assert not (scenario.folder / "out").exists()
-        assert scenario.everything() == {"100%, a`b": [], "child": []}
+        assert scenario.all_rows() == {"100%, a`b": [], "child": []}
         result = looked(scenario)
         ((table, message),) = said(result, "error")
         assert (table, message) == ("child", f"its engine {engine} cannot roll back what a failed run has written")
@@ -121,7 +121,7 @@ class TestARight:
 
     def test_is_asked_for_without_writing(self, scenario: Scenario) -> None:
         assert looked(scenario, on_match="update").ok
-        assert scenario.everything() == {"100%, a`b": [], "child": []}
+        assert scenario.all_rows() == {"100%, a`b": [], "child": []}
 
 
 class TestATriggerBefore:
