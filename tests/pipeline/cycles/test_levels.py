@@ -6,11 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from dfsync.levels import phases
 from dfsync.result import SyncResult
 from tests.support.scenario import Scenario
 
@@ -36,26 +34,6 @@ def below_root(scenario: Scenario, rows: str) -> None:
     """These rows here; of them the target has the root alone."""
     scenario.create_source(HERE + rows, BY_NAME)
     scenario.create_target(A_BOSS_EACH, "INSERT INTO a VALUES (1, 'root', 1, NULL, 0)")
-
-
-@pytest.mark.parametrize(
-    ("rows", "unkeyed", "parts"),
-    [
-        ([(1, None, None), (2, 1, None), (3, 2, None)], [], [[1, 2, 3]]),
-        ([(1, None, None), (2, 1, None), (3, 2, None)], [2, 3], [[1], [2], [3]]),
-        # By the deepest of the rows that it needs; one that is not there is none.
-        ([(1, None, None), (2, 99, 1), (3, 2, 4), (4, 1, None)], [1, 4], [[1, 2], [3, 4]]),
-        # What rows of a circle need out of it counts, and that others need them.
-        ([(1, None, None), (2, 3, 1), (3, 2, None), (4, 2, None)], [1, 4], [[3], [1, 2], [4]]),
-        # What leads from one circle to another is as if it were in one.
-        ([(1, 1, None), (2, 1, None), (3, 2, 3), (4, 2, None)], [2], [[1, 3], [2, 4]]),
-    ],
-)
-def test_rows_without_a_natural_key_need_rows_of_earlier_parts(
-    rows: list[tuple[int | None, ...]], unkeyed: list[int], parts: list[list[int]]
-) -> None:
-    references = pd.DataFrame(rows, columns=["old_id", "boss", "friend"], dtype="Int64").set_index("old_id")
-    assert [part.tolist() for part in phases(references, unkeyed)] == parts
 
 
 def test_a_reference_that_is_no_id_is_a_reject_among_rows_that_are_none(scenario: Scenario) -> None:
