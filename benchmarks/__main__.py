@@ -25,8 +25,8 @@ from benchmarks.results import Results
 from benchmarks.runner import Bench
 from benchmarks.steps import CHAINS, DFSYNC, FLOOR, ROOT
 from benchmarks.target import Target
-from dfsync.errors import DfsyncError
-from dfsync.server import EmbeddedServer
+from dfsync.model.errors import DfsyncError
+from dfsync.target.embedded import EmbeddedServer
 
 HERE = Path(__file__).parent
 WORK = HERE / "work"

@@ -25,7 +25,7 @@ _AT_ONCE = 500_000
 def natural_keys() -> dict[str, list[str]]:
     """The natural key of each table of the built-in plan, parents before their children."""
     assert dfsync.__file__
-    plan = tomllib.loads((Path(dfsync.__file__).parent / "plans" / "git_history.toml").read_text())
+    plan = tomllib.loads((Path(dfsync.__file__).parent / "plan" / "builtin" / "git_history.toml").read_text())
     return {table.get("table", name): table["natural_key"] for name, table in plan["tables"].items()}
 
 

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 
 import dfsync
 from data.sample import make_synthetic
-from dfsync.errors import DfsyncError
-from dfsync.server import EmbeddedServer
+from dfsync.model.errors import DfsyncError
+from dfsync.target.embedded import EmbeddedServer
 
 HERE = Path(__file__).parent / "demo"
 SOURCE, OUT = HERE / "git_history.db", HERE / "dfsync-out"

@@ -2,69 +2,54 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dfsync.create_tables import create_tables as create_tables
-    from dfsync.errors import DfsyncError as DfsyncError
-    from dfsync.options import Options as Options
-    from dfsync.result import Observer as Observer
-    from dfsync.result import SyncResult as SyncResult
-    from dfsync.result import load_mappings as load_mappings
-    from dfsync.server import EmbeddedServer as EmbeddedServer
-    from dfsync.sync import sync as sync
-    from dfsync.verify import VerifyResult as VerifyResult
-    from dfsync.verify import verify as verify
+    from dfsync.commands.check import CheckResult as CheckResult
+    from dfsync.commands.check import check as check
+    from dfsync.commands.create_tables import create_tables as create_tables
+    from dfsync.commands.plan import resolve_plan as resolve_plan
+    from dfsync.commands.sync import sync as sync
+    from dfsync.commands.verify import VerifyResult as VerifyResult
+    from dfsync.commands.verify import verify as verify
+    from dfsync.model.errors import DfsyncError as DfsyncError
+    from dfsync.model.options import SyncOptions as SyncOptions
+    from dfsync.output.mappings import load_mappings as load_mappings
+    from dfsync.output.report.page import write_report as write_report
+    from dfsync.output.result import SyncResult as SyncResult
+    from dfsync.pipeline.observer import Observer as Observer
+    from dfsync.target.embedded import EmbeddedServer as EmbeddedServer
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "sync": "dfsync.sync",
-    "verify": "dfsync.verify",
-    "VerifyResult": "dfsync.verify",
-    "SyncResult": "dfsync.result",
-    "Observer": "dfsync.result",
-    "load_mappings": "dfsync.result",
-    "Options": "dfsync.options",
-    "DfsyncError": "dfsync.errors",
-    "EmbeddedServer": "dfsync.server",
-    "create_tables": "dfsync.create_tables",
+_MODULES = {
+    "CheckResult": "commands.check",
+    "DfsyncError": "model.errors",
+    "EmbeddedServer": "target.embedded",
+    "Observer": "pipeline.observer",
+    "SyncOptions": "model.options",
+    "SyncResult": "output.result",
+    "VerifyResult": "commands.verify",
+    "check": "commands.check",
+    "create_tables": "commands.create_tables",
+    "load_mappings": "output.mappings",
+    "resolve_plan": "commands.plan",
+    "sync": "commands.sync",
+    "verify": "commands.verify",
+    "write_report": "output.report.page",
 }
-__all__ = [
-    "DfsyncError",
-    "EmbeddedServer",
-    "Observer",
-    "Options",
-    "SyncResult",
-    "VerifyResult",
-    "__version__",
-    "create_tables",
-    "load_mappings",
-    "sync",
-    "verify",
-]
+__all__ = ["__version__", *_MODULES]
 
 
-class _Package(ModuleType):
-    """Imports what it exports when it is asked for: pandas and Arrow take longer to come than `--help` should.
-
-    As properties, so that `dfsync.sync` stays the function after the module of the same name has been imported.
-    """
-
-
-def _exported(name: str, home: str) -> property:
-    def get(_: _Package) -> Any:
-        return getattr(import_module(home), name)
-
-    def passed_over(_: _Package, module: ModuleType) -> None:
-        """The import system puts every submodule into its package."""
-
-    return property(get, passed_over)
+def __getattr__(name: str) -> object:
+    """Import an exported name when it is first asked for (PEP 562): pandas takes longer than `--help` should."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
-for _name, _module in _HOME.items():
-    setattr(_Package, _name, _exported(_name, _module))
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

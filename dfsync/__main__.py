@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     atexit.register(gc.freeze)
     try:
         # Here, since these take long enough to be interrupted.
-        from dfsync.program import run
+        from dfsync.cli.main import run
 
         return run(argv)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from dfsync.server import EmbeddedServer
+from dfsync.target.embedded import EmbeddedServer
 
 # Tests kill processes, not machines, so the log need not reach the disk at every commit.
 TEST_OPTIONS = (

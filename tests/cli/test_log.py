@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dfsync import masking
-from dfsync.logs import log_to_stderr, safe
-from dfsync.settings import named_target, parse_url
+from dfsync.cli.log import log_to_stderr, sanitize
+from dfsync.target.config import named_target, parse_url
+from dfsync.text import redaction
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,14 +21,14 @@ class TestMasking:
     def test_in_every_spelling(self) -> None:
         parse_url("mysql://app:p%40ss%3Aw%2F%27rd@host/db", "--target")
         for spelling in ("p@ss:w/'rd", "p%40ss%3Aw%2F%27rd", "p%40ss%3Aw/%27rd"):
-            assert masking.masked(f"<{spelling}>") == "<***>"
+            assert redaction.redact(f"<{spelling}>") == "<***>"
 
     def test_config_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("MARIADB_URL", raising=False)
         Path("config.py").write_text("MARIADB_CONFIG = {'database': 'gpt', 'password': 'correct horse'}")
         named_target(None)
-        assert masking.masked("the correct horse") == "the ***"
+        assert redaction.redact("the correct horse") == "the ***"
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process change its arguments")
     @pytest.mark.parametrize("form", [["--target", "{}"], ["--target={}"]])
@@ -38,7 +38,7 @@ class TestMasking:
             """
             import sys
             from pathlib import Path
-            from dfsync.masking import hide_from_process_list
+            from dfsync.text.redaction import hide_from_process_list
             hide_from_process_list(sys.argv[-1].removeprefix("--target="))
             print(Path("/proc/self/cmdline").read_bytes())
             print(sys.argv)
@@ -70,7 +70,7 @@ class TestLog:
         assert captured.out == ""
 
     def test_debug_shows_all_but_passwords(self, capsys: pytest.CaptureFixture[str]) -> None:
-        masking.remember("hunter2 of the log")
+        redaction.register_secret("hunter2 of the log")
         log_to_stderr(debug=True)
         log = logging.getLogger("dfsync.target")
         log.debug("with %s", "hunter2 of the log")
@@ -90,5 +90,5 @@ class TestLog:
         assert capsys.readouterr().err.count("once") == 1
 
     def test_safe_keeps_line_breaks(self) -> None:
-        assert safe("a\nb\x07") == "a\nb\\x07"
-        assert len(safe("x" * 5000)) == 5000 < sys.maxsize
+        assert sanitize("a\nb\x07") == "a\nb\\x07"
+        assert len(sanitize("x" * 5000)) == 5000 < sys.maxsize

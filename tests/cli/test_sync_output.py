@@ -187,7 +187,7 @@ class TestADryRun:
         run_sql(source, "INSERT INTO commits (id, repository_id, hash) VALUES (3, 1, hex(zeroblob(21)))")
         ran = cli("--dry-run", "--target", target_url, "--json")
         assert ran.returncode == 1
-        assert json.loads(ran.stdout)["overall"] == {"total": 5, "synced": 4, "skipped": 0, "updated": 0, "failed": 1}
+        assert json.loads(ran.stdout)["overall"] == {"total": 5, "inserted": 4, "matched": 0, "updated": 0, "failed": 1}
         assert json.loads(ran.stdout)["dry_run"] is True
 
 
@@ -322,7 +322,7 @@ class TestInterrupted:
             if len(written) == 2:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-        monkeypatch.setattr("dfsync.record.os.fsync", interrupt)
+        monkeypatch.setattr("dfsync.output.files.os.fsync", interrupt)
         ran = cli("--target", target_url, "--tables", "repositories,commits")
         assert ran.returncode == 130
         assert ran.stderr == (

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import dfsync.__main__
-import dfsync.cli
-from dfsync import masking
+import dfsync.cli.app
+from dfsync.text import redaction
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["sync", "check", "plan", "verify", "report", "create-tables", "server"]
@@ -168,8 +168,8 @@ class TestUnexpected:
             raise RuntimeError("disk on fire, password hunter2+swordfish")
 
         Path("git_history.db").touch()
-        masking.remember("hunter2+swordfish")
-        monkeypatch.setattr(dfsync.cli, "log_to_stderr", broken)
+        redaction.register_secret("hunter2+swordfish")
+        monkeypatch.setattr(dfsync.cli.app, "log_to_stderr", broken)
 
     @pytest.mark.usefixtures("_broken")
     def test_an_apology(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from dfsync.__main__ import main
-from dfsync.check import CheckResult, Finding, check
-from dfsync.create_tables import create_tables
-from dfsync.errors import DfsyncError
-from dfsync.options import Options
+from dfsync.cli.render.check import check_lines
+from dfsync.commands.check import CheckResult, check
+from dfsync.commands.create_tables import create_tables
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
+from dfsync.plan.validation import Finding
 
 SOURCE = """
     CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(20) UNIQUE);
@@ -58,11 +60,11 @@ def test_nothing_in_the_way(path: Path, target: Engine) -> None:
     result = check(path, target.url)
     assert result.ok
     assert result.findings == ()
-    assert [(t.name, t.total, t.synced, t.skipped, t.failed) for t in result.tables] == [
+    assert [(t.name, t.total, t.inserted, t.matched, t.failed) for t in result.tables] == [
         ("parent", 2, 1, 1, 0),
         ("child", 3, 3, 0, 0),
     ]
-    assert result.lines()[-1] == "Nothing is in the way of a sync."
+    assert check_lines(result)[-1] == "Nothing is in the way of a sync."
     with target.connect() as connection:
         assert connection.scalar(text("SELECT COUNT(*) FROM child")) == 0
 
@@ -73,7 +75,7 @@ def test_a_table_that_the_target_lacks(path: Path, target: Engine) -> None:
     result = check(path, target.url)
     assert errors(result) == [("child", None, None)]
     assert "create-tables" in the(result, "child", "the target has no such table").message
-    assert [(t.name, t.synced) for t in result.tables] == [("parent", 2), ("child", None)]
+    assert [(t.name, t.inserted) for t in result.tables] == [("parent", 2), ("child", None)]
 
 
 def test_a_table_of_the_built_in_plan_that_the_source_lacks(tmp_path: Path, target: Engine) -> None:
@@ -87,7 +89,7 @@ def test_a_table_of_the_built_in_plan_that_the_source_lacks(tmp_path: Path, targ
         "NOTE authors, commits, pull_requests, pr_approvals, staff_details,\n"
         "  author_mappings, staff_metrics, current_year_metrics: the source has no such\n"
         "  table, so it is passed over\n"
-    ) in "\n".join(result.lines())
+    ) in "\n".join(check_lines(result))
     assert [t.name for t in result.tables] == ["repositories"]
 
 
@@ -136,7 +138,7 @@ def test_values_that_would_not_fit(path: Path, target: Engine) -> None:
     assert "'1000' in ID 6" in the(result, "child", "out of the range").message
     assert "'99' in ID 4" in the(result, "child", "missing parent").message
     assert "NULL in ID 3" in the(result, "child", "is NULL").message
-    assert [(t.name, t.synced, t.failed) for t in result.tables] == [("parent", 2, 0), ("child", 2, 5)]
+    assert [(t.name, t.inserted, t.failed) for t in result.tables] == [("parent", 2, 0), ("child", 2, 5)]
 
 
 def test_values_of_a_table_that_cannot_be_tried(path: Path, target: Engine) -> None:
@@ -163,13 +165,13 @@ def test_natural_key_without_an_index(path: Path, target: Engine, tmp_path: Path
     plan = tmp_path / "plan.toml"
     plan.write_text('[tables.t]\ntable = "a `b`"\nnatural_key = ["select", "100%", "b"]\n')
     run(target, "CREATE TABLE `a ``b``` (id INT AUTO_INCREMENT PRIMARY KEY, `100%` TEXT, `select` VARCHAR(9), b BLOB)")
-    result = check(path, target.url, Options(plan=plan))
+    result = check(path, target.url, SyncOptions(plan=plan))
     found = the(result, "t", "has no index")
     assert found.level == "warning"
     assert result.ok
     with target.connect().execution_options(no_parameters=True) as connection:
         connection.exec_driver_sql(found.fix or "")
-    assert check(path, target.url, Options(plan=plan)).findings == ()
+    assert check(path, target.url, SyncOptions(plan=plan)).findings == ()
 
 
 def test_keys_that_the_target_takes_for_the_same(path: Path, target: Engine) -> None:
@@ -197,7 +199,7 @@ def test_rows_that_share_a_target_row(path: Path, target: Engine, tmp_path: Path
     plan = tmp_path / "plan.toml"
     plan.write_text('[tables.t]\nnatural_key = ["k"]\n')
     run(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, n INT) CHARACTER SET utf8mb4")
-    result = check(path, target.url, Options(plan=plan))
+    result = check(path, target.url, SyncOptions(plan=plan))
     same, alike = (
         the(result, "t", "the natural key of an earlier row: the target row is shared"),
         the(result, "t", "the target's collation"),
@@ -205,7 +207,7 @@ def test_rows_that_share_a_target_row(path: Path, target: Engine, tmp_path: Path
     assert (same.count, alike.count, result.tables[0].shared) == (2, 1, 3)
     assert "(such as ID 7 with ID 4)" in same.message
     assert "(such as ID 8 with ID 4)" in alike.message
-    assert "t: 5 rows, 2 would go in, 3 are there or share a row, 0 would fail" in result.lines()
+    assert "t: 5 rows, 2 would go in, 3 are there or share a row, 0 would fail" in check_lines(result)
 
 
 def test_a_reject_of_a_table_without_an_id(path: Path, target: Engine) -> None:
@@ -223,14 +225,14 @@ def test_whole_content(path: Path, target: Engine) -> None:
 def test_some_tables(path: Path, target: Engine) -> None:
     fill(path)
     run(target, PARENT)
-    assert check(path, target.url, Options(tables=("parent",))).ok
-    assert errors(check(path, target.url, Options(tables=("child",)))) == [("child", None, None)]
+    assert check(path, target.url, SyncOptions(tables=("parent",))).ok
+    assert errors(check(path, target.url, SyncOptions(tables=("child",)))) == [("child", None, None)]
 
 
 def test_parents_that_are_missing_in_the_target_are_in_the_way_of_their_children(path: Path, target: Engine) -> None:
     fill(path)
     run(target, "CREATE TABLE child (id BIGINT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT, name TEXT, n TEXT)")
-    assert errors(check(path, target.url, Options(tables=("child",)))) == [("parent", None, None)]
+    assert errors(check(path, target.url, SyncOptions(tables=("child",)))) == [("parent", None, None)]
 
 
 def test_neither_end_can_be_reached(path: Path) -> None:
@@ -262,7 +264,7 @@ def test_command(path: Path, target_url: str, capsys: pytest.CaptureFixture[str]
     assert answer["target"].startswith("dfsync_test_")
     assert [table["name"] for table in answer["plan"]["tables"]] == ["parent", "child"]
     assert answer["tables"][1] == {
-        "name": "child", "table": "child", "total": 3, "synced": 3, "skipped": 0, "updated": 0, "failed": 0,
+        "name": "child", "table": "child", "total": 3, "inserted": 3, "matched": 0, "updated": 0, "failed": 0,
         "shared": 0,
     }  # fmt: skip
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from dfsync.create_tables import Creation, create_tables
-from dfsync.errors import DfsyncError
-from dfsync.options import Options
-from dfsync.schema import Reference, Schema, Table
-from dfsync.sync import sync
-from dfsync.target_schema import reflect
+from dfsync.cli.render.create_tables import create_tables_lines, script
+from dfsync.commands.create_tables import CreateTablesResult, create_tables
+from dfsync.commands.sync import sync
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
+from dfsync.model.schema import ForeignKeyConstraint, Schema, Table
+from dfsync.target.schema.reflection import reflect
 from tests.support.git_history import user
 
 
@@ -41,9 +42,9 @@ def run(target: Engine, statement: str) -> None:
 class Made:
     """The outcome of `create_tables` for a source of some statements."""
 
-    def __init__(self, path: Path, target: Engine, script: str, options: Options | None = None) -> None:
+    def __init__(self, path: Path, target: Engine, script: str, options: SyncOptions | None = None) -> None:
         fill(path, script)
-        self.creation: Creation = create_tables(path, target.url, options)
+        self.creation: CreateTablesResult = create_tables(path, target.url, options)
         self.schema = there(target)
 
     def type(self, table: str, column: str) -> str:
@@ -130,7 +131,7 @@ def test_git_history(path: Path, target: Engine) -> None:
     assert commits.primary_key == ("id",)
     assert ("hash", "repository_id") in commits.uniques()
     assert ("branch",) in commits.all_indexes()
-    assert commits.references == (Reference(("repository_id",), "repositories", ("id",)),)
+    assert commits.references == (ForeignKeyConstraint(("repository_id",), "repositories", ("id",)),)
     assert not commits["hash"].nullable
     assert commits["branch"].default in ("master", "'master'")
     assert commits["files_changed"].default == "0"
@@ -161,11 +162,11 @@ def test_plan_keys_that_the_source_does_not_declare(path: Path, target: Engine, 
         CREATE TABLE repos (nr INTEGER PRIMARY KEY, slug TEXT);
         CREATE TABLE commits (id INTEGER PRIMARY KEY, repo INT, hash TEXT, scratch TEXT);
     """
-    made = Made(path, target, script, Options(plan=plan))
+    made = Made(path, target, script, SyncOptions(plan=plan))
     assert made.schema["repos"].uniques() == [("nr",), ("slug",)]
     commits = made.schema["commits"]
     assert ("hash", "repo") in commits.uniques()
-    assert commits.references == (Reference(("repo",), "repos", ("nr",)),)
+    assert commits.references == (ForeignKeyConstraint(("repo",), "repos", ("nr",)),)
     assert made.type("commits", "repo") == "bigint"
     assert "scratch" not in commits
 
@@ -184,8 +185,8 @@ def test_existing_tables_are_left_alone_and_their_types_taken(path: Path, target
     assert made.creation.created == ("child",)
     assert "name" not in made.schema["parent"]
     assert made.schema["child"]["parent_id"].unsigned
-    assert made.schema["child"].references == (Reference(("parent_id",), "parent", ("id",)),)
-    assert "parent is there and is left alone" in made.creation.lines()
+    assert made.schema["child"].references == (ForeignKeyConstraint(("parent_id",), "parent", ("id",)),)
+    assert "parent is there and is left alone" in create_tables_lines(made.creation)
 
 
 def test_print_changes_nothing_and_runs_as_printed(path: Path, target: Engine) -> None:
@@ -193,7 +194,7 @@ def test_print_changes_nothing_and_runs_as_printed(path: Path, target: Engine) -
     printed = create_tables(path, target.url, print_only=True)
     assert there(target) == {}
     with target.connect().execution_options(no_parameters=True) as connection:
-        for statement in printed.script():
+        for statement in script(printed):
             connection.exec_driver_sql(statement.removesuffix(";"))
     column = there(target)["50% `x`"]["a"]
     assert (column.default or "").strip("'").replace("''", "'").replace("\\'", "'").replace(
@@ -244,7 +245,7 @@ def test_shapes_without_a_surrogate_id(path: Path, target: Engine) -> None:
     assert schema["tag"].primary_key == ("name",)
     assert schema["profile"].primary_key == ("post",)
     assert not schema["profile"]["post"].auto_increment
-    assert schema["item"].references == (Reference(("org", "nr"), "sale", ("org", "nr")),)
+    assert schema["item"].references == (ForeignKeyConstraint(("org", "nr"), "sale", ("org", "nr")),)
     assert schema["log"].primary_key == ()
     # SQLite lets NULL into a primary key that is no integer.
     assert schema["loose"].primary_key == ()
@@ -266,7 +267,7 @@ def test_keys_compare_as_in_sqlite(path: Path, target: Engine) -> None:
         INSERT INTO t (trimmed) VALUES ('x'), ('X');
         """,
     )
-    assert sync(path, target.url, out=path.parent / "out").summary["synced"].sum() == 12
+    assert sync(path, target.url, out=path.parent / "out").summary["inserted"].sum() == 12
     for column, same in (("folded", "X"), ("trimmed", "x  ")):
         with target.connect() as connection:
             found = connection.execute(text(f"SELECT {column} FROM t WHERE {column} = :v"), {"v": same}).all()  # noqa: S608
@@ -335,7 +336,7 @@ def test_names(path: Path, target: Engine) -> None:
     made = Made(path, target, script)
     assert made.creation.notes == ()
     assert set(made.schema) == {"order `by`", "名前", "Mixed", long}
-    assert made.schema["名前"].references == (Reference(("order `by`",), "order `by`", ("id",)),)
+    assert made.schema["名前"].references == (ForeignKeyConstraint(("order `by`",), "order `by`", ("id",)),)
 
 
 @pytest.mark.parametrize(
@@ -407,7 +408,7 @@ def test_tells_where_a_table_that_is_there_lacks_the_unique_key(path: Path, targ
     run(target, f"CREATE TABLE T ({columns})")
     run(target, f"CREATE TABLE u ({columns}, UNIQUE (a))")
     script = "CREATE TABLE {} (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b INTEGER)"
-    made = Made(path, target, f"{script.format('T')}; {script.format('u')}", Options(plan=plan))
+    made = Made(path, target, f"{script.format('T')}; {script.format('u')}", SyncOptions(plan=plan))
     (note,) = made.creation.notes
     assert note.startswith("t has no unique key over a, b, its natural key")
-    assert f"Note: {note}" in made.creation.lines()
+    assert f"Note: {note}" in create_tables_lines(made.creation)

@@ -12,10 +12,10 @@ import dfsync
 
 def test_paths_may_be_text_and_names_any_collection() -> None:
     given: dict[str, Any] = {"plan": "my-plan.toml", "tables": ["a", "b"]}
-    assert dfsync.Options(**given) == dfsync.Options(plan=Path("my-plan.toml"), tables=("a", "b"))
+    assert dfsync.SyncOptions(**given) == dfsync.SyncOptions(plan=Path("my-plan.toml"), tables=("a", "b"))
     one: Any = "authors"
-    assert dfsync.Options(tables=one).tables == ("authors",)
-    assert (dfsync.Options().plan, dfsync.Options().tables) == (None, None)
+    assert dfsync.SyncOptions(tables=one).tables == ("authors",)
+    assert (dfsync.SyncOptions().plan, dfsync.SyncOptions().tables) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_paths_may_be_text_and_names_any_collection() -> None:
 )
 def test_what_is_no_choice_is_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(dfsync.DfsyncError, match=says):
-        dfsync.Options(**given)
+        dfsync.SyncOptions(**given)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from dfsync.__main__ import main
-from dfsync.options import Options
-from dfsync.plan import ForeignKey, Plan, TablePlan
-from dfsync.plan_file import BUILT_IN, read_plan, to_toml, write_plan
-from dfsync.show_plan import find_plan
+from dfsync.commands.plan import resolve_plan
+from dfsync.model.options import SyncOptions
+from dfsync.plan.file import BUILT_IN, read_plan, to_toml, write_plan
+from dfsync.plan.model import ForeignKey, Plan, TablePlan
 from tests.support.git_history import empty_source, execute, run_sql
 from tests.support.odd_tables import SOURCE, TARGET
 
@@ -101,12 +101,12 @@ def source(tmp_path: Path) -> Path:
 
 class TestSomeTables:
     def test_come_with_the_parents_they_need(self, source: Path, target: Engine) -> None:
-        found = find_plan(source, target.url, Options(tables=("odd _name_ [x]_",)))
+        found = resolve_plan(source, target.url, SyncOptions(tables=("odd _name_ [x]_",)))
         assert found.plan.names == ["people", "odd _name_ [x]_"]
 
     def test_can_be_written_and_read(self, target: Engine, tmp_path: Path) -> None:
         source = empty_source(tmp_path / "history.db")
-        found = find_plan(source, target.url, Options(tables=("staff_metrics", "pr_approvals")))
+        found = resolve_plan(source, target.url, SyncOptions(tables=("staff_metrics", "pr_approvals")))
         assert found.plan.names == ["repositories", "pull_requests", "pr_approvals", "staff_metrics"]
         assert found.plan["staff_metrics"].after == ()
         write_plan(tmp_path / "plan.toml", found.plan)
@@ -115,17 +115,17 @@ class TestSomeTables:
 
 def test_a_written_plan_is_completed_to_the_same_plan(source: Path, target: Engine, tmp_path: Path) -> None:
     execute(target, TARGET)
-    found = find_plan(source, target.url, Options()).plan
+    found = resolve_plan(source, target.url, SyncOptions()).plan
     write_plan(tmp_path / "plan.toml", found)
-    again = find_plan(source, target.url, Options(plan=tmp_path / "plan.toml")).plan
+    again = resolve_plan(source, target.url, SyncOptions(plan=tmp_path / "plan.toml")).plan
     assert replace(again, source=found.source) == found
     assert found["people"].deferred == ("boss_id",)
 
 
 def test_a_written_plan_leaves_out_what_the_source_lacks(target: Engine, tmp_path: Path) -> None:
     source = run_sql(tmp_path / "source.db", "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT)")
-    write_plan(tmp_path / "plan.toml", find_plan(source, target.url, Options()).to_write)
-    again = find_plan(source, target.url, Options(plan=tmp_path / "plan.toml")).plan
+    write_plan(tmp_path / "plan.toml", resolve_plan(source, target.url, SyncOptions()).to_write)
+    again = resolve_plan(source, target.url, SyncOptions(plan=tmp_path / "plan.toml")).plan
     assert again.names == ["repositories"]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 import dfsync
 from dfsync.__main__ import main
-from dfsync.errors import DfsyncError
+from dfsync.model.errors import DfsyncError
 from tests.support.git_history import execute, run_sql
 
 SOURCE = """
@@ -68,13 +68,13 @@ def synced(source: Path, target: Engine, out: Path) -> Engine:
     execute(target, *TARGET)
     result = dfsync.sync(source, target.url, out=out)
     assert result.ok, result.summary.to_string()
-    assert result.summary["skipped"].to_dict() == {"people": 1, "notes": 0, "tags": 1, "people_tags": 0, "log": 0}
+    assert result.summary["matched"].to_dict() == {"people": 1, "notes": 0, "tags": 1, "people_tags": 0, "log": 0}
     return target
 
 
 @pytest.fixture
 def check(source: Path, synced: Engine, out: Path) -> Callable[..., dfsync.VerifyResult]:
-    return lambda **options: dfsync.verify(source, synced.url, out=out, options=dfsync.Options(**options))
+    return lambda **options: dfsync.verify(source, synced.url, out=out, options=dfsync.SyncOptions(**options))
 
 
 def told(result: dfsync.VerifyResult, name: str) -> list[tuple[Any, ...]]:
@@ -116,7 +116,7 @@ class TestNothingChanged:
         assert [path.name for path in (out / "verify").iterdir()] == ["people.parquet"]
 
     def test_update_leaves_nothing_that_differs(self, source: Path, synced: Engine, out: Path) -> None:
-        dfsync.sync(source, synced.url, out=out, options=dfsync.Options(on_match="update"))
+        dfsync.sync(source, synced.url, out=out, options=dfsync.SyncOptions(on_match="update"))
         result = dfsync.verify(source, synced.url, out=out)
         assert result.ok, result.summary.to_string()
         assert result.summary["equal"].to_dict() == result.summary["total"].to_dict()
@@ -222,7 +222,7 @@ class TestRowsThatAreNotThere:
     def test_rejected_is_told_apart_and_no_difference(self, synced: Engine, source: Path, out: Path) -> None:
         run_sql(source, "INSERT INTO notes VALUES (7, 77, 'no such person'); INSERT INTO people_tags VALUES (77, 1, 1)")
         dfsync.sync(source, synced.url, out=out)
-        result = dfsync.verify(source, synced.url, out=out, options=dfsync.Options(tables=("notes", "people_tags")))
+        result = dfsync.verify(source, synced.url, out=out, options=dfsync.SyncOptions(tables=("notes", "people_tags")))
         assert result.ok
         assert result.summary["rejected"].to_dict() == {"notes": 1, "people_tags": 1}
         assert result.summary["equal"].to_dict() == {"notes": 4, "people_tags": 3}
@@ -324,7 +324,7 @@ def test_of_two_rows_with_one_target_row_each_is_compared(synced: Engine, source
 
 def test_nothing_but_shared_rows_differs_after_an_update(synced: Engine, source: Path, out: Path) -> None:
     run_sql(source, "INSERT INTO people (id, email, name) VALUES (20, 'BOB@x.org', 'Bobby')")
-    dfsync.sync(source, synced.url, out=out, options=dfsync.Options(on_match="update"))
+    dfsync.sync(source, synced.url, out=out, options=dfsync.SyncOptions(on_match="update"))
     result = dfsync.verify(source, synced.url, out=out)
     assert list(result.summary.loc["people", ["changed", "kept", "shared"]]) == [0, 0, 1]
     assert not result.ok
@@ -362,7 +362,7 @@ class TestMappings:
     def test_none_of_a_parent(self, source: Path, synced: Engine, out: Path) -> None:
         (out / "mappings" / "people.parquet").unlink()
         with pytest.raises(DfsyncError, match="no mapping of people"):
-            dfsync.verify(source, synced.url, out=out, options=dfsync.Options(tables=("notes",)))
+            dfsync.verify(source, synced.url, out=out, options=dfsync.SyncOptions(tables=("notes",)))
 
     def test_a_broken_one(self, source: Path, synced: Engine, out: Path) -> None:
         (out / "mappings" / "tags.parquet").write_bytes(b"PAR1 nonsense")

@@ -11,9 +11,10 @@ import rich.console
 from sqlalchemy import Engine
 
 import dfsync
-from dfsync.check import check
-from dfsync.create_tables import create_tables
-from dfsync.show_plan import find_plan, show
+from dfsync.cli.render.plan import show_plan
+from dfsync.commands.check import check
+from dfsync.commands.create_tables import create_tables
+from dfsync.commands.plan import resolve_plan
 from tests.support.git_history import execute, fetch, run_sql
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plans.md").read_text(encoding="utf-8")
@@ -35,14 +36,14 @@ class Example:
         create_tables(self.source, target.url, self.options)
 
     @property
-    def options(self) -> dfsync.Options:
-        return dfsync.Options(plan=self.plan)
+    def options(self) -> dfsync.SyncOptions:
+        return dfsync.SyncOptions(plan=self.plan)
 
     def sync(self) -> dict[str, tuple[int, int, int]]:
         """Synced, skipped and updated by table, of a run in which nothing failed."""
         result = dfsync.sync(self.source, self.target.url, out=self._out, options=self.options)
         assert result.ok, result.summary.to_string()
-        return {c.name: (c.synced, c.skipped, c.updated) for c in result.counts}
+        return {c.name: (c.inserted, c.matched, c.updated) for c in result.counts}
 
     def verify(self) -> dfsync.VerifyResult:
         return dfsync.verify(self.source, self.target.url, out=self._out, options=self.options)
@@ -62,7 +63,7 @@ def test_there_are_three() -> None:
 class TestEvery:
     def test_plan_is_shown_as_on_the_page(self, example: Example) -> None:
         out = rich.console.Console(file=io.StringIO(), width=100)
-        show(find_plan(example.source, example.target.url, example.options), out)
+        show_plan(resolve_plan(example.source, example.target.url, example.options), out)
         assert isinstance(out.file, io.StringIO)
         assert _without_blanks(out.file.getvalue()) == _without_blanks(example.shown)
 
@@ -116,8 +117,8 @@ def test_the_log_counts_its_lines(example: Example) -> None:
 
 @pytest.mark.parametrize("example", [LOG], indirect=True)
 def test_the_log_is_warned_of_unless_a_plan_file_says_that_it_is_meant(example: Example) -> None:
-    for options, warned in ((example.options, False), (dfsync.Options(), True)):
-        of_plan = find_plan(example.source, example.target.url, options).warnings
+    for options, warned in ((example.options, False), (dfsync.SyncOptions(), True)):
+        of_plan = resolve_plan(example.source, example.target.url, options).warnings
         of_check = [f.message for f in check(example.source, example.target.url, options).findings if f.table == "log"]
         assert [any("no natural key" in line for line in lines) for lines in (of_plan, of_check)] == [warned] * 2
 

@@ -16,9 +16,9 @@ import typer.main
 from sqlalchemy import Engine
 
 from data.sample import make_synthetic
-from dfsync.cli import app
-from dfsync.plan import TablePlan
-from dfsync.plan_file import BUILT_IN
+from dfsync.cli.app import app
+from dfsync.plan.file import BUILT_IN
+from dfsync.plan.model import TablePlan
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -18,92 +18,96 @@ import pytest
 from sqlalchemy import Engine
 
 import dfsync
-from dfsync import frames, record
 from dfsync.__main__ import main
-from dfsync.errors import DfsyncError, NotWritten
-from dfsync.plan import TablePlan
-from dfsync.result import Frames, Observer
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError, OutputWriteError
+from dfsync.output import files
+from dfsync.output.mappings import LazyFrames
+from dfsync.pipeline.observer import Observer
+from dfsync.plan.model import TablePlan
 from tests.support.git_history import TABLES, create_tables, empty_source, execute, run, run_sql
 from tests.support.read_only_dirs import read_only
 
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
-TABLE_KEYS = ["name", "table", "total", "synced", "skipped", "updated", "failed", "error", "note", "seconds"]
+TABLE_KEYS = ["name", "table", "total", "inserted", "matched", "updated", "failed", "error", "note", "seconds"]
 INT = "int64[pyarrow]"
 
 
 def mapping(*pairs: tuple[int, int]) -> pd.DataFrame:
     old, new = (pa.array([pair[i] for pair in pairs], pa.int64()) for i in (0, 1))
     action = pa.array(["inserted"] * len(pairs), pa.string())
-    return frames.to_frame(pa.table({"old_id": old, "new_id": new, "action": action}))
+    return frames.from_arrow(pa.table({"old_id": old, "new_id": new, "action": action}))
 
 
 def test_a_frame_that_is_not_there_is_missed_in_words(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match=r"No frame of events: .* it has no id to map, or .* There are: a, b\."):
-        Frames(tmp_path, ["a", "b"])["events"]
+        LazyFrames(tmp_path, ["a", "b"])["events"]
 
 
 class TestIdMappings:
     def test_are_plain_json_by_ascending_old_id(self, tmp_path: Path) -> None:
-        record.open_folder(tmp_path)
-        record.write_mapping(tmp_path, "commits", [mapping((1, 1001), (2, 7), (100, -3))])
-        record.write_mapping(tmp_path, "none", [mapping()])
-        record.write_id_mappings(tmp_path, ["none", "commits", "never synced"])
+        files.open_folder(tmp_path)
+        files.write_mapping(tmp_path, "commits", [mapping((1, 1001), (2, 7), (100, -3))])
+        files.write_mapping(tmp_path, "none", [mapping()])
+        files.write_id_mappings(tmp_path, ["none", "commits", "never synced"])
         text = (tmp_path / "id_mappings.json").read_text()
         assert json.loads(text) == {"none": {}, "commits": {"1": 1001, "2": 7, "100": -3}}
         assert text == '{\n  "none": {},\n  "commits": {\n    "1": 1001,\n    "2": 7,\n    "100": -3\n  }\n}\n'
 
     def test_of_no_table_at_all(self, tmp_path: Path) -> None:
-        record.open_folder(tmp_path)
-        record.write_id_mappings(tmp_path, ["commits"])
+        files.open_folder(tmp_path)
+        files.write_id_mappings(tmp_path, ["commits"])
         assert json.loads((tmp_path / "id_mappings.json").read_text()) == {}
 
     def test_of_more_rows_than_are_written_at_once(self, tmp_path: Path) -> None:
-        record.open_folder(tmp_path)
-        pairs = [(i, i + 5) for i in range(record._AT_ONCE + 3)]
-        record.write_mapping(tmp_path, "many", [mapping(*pairs)])
-        record.write_id_mappings(tmp_path, ["many"])
+        files.open_folder(tmp_path)
+        pairs = [(i, i + 5) for i in range(files._ROWS_PER_GROUP + 3)]
+        files.write_mapping(tmp_path, "many", [mapping(*pairs)])
+        files.write_id_mappings(tmp_path, ["many"])
         known = json.loads((tmp_path / "id_mappings.json").read_text())["many"]
         assert known == {str(old): new for old, new in pairs}
 
     def test_of_a_map_that_is_damaged_leave_the_old_ones(self, tmp_path: Path) -> None:
-        record.open_folder(tmp_path)
-        record.write_mapping(tmp_path, "a", [mapping((1, 2))])
-        record.write_id_mappings(tmp_path, ["a", "b"])
+        files.open_folder(tmp_path)
+        files.write_mapping(tmp_path, "a", [mapping((1, 2))])
+        files.write_id_mappings(tmp_path, ["a", "b"])
         before = (tmp_path / "id_mappings.json").read_bytes()
         damaged = tmp_path / "mappings" / "b.parquet"
         damaged.write_bytes(b"PAR1, and no more")
-        with pytest.raises(NotWritten, match=f"{damaged} cannot be read, a sync of its table makes it anew: .*magic"):
-            record.write_id_mappings(tmp_path, ["a", "b"])
+        with pytest.raises(
+            OutputWriteError, match=f"{damaged} cannot be read, a sync of its table makes it anew: .*magic"
+        ):
+            files.write_id_mappings(tmp_path, ["a", "b"])
         assert (tmp_path / "id_mappings.json").read_bytes() == before
 
     def test_quote_a_name_that_needs_it(self, tmp_path: Path) -> None:
-        record.open_folder(tmp_path)
-        record.write_mapping(tmp_path, "a'b ä.c\"", [mapping((1, 2))])
-        record.write_id_mappings(tmp_path, ["a'b ä.c\""])
+        files.open_folder(tmp_path)
+        files.write_mapping(tmp_path, "a'b ä.c\"", [mapping((1, 2))])
+        files.write_id_mappings(tmp_path, ["a'b ä.c\""])
         assert json.loads((tmp_path / "id_mappings.json").read_text()) == {"a'b ä.c\"": {"1": 2}}
 
 
 class TestTheFolder:
     def test_and_its_files_are_private(self, tmp_path: Path) -> None:
         out = tmp_path / "new" / "out"
-        record.open_folder(out)
-        record.write_mapping(out, "a", [mapping((1, 2))])
-        record.write_id_mappings(out, ["a"])
+        files.open_folder(out)
+        files.write_mapping(out, "a", [mapping((1, 2))])
+        files.write_id_mappings(out, ["a"])
         assert oct(out.stat().st_mode)[-3:] == "700"
         assert {oct(path.stat().st_mode)[-3:] for path in out.rglob("*") if path.is_file()} == {"600"}
 
     def test_that_cannot_be_made_is_said_in_a_sentence(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(DfsyncError, match=r"cannot be made: Not a directory\. Choose another --out\.$"):
-            record.open_folder(tmp_path / "file" / "out")
+            files.open_folder(tmp_path / "file" / "out")
 
     def test_that_cannot_be_written_is_said_in_a_sentence(self) -> None:
         # Not in pytest's own, which nobody else may enter.
         with tempfile.TemporaryDirectory() as name:
             out = Path(name)
-            record.open_folder(out)
+            files.open_folder(out)
             with read_only(out), pytest.raises(DfsyncError) as raised:
-                record.open_folder(out)
+                files.open_folder(out)
         assert str(raised.value) == (
             f"The output folder {out} cannot be written to: Permission denied. Choose another --out."
         )
@@ -111,10 +115,10 @@ class TestTheFolder:
     def test_is_rid_of_what_a_killed_run_has_half_written(self, tmp_path: Path) -> None:
         others = tmp_path / ".bashrc.partial"
         half = [tmp_path / ".summary.json.77.partial", tmp_path / "mappings" / ".a.parquet.12345.partial"]
-        record.open_folder(tmp_path)
+        files.open_folder(tmp_path)
         for path in (others, *half):
             path.touch()
-        record.open_folder(tmp_path)
+        files.open_folder(tmp_path)
         assert others.exists()
         assert not any(path.exists() for path in half)
 
@@ -155,11 +159,11 @@ class TestAFullDisk:
         subprocess.run(["umount", str(folder)], check=True)
 
     def test_leaves_the_old_files_as_they_were(self, small: Path) -> None:
-        record.open_folder(small)
-        record.write_mapping(small, "a", [mapping((1, 2))])
+        files.open_folder(small)
+        files.write_mapping(small, "a", [mapping((1, 2))])
         before = (small / "mappings" / "a.parquet").read_bytes()
         with pytest.raises(DfsyncError, match="cannot be written: No space left on device"):
-            record.write_mapping(small, "a", [mapping(*((i, i**3 * 7919 % 1_000_000_007) for i in range(200_000)))])
+            files.write_mapping(small, "a", [mapping(*((i, i**3 * 7919 % 1_000_000_007) for i in range(200_000)))])
         assert (small / "mappings" / "a.parquet").read_bytes() == before
         assert [path.name for path in small.rglob("*") if path.is_file()] == ["a.parquet"]
 
@@ -172,14 +176,14 @@ class TestAFullDisk:
             INSERT INTO authors (id, email) SELECT i, hex(randomblob(16)) FROM n""",
         )
         result = run(source, target, small, tables=("authors",))
-        assert result.counts[0].synced == 12000
+        assert result.counts[0].inserted == 12000
         assert not result.ok
-        assert result.unwritten == {"mappings/authors.parquet": "No space left on device"}
+        assert result.write_errors == {"mappings/authors.parquet": "No space left on device"}
         assert not (small / "mappings" / "authors.parquet").exists()
         with pytest.raises(KeyError, match="or its file could not be written"):
             result.mappings["authors"]
         result = run(source, target, tmp_path / "out", tables=("authors",))
-        assert result.summary.loc["authors", "skipped"] == 12000
+        assert result.summary.loc["authors", "matched"] == 12000
 
     @pytest.mark.parametrize(
         ("moment", "table", "synced", "unwritten"),
@@ -208,17 +212,17 @@ class TestAFullDisk:
             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
                 INSERT INTO authors (id, email) SELECT i, i || '@' FROM n""",
         )
-        options = dfsync.Options(tables=("repositories", "authors", "commits"), jobs=1)
+        options = dfsync.SyncOptions(tables=("repositories", "authors", "commits"), jobs=1)
         result = dfsync.sync(source, target.url, out=small, options=options, observer=Full(small, moment, table))
-        assert [c.synced for c in result.counts] == synced
-        assert list(result.unwritten) == unwritten
+        assert [c.inserted for c in result.counts] == synced
+        assert list(result.write_errors) == unwritten
         assert not result.ok
         assert not [path.name for path in small.rglob("*.partial")]
         (small / "fill").unlink(missing_ok=True)
         again = dfsync.sync(source, target.url, out=small, options=options)
-        assert [c.synced + c.skipped for c in again.counts] == [1, 50, 1]
+        assert [c.inserted + c.matched for c in again.counts] == [1, 50, 1]
         assert json.loads((small / "id_mappings.json").read_text())["commits"] == {"1": 1}
-        assert again.unwritten == {}
+        assert again.write_errors == {}
 
     def test_without_room_for_the_keys_fails_the_table(self, target: Engine, small: Path, tmp_path: Path) -> None:
         create_tables(target)
@@ -230,7 +234,7 @@ class TestAFullDisk:
         error = run(source, target, small, tables=("authors",)).counts[0].error
         assert error == "There is no room for the table's natural keys: No space left on device. Choose another --out."
         result = run(source, target, tmp_path / "out", tables=("authors",))
-        assert result.summary.loc["authors", "synced"] == 12000
+        assert result.summary.loc["authors", "inserted"] == 12000
 
 
 class TestARun:
@@ -261,7 +265,7 @@ class TestARun:
         assert capsys.readouterr().out.endswith(f"\nOVERALL: 5 records synced, 1 failed\n{told}")
         assert main([*command, "--json", "--report"]) == 1
         said = capsys.readouterr()
-        assert json.loads(said.out)["unwritten"] == dict.fromkeys(
+        assert json.loads(said.out)["write_errors"] == dict.fromkeys(
             ["mappings/commits.parquet", "id_mappings.json", "summary.json"], "Is a directory"
         )
         assert said.err.endswith(told)
@@ -317,16 +321,16 @@ class TestARun:
         run_sql(source, "DROP TABLE staff_metrics")
         result = run(source, target, tmp_path / "out")
         summary = result.summary
-        assert dict(summary.dtypes.astype(str)[["total", "synced", "skipped", "updated", "failed", "seconds"]]) == {
-            **dict.fromkeys(["total", "synced", "skipped", "updated", "failed"], "int64"),
+        assert dict(summary.dtypes.astype(str)[["total", "inserted", "matched", "updated", "failed", "seconds"]]) == {
+            **dict.fromkeys(["total", "inserted", "matched", "updated", "failed"], "int64"),
             "seconds": "float64",
         }
         assert summary.index.name == "name"
         assert list(summary.index) == list(TABLES)
-        assert summary.loc[["commits"], ["table", "total", "synced", "failed"]].to_dict("list") == {
+        assert summary.loc[["commits"], ["table", "total", "inserted", "failed"]].to_dict("list") == {
             "table": ["commits"],
             "total": [3],
-            "synced": [2],
+            "inserted": [2],
             "failed": [1],
         }
         assert summary.loc["staff_metrics", "note"] == "the source has no table staff_metrics"
@@ -334,9 +338,9 @@ class TestARun:
         assert kept == json.loads(json.dumps(result.as_dict()))
         assert kept.keys() >= SUMMARY_KEYS
         assert all(list(table) == TABLE_KEYS for table in kept["tables"])
-        assert kept["overall"] == {"total": 6, "synced": 5, "skipped": 0, "updated": 0, "failed": 1}
+        assert kept["overall"] == {"total": 6, "inserted": 5, "matched": 0, "updated": 0, "failed": 1}
         assert "staff_metrics" not in result.mappings
-        assert repr(result).startswith("<SyncResult: 9 tables, 6 total, 5 synced, 0 skipped, 0 updated, 1 failed, ")
+        assert repr(result).startswith("<SyncResult: 9 tables, 6 total, 5 inserted, 0 matched, 0 updated, 1 failed, ")
         assert "<td>the source has no table staff_metrics</td>" in result._repr_html_()
 
     def test_the_maps_come_in_the_order_of_the_plan_without_those_of_another(
@@ -353,11 +357,11 @@ class TestARun:
     def test_the_tables_can_be_made_from_python(self, source: Path, target: Engine, tmp_path: Path) -> None:
         made = dfsync.create_tables(source, target.url.render_as_string(hide_password=False))
         assert len(made.created) == 9
-        assert dfsync.sync(source, target.url, out=tmp_path / "out").summary["synced"].sum() == 5
+        assert dfsync.sync(source, target.url, out=tmp_path / "out").summary["inserted"].sum() == 5
 
     def test_may_be_called_again_in_the_same_process(self, source: Path, target: Engine, tmp_path: Path) -> None:
         create_tables(target)
         for synced in (2, 0):
-            options = dfsync.Options(tables=("repositories",))
+            options = dfsync.SyncOptions(tables=("repositories",))
             result = dfsync.sync(source, target.url, out=tmp_path / "out", options=options)
-            assert result.counts[0].synced == synced
+            assert result.counts[0].inserted == synced

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
-from dfsync.errors import DfsyncError
-from dfsync.plan import Plan, TablePlan
-from dfsync.result import Observer, SyncResult
-from dfsync.server import EmbeddedServer
-from dfsync.sync import sync
+from dfsync.commands.sync import sync
+from dfsync.model.errors import DfsyncError
+from dfsync.output.result import SyncResult
+from dfsync.pipeline.observer import Observer
+from dfsync.plan.model import Plan, TablePlan
+from dfsync.target.embedded import EmbeddedServer
 from tests.support.git_history import assert_copied, counts, create_tables, run, sample, source_rows, target_rows
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
@@ -175,7 +176,7 @@ class TestTwoAtOnce:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("dfsync.target._LOCK_SECONDS", 1)
+        monkeypatch.setattr("dfsync.target.connection._LOCK_SECONDS", 1)
         with pytest.raises(
             DfsyncError, match=r"^Another dfsync is writing to .* has not ended in 1 seconds\. Run again"
         ):

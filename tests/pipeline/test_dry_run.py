@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from dfsync.check import check
+from dfsync.commands.check import check
 from tests.support.git_history import counts, ids
 from tests.support.scenario import Scenario
 
@@ -56,7 +56,7 @@ def test_counts_what_the_run_does(
     assert counts(rehearsed) == {"parent": (new, 4 - new, 0), "child": (2, 1, 1), "link": (1, 1, 0)}
     assert ids(rehearsed.mappings["parent"]) == {1: highest}
     looked = check(scenario.source, target.url)
-    assert [(t.synced, t.skipped, t.failed) for t in looked.tables] == [(new, 4 - new, 0), (2, 1, 1), (1, 1, 0)]
+    assert [(t.inserted, t.matched, t.failed) for t in looked.tables] == [(new, 4 - new, 0), (2, 1, 1), (1, 1, 0)]
     assert counts(scenario.sync()) == counts(rehearsed)
 
 

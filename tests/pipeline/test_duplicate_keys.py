@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from dfsync.result import SyncResult
+from dfsync.output.result import SyncResult
 from tests.support.git_history import counts, create_tables, empty_source, execute, fetch, ids, run, run_sql
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])

@@ -19,16 +19,18 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-import dfsync.target
+import dfsync.target.connection
 from dfsync.__main__ import main
-from dfsync.conform import conform
-from dfsync.errors import DfsyncError
-from dfsync.masking import remember
-from dfsync.options import Options
-from dfsync.plan import TablePlan
-from dfsync.result import Counts, Observer
-from dfsync.server import EmbeddedServer
-from dfsync.sync import sync
+from dfsync.commands.sync import sync
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
+from dfsync.output.result import TableCounts
+from dfsync.pipeline.observer import Observer
+from dfsync.plan.model import TablePlan
+from dfsync.stages.conform.conform import conform
+from dfsync.target.connection import _SESSION, exclusive_lock
+from dfsync.target.embedded import EmbeddedServer
+from dfsync.text.redaction import register_secret
 from tests.conftest import TEST_OPTIONS
 from tests.support.git_history import (
     assert_copied,
@@ -120,7 +122,7 @@ class TestATableThatFails:
         self, source: Path, target: Engine, out: Path, local_infile: bool
     ) -> None:
         create_tables(target)
-        options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile, jobs=1)
+        options = SyncOptions(batch_size=50, tables=HISTORY, local_infile=local_infile, jobs=1)
         cut = _CutOff(target, "commits", after=100)
         result = sync(source, target.url, out=out, options=options, observer=cut)
         assert cut.done
@@ -155,7 +157,7 @@ class TestATableThatFails:
     ) -> None:
         create_tables(target)
         source = run_sql(empty_source(tmp_path / "s.db"), "INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b')")
-        monkeypatch.setattr(dfsync.target, "_SESSION", (*dfsync.target._SESSION, "innodb_lock_wait_timeout = 1"))
+        monkeypatch.setattr(dfsync.target.connection, "_SESSION", (*_SESSION, "innodb_lock_wait_timeout = 1"))
         with target.connect() as other:
             other.execute(text("INSERT INTO authors (email) VALUES ('b')"))
             timer = threading.Timer(1.6, other.rollback)
@@ -177,7 +179,7 @@ class TestATableThatFails:
             empty_source(tmp_path / "s.db"),
             "INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b'); INSERT INTO repositories (slug) VALUES ('r')",
         )
-        monkeypatch.setattr(dfsync.target, "_SESSION", (*dfsync.target._SESSION, "innodb_lock_wait_timeout = 1"))
+        monkeypatch.setattr(dfsync.target.connection, "_SESSION", (*_SESSION, "innodb_lock_wait_timeout = 1"))
         with target.connect() as other:
             other.execute(text("INSERT INTO authors (email) VALUES ('b')"))
             result = run(source, target, out, tables=("repositories", "authors"))
@@ -191,13 +193,13 @@ class TestATableThatFails:
         self, source: Path, target: Engine, tmp_path: Path, out: Path
     ) -> None:
         class Cut(Observer):
-            def table_finished(self, table: TablePlan, counts: Counts) -> None:
+            def table_finished(self, table: TablePlan, counts: TableCounts) -> None:
                 if table.name == "repositories":
                     os.truncate(cut, cut.stat().st_size // 9)
 
         create_tables(target)
         cut = Path(shutil.copy(source, tmp_path / "cut.db"))
-        result = sync(cut, target.url, out=out, options=Options(tables=HISTORY), observer=Cut())
+        result = sync(cut, target.url, out=out, options=SyncOptions(tables=HISTORY), observer=Cut())
         errors = [c.error or "" for c in result.counts]
         assert ["it is damaged" in error for error in errors] == [False, True, True, True]
         assert (out / "summary.json").exists()
@@ -214,7 +216,7 @@ class TestATableThatFails:
             """INSERT INTO authors (id, email) VALUES (1, 'a'), (2, 'b');
             INSERT INTO repositories (id, slug) VALUES (5, 'r')""",
         )
-        options = Options(batch_size=1, tables=("repositories", "authors"), jobs=1)
+        options = SyncOptions(batch_size=1, tables=("repositories", "authors"), jobs=1)
         with closing(_Crosswise(target, times)) as other:
             result = sync(source, target.url, out=out, options=options, observer=other)
         assert other.times == 0
@@ -241,8 +243,8 @@ class TestATableThatFails:
                 raise KeyError("a pass word")
             return conform(frame, columns)
 
-        monkeypatch.setattr("dfsync.table.conform", faulty)
-        remember("a pass word")
+        monkeypatch.setattr("dfsync.pipeline.table.context.conform", faulty)
+        register_secret("a pass word")
         command = ["--source", str(source), "--target", target.url.render_as_string(hide_password=False)]
         assert main([*command, "--out", str(out), "--tables", ",".join(HISTORY), "--quiet"]) == 1
         said = capsys.readouterr()
@@ -260,7 +262,7 @@ class TestATableThatFails:
         self, source: Path, tmp_path: Path, out: Path, local_infile: bool
     ) -> None:
         with server_of_its_own(tmp_path) as server:
-            options = Options(batch_size=50, tables=HISTORY, local_infile=local_infile, jobs=1)
+            options = SyncOptions(batch_size=50, tables=HISTORY, local_infile=local_infile, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=_Kill(server.pid, "commits", 100))
         errors = {c.name: c.error or "" for c in result.counts}
         assert errors["repositories"] == ""
@@ -289,7 +291,7 @@ class TestATableThatFails:
                     server.start()
 
         with server_of_its_own(tmp_path) as server:
-            options = Options(batch_size=50, tables=HISTORY, jobs=1)
+            options = SyncOptions(batch_size=50, tables=HISTORY, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=Restart(server.pid, "commits", 100))
             errors = {c.name: c.error for c in result.counts if c.error}
             assert list(errors) == ["commits"]
@@ -307,7 +309,7 @@ class TestATableThatFails:
                     raise ValueError("the first")
 
         with server_of_its_own(tmp_path) as server:
-            options = Options(batch_size=50, tables=HISTORY, jobs=1)
+            options = SyncOptions(batch_size=50, tables=HISTORY, jobs=1)
             result = sync(source, server.url, out=out, options=options, observer=Faulty(server.pid, "commits", 100))
         assert "(ValueError: the first)" in {c.name: c.error or "" for c in result.counts}["commits"]
 
@@ -380,7 +382,7 @@ class _CutOff(Observer):
 
 KILLED = """
 import itertools, os, signal, sys
-from dfsync.options import Options
+from dfsync.options import SyncOptions
 from dfsync.result import Observer
 from dfsync.server import EmbeddedServer
 from dfsync.sync import sync
@@ -413,7 +415,7 @@ def fsync(_, calls=itertools.count(1)):
 
 if event == "fsync":
     os.fsync = fsync
-options = Options(batch_size=50, tables=("repositories", "commits", "pull_requests", "pr_approvals"))
+options = SyncOptions(batch_size=50, tables=("repositories", "commits", "pull_requests", "pr_approvals"))
 sync(source, target, out=out, options=options, observer=Killer())
 """
 
@@ -453,10 +455,10 @@ def test_another_run_that_does_not_end_is_named(
     source: Path, target: Engine, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_tables(target)
-    monkeypatch.setattr(dfsync.target, "_LOCK_SECONDS", 0)
+    monkeypatch.setattr(dfsync.target.connection, "_LOCK_SECONDS", 0)
     other = create_engine(target.url)
     with (
-        dfsync.target.alone(other),
+        exclusive_lock(other),
         pytest.raises(DfsyncError, match=r"Another dfsync is writing to dfsync_test_\w+ on"),
     ):
         run(source, target, out, tables=HISTORY)

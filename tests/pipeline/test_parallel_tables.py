@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from dfsync.options import Options
-from dfsync.result import Observer
-from dfsync.sync import sync
+from dfsync.commands.sync import sync
+from dfsync.model.options import SyncOptions
+from dfsync.pipeline.observer import Observer
 from tests.support.git_history import (
     assert_copied,
     counts,
@@ -71,7 +71,9 @@ def test_tables_are_told_of_in_the_order_of_the_plan_one_after_the_other(
 ) -> None:
     create_tables(target)
     diary = Diary()
-    result = sync(source, target.url, out=tmp_path / "out", options=Options(jobs=jobs, batch_size=20), observer=diary)
+    result = sync(
+        source, target.url, out=tmp_path / "out", options=SyncOptions(jobs=jobs, batch_size=20), observer=diary
+    )
     assert result.ok
     assert_copied(source, target, result.mappings)
     moments = ("started", "progress", "rows", "finished")
@@ -130,7 +132,7 @@ def test_a_table_that_waits_for_a_lock_does_not_keep_the_others(source: Path, ta
 
     address = next(iter(source_rows(source, "authors").values()))["email"]
     with locked(target, f"INSERT INTO authors (email) VALUES ('{address}')"):  # noqa: S608
-        options = Options(tables=("authors", "repositories"), jobs=2)
+        options = SyncOptions(tables=("authors", "repositories"), jobs=2)
         result = sync(source, target.url, out=tmp_path / "out", options=options, observer=Look())
     assert result.ok
     assert seen[-1] > 0

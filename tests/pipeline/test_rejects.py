@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from dfsync.result import SyncResult
+from dfsync.output.result import SyncResult
 from tests.support.git_history import (
     assert_copied,
     counts,
@@ -174,7 +174,7 @@ class TestAValueThatDoesNotFit:
         ]
         summary = json.loads((out / "summary.json").read_text())
         assert summary["ok"] is False
-        assert summary["overall"] == {"total": 2, "synced": 1, "skipped": 0, "updated": 0, "failed": 1}
+        assert summary["overall"] == {"total": 2, "inserted": 1, "matched": 0, "updated": 0, "failed": 1}
         assert sorted(path.name for path in (out / "rejects").iterdir()) == ["pull_requests.parquet"]
         assert json.loads((out / "id_mappings.json").read_text())["pull_requests"] == {}
 
@@ -330,4 +330,4 @@ class TestWhatOnlyTheServerRefuses:
             f"INSERT INTO t VALUES (1, 'a', 1, {both.replace('x', 'y')}), (2, 'b', 2, {both})",
         )
         (found,) = run(source, target, out, on_match="update").counts
-        assert (found.error, found.skipped, found.updated) == (None, 1, 1)
+        assert (found.error, found.matched, found.updated) == (None, 1, 1)

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import Engine
 
 from dfsync.__main__ import main
-from dfsync.check import check
-from dfsync.errors import DfsyncError
-from dfsync.options import Options
-from dfsync.show_plan import find_plan
-from dfsync.sync import sync
+from dfsync.commands.check import check
+from dfsync.commands.plan import resolve_plan
+from dfsync.commands.sync import sync
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
 from tests.support.git_history import (
     TABLES,
     counts,
@@ -49,7 +49,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def refused(source: Path, target: Engine, out: Path, options: Options | None = None) -> str:
+def refused(source: Path, target: Engine, out: Path, options: SyncOptions | None = None) -> str:
     with pytest.raises(DfsyncError) as caught:
         sync(source, target.url, out=out, options=options)
     assert not out.exists()
@@ -164,7 +164,7 @@ class TestTheChosenTables:
 
     def test_of_an_unknown_name_are_an_error_with_a_suggestion(self, source: Path, target: Engine, out: Path) -> None:
         create_tables(target)
-        said = refused(source, target, out, Options(tables=("comits",)))
+        said = refused(source, target, out, SyncOptions(tables=("comits",)))
         assert said == "No table 'comits' in the built-in plan. Did you mean 'commits'?"
 
 
@@ -269,7 +269,7 @@ class TestAPlanOfOnesOwn:
         plan = out.with_name("plan.toml")
         for setting in ('natural_key = ["slugg"]', 'id = "slugg"', 'foreign_keys = { slugg = "repositories" }'):
             plan.write_text(f"[tables.repositories]\n{setting}\n")
-            said = refused(source, target, out, Options(plan=plan))
+            said = refused(source, target, out, SyncOptions(plan=plan))
             assert "[tables.repositories] names the column 'slugg', but repositories in the source has id, slug" in said
 
     @pytest.mark.parametrize(
@@ -303,10 +303,10 @@ class TestAPlanOfOnesOwn:
         run_sql(source, "ALTER TABLE repositories ADD num INTEGER; UPDATE repositories SET num = 7")
         plan = out.with_name("plan.toml")
         plan.write_text(f"[tables.repositories]\n{setting}\n")
-        assert said in refused(source, target, out, Options(plan=plan))
-        for command in (check, find_plan):
+        assert said in refused(source, target, out, SyncOptions(plan=plan))
+        for command in (check, resolve_plan):
             with pytest.raises(DfsyncError, match=re.escape(said)):
-                command(source, target.url, Options(plan=plan))
+                command(source, target.url, SyncOptions(plan=plan))
 
     def test_may_ignore_a_foreign_key(self, target: Engine, tmp_path: Path, out: Path) -> None:
         source = run_sql(
@@ -317,7 +317,7 @@ class TestAPlanOfOnesOwn:
         execute(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT)")
         plan = out.with_name("plan.toml")
         plan.write_text('[tables.t]\nignore_columns = ["UP"]\n')
-        assert check(source, target.url, Options(plan=plan)).ok
+        assert check(source, target.url, SyncOptions(plan=plan)).ok
         assert counts(run(source, target, out, plan=plan)) == {"t": (2, 0, 0)}
         assert fetch(target, "SELECT name, up FROM t ORDER BY id") == [("a", None), ("b", None)]
 
@@ -328,13 +328,13 @@ class TestAPlanOfOnesOwn:
         )
         plan = tmp_path / "plan.toml"
         plan.write_text('[tables.t]\nnatural_key = ["code"]\n')
-        (found,) = check(source, target.url, Options(plan=plan)).findings
+        (found,) = check(source, target.url, SyncOptions(plan=plan)).findings
         assert (found.column, found.message) == ("code", "is in the natural key, and does not travel")
 
     @pytest.mark.parametrize("rows", [0, -1, 10**12])
     def test_takes_no_absurd_batch(self, source: Path, target: Engine, rows: int) -> None:
         with pytest.raises(DfsyncError, match=f"^A batch cannot have {rows} rows: give a number from 1 to 10000000"):
-            Options(batch_size=rows)
+            SyncOptions(batch_size=rows)
         assert main(["--source", str(source), "--target", str(target.url), "--batch-size", str(rows)]) == 2
 
     def test_is_discovered_where_the_source_is_of_another_kind(self, target: Engine, tmp_path: Path, out: Path) -> None:

@@ -143,7 +143,7 @@ class TestATargetThatLives:
             "author_mappings": 1,
         }
         for c in result.counts:
-            assert len(after[c.table]) == len(before[c.table]) + c.synced
+            assert len(after[c.table]) == len(before[c.table]) + c.inserted
 
     def test_rows_that_are_there_are_in_the_map(self, source: Path, target: Engine, out: Path) -> None:
         create_tables(target)
@@ -249,7 +249,7 @@ class TestASecondRun:
         assert counts(second)["pull_requests"] == (3, 30, 0)
         assert second.ok
         for c in second.counts:
-            assert c.skipped == len(known[c.name])
+            assert c.matched == len(known[c.name])
             assert known[c.name].items() <= ids(second.mappings[c.name]).items()
             assert len(target_rows(target, c.table)) == c.total
         fresh = {name: set(ids(second.mappings[name])) - set(known[name]) for name in TABLES}

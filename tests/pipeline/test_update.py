@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from dfsync import Options, SyncResult, sync
+from dfsync import SyncOptions, SyncResult, sync
 from tests.support.scenario import Scenario
 
 SOURCE = """
@@ -53,13 +53,13 @@ def staff(target: sa.Engine) -> list[tuple[Any, ...]]:
 
 def updated(result: SyncResult) -> tuple[int, ...]:
     found = next(count for count in result.counts if count.name == "staff")
-    return found.total, found.synced, found.skipped, found.updated, found.failed
+    return found.total, found.inserted, found.matched, found.updated, found.failed
 
 
 def test_only_what_differs_is_written_and_the_key_never_changes(
     source: Path, target: sa.Engine, target_url: str
 ) -> None:
-    options = Options(on_match="update")
+    options = SyncOptions(on_match="update")
     result = sync(source, target_url, out=source.parent / "out", options=options)
     assert updated(result) == (4, 1, 2, 1, 0)
     assert staff(target) == [
@@ -77,7 +77,7 @@ def test_only_what_differs_is_written_and_the_key_never_changes(
 def test_a_plan_asks_for_it_table_by_table(source: Path, target: sa.Engine, target_url: str) -> None:
     plan = source.parent / "plan.toml"
     plan.write_text('[tables.team]\n[tables.staff]\nnatural_key = ["code"]\non_match = "update"\n')
-    assert updated(sync(source, target_url, out=source.parent / "out", options=Options(plan=plan)))[3] == 1
+    assert updated(sync(source, target_url, out=source.parent / "out", options=SyncOptions(plan=plan)))[3] == 1
 
 
 def test_without_it_rows_stay_as_they_are(source: Path, target: sa.Engine, target_url: str) -> None:
@@ -88,7 +88,7 @@ def test_without_it_rows_stay_as_they_are(source: Path, target: sa.Engine, targe
 
 def test_a_dry_run_counts_and_writes_nothing(source: Path, target: sa.Engine, target_url: str) -> None:
     before = staff(target)
-    result = sync(source, target_url, out=source.parent / "out", options=Options(on_match="update", dry_run=True))
+    result = sync(source, target_url, out=source.parent / "out", options=SyncOptions(on_match="update", dry_run=True))
     assert updated(result)[3] == 1
     assert staff(target) == before
 
@@ -96,7 +96,7 @@ def test_a_dry_run_counts_and_writes_nothing(source: Path, target: sa.Engine, ta
 def test_values_that_do_not_fit_keep_the_targets_and_are_said(source: Path, target: sa.Engine, target_url: str) -> None:
     with closing(sqlite3.connect(source)) as database, database:
         database.execute("UPDATE staff SET name = ? WHERE id = 1", ("x" * 30,))
-    result = sync(source, target_url, out=source.parent / "out", options=Options(on_match="update"))
+    result = sync(source, target_url, out=source.parent / "out", options=SyncOptions(on_match="update"))
     assert updated(result) == (4, 1, 3, 0, 0)
     assert staff(target)[1][:4] == ("A", "ann", 1.5, "old")
 
@@ -140,7 +140,7 @@ def test_thousands_of_rows_take_few_statements(tmp_path: Path, target: sa.Engine
 
     event.listen(sa.Engine, "before_cursor_execute", heard)
     try:
-        result = sync(path, target_url, out=tmp_path / "out", options=Options(on_match="update"))
+        result = sync(path, target_url, out=tmp_path / "out", options=SyncOptions(on_match="update"))
     finally:
         event.remove(sa.Engine, "before_cursor_execute", heard)
     assert result.counts[0].updated == 2_000

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from dfsync.discover import WHOLE_CONTENT, choose_plan, complete
-from dfsync.errors import DfsyncError
-from dfsync.graph import strongly_connected
-from dfsync.options import Options
-from dfsync.plan import Plan
-from dfsync.schema import Schema
-from dfsync.shape import shapes
-from dfsync.source import Source
-from dfsync.sync import sync
-from dfsync.target_schema import reflect
+from dfsync.commands.sync import sync
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
+from dfsync.model.schema import Schema
+from dfsync.pipeline.session import draft_plan
+from dfsync.plan.binding import bind_all
+from dfsync.plan.discovery import WHOLE_CONTENT, resolve
+from dfsync.plan.graph import strongly_connected
+from dfsync.plan.model import Plan
+from dfsync.source.sqlite import SqliteSource
+from dfsync.target.schema.reflection import reflect
 from tests.support.git_history import empty_source, execute, fetch, run_sql
 
 
@@ -31,11 +32,11 @@ def discover(folder: Path, source: str, target: Engine | None = None, *, plan: s
     file = folder / "plan.toml"
     if plan is not None:
         file.write_text(plan, encoding="utf-8")
-    with Source(path) as opened:
+    with SqliteSource(path) as opened:
         there = reflected(target)
-        completed = complete(choose_plan(file if plan else None, opened), opened.schema, there)
+        completed = resolve(draft_plan(file if plan else None, opened), opened.schema, there)
         present = [name for name in completed.names if there.find(completed[name].table) is not None]
-        shapes(completed, present, opened.schema, there)
+        bind_all(completed, present, opened.schema, there)
         return completed
 
 
@@ -105,7 +106,7 @@ class TestIds:
         plan = discover(folder, source, target, plan='[tables.days]\n[tables.years]\nid = ""')
         assert (plan["years"].id, plan["years"].key, plan["years"].origin["id"]) == (None, ("year",), "plan file")
         assert (plan["days"].parents, plan["days"].after) == ({}, ("years",))
-        options = Options(plan=folder / "plan.toml")
+        options = SyncOptions(plan=folder / "plan.toml")
         assert sync(folder / "source.db", target.url, out=folder / "out", options=options).ok
         assert fetch(target, "SELECT * FROM days JOIN years USING (year) ORDER BY id") == [
             (2024, 1, "old"),
@@ -385,10 +386,10 @@ class TestWhatIsLeftOut:
     def test_generated_columns_of_the_target(self, folder: Path, target: Engine) -> None:
         execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT UNIQUE, y INT AS (x + 1))")
         path = run_sql(folder / "source.db", "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT AS (x + 1))")
-        with Source(path) as source:
+        with SqliteSource(path) as source:
             there = reflected(target)
-            plan = complete(choose_plan(None, source), source.schema, there)
-            assert shapes(plan, ["a"], source.schema, there)["a"].names == ["x"]
+            plan = resolve(draft_plan(None, source), source.schema, there)
+            assert bind_all(plan, ["a"], source.schema, there)["a"].names == ["x"]
 
 
 class TestAPlanFile:
@@ -440,11 +441,11 @@ class TestAPlanFile:
             discover(folder, self.SOURCE, plan=plan)
 
     def test_is_the_built_in_one_where_the_tables_are_its_tables(self, folder: Path) -> None:
-        with Source(empty_source(folder / "history.db")) as source:
-            assert choose_plan(None, source).source == "built-in plan"
+        with SqliteSource(empty_source(folder / "history.db")) as source:
+            assert draft_plan(None, source).source == "built-in plan"
         path = run_sql(folder / "other.db", "CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT)")
-        with Source(path) as source:
-            assert choose_plan(None, source).source == "discovered plan"
+        with SqliteSource(path) as source:
+            assert draft_plan(None, source).source == "discovered plan"
 
     def test_needs_tables_to_discover(self, folder: Path) -> None:
         with pytest.raises(DfsyncError, match="has no tables"):

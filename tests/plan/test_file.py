@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dfsync.errors import DfsyncError
-from dfsync.graph import topological_order
-from dfsync.plan import ForeignKey, TablePlan
-from dfsync.plan_file import BUILT_IN, read_plan
+from dfsync.model.errors import DfsyncError
+from dfsync.plan.file import BUILT_IN, read_plan
+from dfsync.plan.graph import topological_order
+from dfsync.plan.model import ForeignKey, TablePlan
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dfsync.errors import DfsyncError
-from dfsync.graph import ancestors, drop_cyclic_after, group_dependencies, topological_order, transaction_groups
-from dfsync.plan import ForeignKey, Plan, TablePlan
+from dfsync.model.errors import DfsyncError
+from dfsync.plan.graph import ancestors, drop_cyclic_after, group_dependencies, topological_order, transaction_groups
+from dfsync.plan.model import ForeignKey, Plan, TablePlan
 
 
 def table(name: str, *parents: str, after: tuple[str, ...] = (), deferred: tuple[str, ...] = ()) -> TablePlan:

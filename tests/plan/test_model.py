@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dfsync.errors import DfsyncError
-from dfsync.plan import ForeignKey, Plan, TablePlan, only, with_on_match
+from dfsync.model.errors import DfsyncError
+from dfsync.plan.model import ForeignKey, Plan, TablePlan, select, with_on_match
 
 
 def table(name: str, *parents: str, after: tuple[str, ...] = (), deferred: tuple[str, ...] = ()) -> TablePlan:
@@ -17,15 +17,15 @@ class TestTheChosenTables:
     PLAN = Plan((table("repositories"), table("commits", "repositories"), table("files", "commits")), "built-in plan")
 
     def test_come_in_the_order_of_the_plan(self) -> None:
-        assert only(self.PLAN, ["files", "repositories"]) == ["repositories", "files"]
+        assert select(self.PLAN, ["files", "repositories"]) == ["repositories", "files"]
 
     def test_may_not_be_others_than_the_plan_has(self) -> None:
         with pytest.raises(DfsyncError, match=r"^No table 'comits' in the built-in plan\. Did you mean 'commits'\?$"):
-            only(self.PLAN, ["comits"])
+            select(self.PLAN, ["comits"])
         with pytest.raises(DfsyncError, match=r"It has repositories, commits, files\.$"):
-            only(self.PLAN, ["zzz"])
+            select(self.PLAN, ["zzz"])
         with pytest.raises(DfsyncError, match=r"^No table 'mysql://\*\*\*@host/db' in"):
-            only(self.PLAN, ["mysql://app:hunter2@host/db"])
+            select(self.PLAN, ["mysql://app:hunter2@host/db"])
 
     def test_all_do_the_same_on_a_match_where_that_is_asked(self) -> None:
         assert with_on_match(self.PLAN, None) is self.PLAN

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine
 
 from dfsync.__main__ import main
-from dfsync.errors import DfsyncError
-from dfsync.options import Options
-from dfsync.plan import TablePlan
-from dfsync.result import Observer
-from dfsync.sync import sync
+from dfsync.commands.sync import sync
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
+from dfsync.pipeline.observer import Observer
+from dfsync.plan.model import TablePlan
 from tests.support.git_history import execute
 from tests.support.scenario import Scenario
 
@@ -35,7 +35,7 @@ def test_a_column_called_like_one_of_ours(scenario: Scenario, name: str, key: st
     scenario.create_target(None, f"INSERT INTO t ({name}, note) VALUES (5, 'x'), (71, 'b'), (70, 'a')")
     scenario.sync(on_match=on_match)
     again = scenario.sync(on_match=on_match).counts[0]
-    assert (again.synced, again.updated, again.failed) == (0, 0, 0)
+    assert (again.inserted, again.updated, again.failed) == (0, 0, 0)
     mine = [(70, None, "a"), (71, 70, "b"), (72, 71, "c")]
     found = scenario.all_rows()["t"]
     by_id = {row[0]: row for row in found}
@@ -102,7 +102,7 @@ def test_update_of_a_table_without_an_id_goes_by_the_natural_key(scenario: Scena
     assert scenario.sync(on_match="update").counts[0].updated == 0
     assert scenario.all_rows()["price"] == [("a", 5, "x"), ("b", 6, None), ("c", 7, None), ("z", 9, None)]
     counts = result.counts[0]
-    assert (counts.synced, counts.updated, counts.skipped) == (1, 1, 1)
+    assert (counts.inserted, counts.updated, counts.matched) == (1, 1, 1)
 
 
 def test_update_of_rows_that_nothing_tells_apart_is_refused(scenario: Scenario) -> None:
@@ -142,7 +142,7 @@ def test_the_next_row_of_its_natural_key_takes_an_orphans_place_in_a_circle(scen
     assert list(mapping["action"]) == ["matched", "inserted", "matched"]
     assert list(mapping["name"]) == ["X"] * 3
     again = scenario.sync()
-    assert (again.counts[0].synced, again.counts[0].failed, again.counts[1].failed) == (0, 1, 1)
+    assert (again.counts[0].inserted, again.counts[0].failed, again.counts[1].failed) == (0, 1, 1)
     assert list(again.mappings["a"]["new_id"]) == list(mapping["new_id"])
 
 
@@ -158,7 +158,7 @@ def test_orphans_of_one_natural_key_in_a_circle_are_all_rejects(scenario: Scenar
     result = scenario.sync_twice()
     assert list(result.rejects["t"]["old_id"]) == [1, 2, 3]
     assert [row[1:] for row in scenario.all_rows()["t"]] == [("Z", None)]
-    assert (result.counts[0].synced, result.counts[0].skipped) == (1, 2)
+    assert (result.counts[0].inserted, result.counts[0].matched) == (1, 2)
 
 
 class _Quicker(Observer):
@@ -176,7 +176,7 @@ class _Quicker(Observer):
 def test_the_map_has_the_keys_of_target_rows_that_others_have_made(
     scenario: Scenario, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfsync.table_match.KEY_ROWS", at_once)
+    monkeypatch.setattr("dfsync.pipeline.table.match.KEY_BATCH_ROWS", at_once)
     scenario.create_source(
         """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INT);
         INSERT INTO t VALUES (1, 'x', 'no number'), (2, 'y', 2), (3, 'X', 3), (4, 'z', 4), (5, 'z', 5), (6, 'x', 6)""",
@@ -188,7 +188,7 @@ def test_the_map_has_the_keys_of_target_rows_that_others_have_made(
         scenario.source,
         scenario.target.url,
         out=scenario.folder / "out",
-        options=Options(plan=scenario.plan),
+        options=SyncOptions(plan=scenario.plan),
         observer=quicker,
     )
     mapping = result.mappings["t"]
@@ -248,7 +248,7 @@ def test_the_row_of_a_later_level_takes_an_orphans_place_in_a_circle(scenario: S
     _here_in_levels(scenario, "99")
     scenario.create_target(_BY_VALUE)
     result = scenario.sync_twice()
-    assert (result.counts[0].synced, result.counts[0].skipped) == (2, 1)
+    assert (result.counts[0].inserted, result.counts[0].matched) == (2, 1)
     assert [row[1:] for row in scenario.all_rows()["t"]] == [("X", "b", "c", 3, None), ("c", "c", None, 2, None)]
     assert {row[2] for row in scenario.all_rows()["u"]} == {1}
 
@@ -261,14 +261,14 @@ def test_a_level_of_which_no_key_fits(scenario: Scenario) -> None:
     )
     scenario.create_target(_BY_VALUE)
     counts = scenario.sync_twice().counts[0]
-    assert (counts.synced, counts.failed) == (1, 1)
+    assert (counts.inserted, counts.failed) == (1, 1)
 
 
 def test_of_one_natural_key_in_two_levels_the_lowest_id_counts_for_an_update(scenario: Scenario) -> None:
     _here_in_levels(scenario, "NULL")
     scenario.create_target(_BY_VALUE, "INSERT INTO t (name, n) VALUES ('x', 0)")
     result = scenario.sync(on_match="update")
-    assert (result.counts[0].synced, result.counts[0].updated, result.counts[0].skipped) == (1, 1, 1)
+    assert (result.counts[0].inserted, result.counts[0].updated, result.counts[0].matched) == (1, 1, 1)
     assert scenario.read_target("SELECT name, n FROM t ORDER BY name") == [("c", 2), ("x", 1)]
     assert scenario.sync(on_match="update").counts[0].updated == 0
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from sqlalchemy import Engine
 
-from dfsync.create_tables import create_tables
-from dfsync.options import Options
-from dfsync.result import SyncResult
-from dfsync.sync import sync
+from dfsync.commands.create_tables import create_tables
+from dfsync.commands.sync import sync
+from dfsync.model.options import SyncOptions
+from dfsync.output.result import SyncResult
 from tests.support.git_history import run_sql
 from tests.support.random_schemas import (
     A_PARENT_THAT_NEEDS_ITSELF,
@@ -59,14 +59,14 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
         plan.write_text(case.plan, encoding="utf-8")
     run_sql(source, source_script(case.tables))
     # Made before the rows are, so that some rows do not fit.
-    create_tables(source, engine.url, Options(plan=plan))
+    create_tables(source, engine.url, SyncOptions(plan=plan))
     fill_source(source, case)
     fill_target(engine, case)
     before = read_target(engine, case.tables)
-    rehearsed = sync(source, engine.url, out=out, options=Options(plan=plan, batch_size=3, dry_run=True))
+    rehearsed = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, batch_size=3, dry_run=True))
     assert read_target(engine, case.tables) == before
     foretold = _told(rehearsed)
-    first = sync(source, engine.url, out=out, options=Options(plan=plan, batch_size=3))
+    first = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, batch_size=3))
     after = read_target(engine, case.tables)
     reported = Reported.by(first)
     if not any(
@@ -75,8 +75,8 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
         assert foretold == _told(first)
     Oracle(case, before, after, reported).hold()
     known = (out / "id_mappings.json").read_bytes()
-    again = sync(source, engine.url, out=out, options=Options(plan=plan, local_infile=False))
-    assert {c.name: c.synced for c in again.counts if c.synced or c.updated} == {}
+    again = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, local_infile=False))
+    assert {c.name: c.inserted for c in again.counts if c.inserted or c.updated} == {}
     assert read_target(engine, case.tables) == after
     assert (out / "id_mappings.json").read_bytes() == known
     second = Reported.by(again)
@@ -88,7 +88,7 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
 
 def _told(result: SyncResult) -> dict[str, Any]:
     """What a dry run must tell as the run does."""
-    counts = {c.name: (c.synced, c.skipped, c.updated, c.failed) for c in result.counts}
+    counts = {c.name: (c.inserted, c.matched, c.updated, c.failed) for c in result.counts}
     return {name: (counts[name], rejects.to_numpy().tolist()) for name, rejects in result.rejects.items()}
 
 
@@ -116,8 +116,8 @@ class Reported:
             assert len(reported.rejected[table[name]]) == len(rejects)
         for c in result.counts:
             count = Counter(reported.actions[c.table].values())
-            assert c.total == c.synced + c.skipped + c.updated + c.failed
-            assert (c.synced, c.skipped, c.updated) == (count["inserted"], count["matched"], count["updated"])
+            assert c.total == c.inserted + c.matched + c.updated + c.failed
+            assert (c.inserted, c.matched, c.updated) == (count["inserted"], count["matched"], count["updated"])
             assert c.failed == len(reported.rejected[c.table])
         return reported
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from dfsync import source as source_module
-from dfsync.errors import DfsyncError
-from dfsync.source import Source
+from dfsync.model.errors import DfsyncError
+from dfsync.source import sqlite as source_module
+from dfsync.source.sqlite import SqliteSource
 from tests.support.read_only_dirs import read_only
 from tests.support.sqlite_files import make, read, values
 
@@ -31,7 +31,7 @@ def refusal(path: Path) -> str:
 
 
 def read_everything(path: Path) -> None:
-    with Source(path) as source:
+    with SqliteSource(path) as source:
         for table in source.schema.values():
             list(source.batches(table, None, [c.name for c in table.columns], 10))
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_database_is_said_so(path: Path, content: bytes) -> No
 def test_an_empty_file_is_a_database_without_tables(path: Path) -> None:
     path.touch()
     with pytest.raises(DfsyncError, match=r"source\.db has no tables\. Name another SQLite file with --source\.$"):
-        Source(path)
+        SqliteSource(path)
     assert path.read_bytes() == b""
 
 
@@ -142,7 +142,7 @@ def test_reading_changes_no_byte_of_the_source(path: Path, pragma: str) -> None:
 
 def test_nothing_can_be_written_through_the_connection(path: Path) -> None:
     big(path)
-    with Source(path) as source, pytest.raises(DfsyncError):
+    with SqliteSource(path) as source, pytest.raises(DfsyncError):
         source.query(sa.text("DELETE FROM t"))
     assert len(values(read(path, ["v"]))) == 499
 
@@ -150,20 +150,20 @@ def test_nothing_can_be_written_through_the_connection(path: Path) -> None:
 def test_wal_mode_leaves_nothing_beside_the_file(path: Path) -> None:
     make(path, "CREATE TABLE t (a TEXT)", "INSERT INTO t VALUES ('x')", "PRAGMA journal_mode = WAL")
     before, written = path.read_bytes(), path.stat().st_mtime_ns
-    with Source(path) as source:
+    with SqliteSource(path) as source:
         assert source.count(source.schema["t"]) == 1
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, written)
     with closing(sqlite3.connect(path)) as other:
         other.execute("SELECT * FROM t").fetchall()
         there = sorted(path.parent.iterdir())
-        Source(path).close()
+        SqliteSource(path).close()
         assert sorted(path.parent.iterdir()) == there
         other.execute("INSERT INTO t VALUES ('y')")
         other.commit()
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA wal_autocheckpoint = 0")
-        with Source(path) as source:
+        with SqliteSource(path) as source:
             other.execute("INSERT INTO t VALUES ('z')")
             other.commit()
             old = path.read_bytes()
@@ -174,7 +174,7 @@ def test_a_writer_in_wal_mode_is_not_seen_until_the_next_run(path: Path) -> None
     make(path, "PRAGMA journal_mode = WAL", "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", rows=[(1, "old"), (2, "old")])
     with writing(path) as writer:
         assert writer("UPDATE t SET v = 'older'") == "done"
-        with Source(path) as source:
+        with SqliteSource(path) as source:
             table = source.schema["t"]
             batches = source.batches(table, "id", ["v"], 1)
             first = next(batches)
@@ -189,7 +189,7 @@ def test_a_writer_in_wal_mode_is_not_seen_until_the_next_run(path: Path) -> None
 def test_a_writer_in_rollback_mode_waits_until_the_run_is_over(path: Path) -> None:
     big(path)
     with writing(path) as writer:
-        with Source(path) as source:
+        with SqliteSource(path) as source:
             assert writer("DELETE FROM t") == "database is locked"
             assert source.count(source.schema["t"]) == 499
         assert writer("DELETE FROM t") == "done"

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dfsync import frames
-from dfsync.errors import DfsyncError
-from dfsync.source import Source, affinity
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError
+from dfsync.source.reflection import affinity
+from dfsync.source.sqlite import SqliteSource
 from tests.support.sqlite_files import make, read, values
 
 
@@ -86,7 +87,7 @@ def test_names_are_quoted_wherever_they_stand(path: Path, name: str) -> None:
     )
     make(path, rows=[(5, "x"), (6, 7)], into=quoted)
     assert values(read(path, ["v", name], table=name, row_id=name)) == {5: "x", 6: 7}
-    with Source(path) as source:
+    with SqliteSource(path) as source:
         assert source.count(source.schema[name]) == 2
         assert source.schema["y"].references[0].parent == name
         assert source.schema[name].uniques() == [(name,), ("v",)]
@@ -103,7 +104,7 @@ def test_the_schema_is_read_as_it_was_declared(path: Path) -> None:
         "CREATE UNIQUE INDEX expression ON t (lower(a))",
         "CREATE VIEW seen AS SELECT * FROM t",
     )
-    with Source(path) as source:
+    with SqliteSource(path) as source:
         assert list(source.schema) == ["parent", "t"]
         table = source.schema["t"]
     assert [c.name for c in table.columns] == ["id", "a", "b", "g"]
@@ -148,5 +149,5 @@ def test_a_path_may_hold_any_sign(tmp_path: Path, name: str) -> None:
 def test_the_ids_column_may_be_of_any_arrow_integer(path: Path) -> None:
     make(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", rows=[(1, None)])
     (batch,) = read(path, ["v", "id"])
-    assert frames.arrow(batch["id"]).type == pa.int64()
+    assert frames.as_arrow(batch["id"]).type == pa.int64()
     assert batch["v"].isna().all()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfsync.source import Source
+from dfsync.source.sqlite import SqliteSource
 from tests.support.sqlite_files import make, read, values
 
 EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 40
@@ -72,7 +72,7 @@ def test_texts_that_no_number_is_written_as_are_read_once(path: Path, monkeypatc
     rows = [(1, "2024-02-31 10:00:00"), (2, ""), (3, None), (4, "12:30")]
     make(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME)", rows=rows)
     asked: list[Any] = []
-    with Source(path) as source:
+    with SqliteSource(path) as source:
         query = source.query
 
         def listen(statement: Any, batch_rows: int = 1024) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfsync.side_by_side import Rows, side_by_side
+from dfsync.stages.cycle_match import RowSet, match_cycle
 
 EXAMPLES = 3_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 200
 Row = tuple[int, int | None, int | None]
@@ -17,10 +17,10 @@ Row = tuple[int, int | None, int | None]
 LOST = 99
 
 
-def rows(given: dict[int, Row], *, keyed: bool = False) -> Rows:
+def rows(given: dict[int, Row], *, keyed: bool = False) -> RowSet:
     ordered = list(given.values())
     references = [[row[slot] for row in ordered] for slot in (1, 2)]
-    return Rows(
+    return RowSet(
         table=0,
         keyed=keyed,
         ids=np.array(list(given), dtype=np.int64),
@@ -32,7 +32,7 @@ def rows(given: dict[int, Row], *, keyed: bool = False) -> Rows:
 
 
 def matched(here: dict[int, Row], there: dict[int, Row]) -> dict[int, int]:
-    (places,) = side_by_side([rows(here)], [rows(there)])
+    (places,) = match_cycle([rows(here)], [rows(there)])
     ids = list(there)
     return {old: ids[place] for old, place in zip(here, places.tolist(), strict=True) if place >= 0}
 
@@ -121,7 +121,7 @@ def test_rows_that_refer_to_themselves_and_those_below_them() -> None:
 
 def test_rows_with_a_natural_key_may_share_a_row() -> None:
     equal: dict[int, Row] = {1: (4, None, None), 2: (4, None, None)}
-    (places,) = side_by_side([rows(equal, keyed=True)], [rows({8: (4, None, None), 9: (4, None, None)}, keyed=True)])
+    (places,) = match_cycle([rows(equal, keyed=True)], [rows({8: (4, None, None), 9: (4, None, None)}, keyed=True)])
     assert places.tolist() == [0, 0]
 
 

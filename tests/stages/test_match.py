@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfsync import frames
-from dfsync.digest import DIGESTS, digests
-from dfsync.match import match, places
+from dfsync.model import frames
+from dfsync.stages.match import first_matches, match
+from dfsync.stages.row_hash import HASH_COLUMNS, row_hashes
 
 
 def source(keys: dict[int, tuple[Any, ...]], *types: Any) -> pd.DataFrame:
-    return frames.to_frame(table(list(keys.values()), *types), list(keys))
+    return frames.from_arrow(table(list(keys.values()), *types), list(keys))
 
 
 def target(keys: dict[int, tuple[Any, ...]], *types: Any, id_type: Any = None) -> pd.DataFrame:
     made = table(list(keys.values()), *types)
-    return frames.by_new_id(pa.array(list(keys), id_type or pa.int64()), made, made.column_names)
+    return frames.target_frame(pa.array(list(keys), id_type or pa.int64()), made, made.column_names)
 
 
 def table(keys: list[tuple[Any, ...]], *types: Any) -> pa.Table:
@@ -34,7 +34,7 @@ def table(keys: list[tuple[Any, ...]], *types: Any) -> pa.Table:
 
 
 def outcome(made: pd.DataFrame) -> dict[int, tuple[int | None, int]]:
-    new = frames.arrow(made["new_id"]).to_pylist()
+    new = frames.as_arrow(made["new_id"]).to_pylist()
     return dict(zip(made.index.tolist(), zip(new, made["first_id"].tolist(), strict=True), strict=True))
 
 
@@ -75,12 +75,12 @@ def test_where_the_target_has_a_key_twice_the_lowest_id_is_taken() -> None:
 def test_an_empty_target_matches_nothing_and_keeps_the_type_of_its_ids(id_type: Any) -> None:
     made = match(source({1: ("a", 1), 2: ("a", 1)}), target({}, id_type=id_type))
     assert outcome(made) == {1: (None, 1), 2: (None, 1)}
-    assert frames.arrow(made["new_id"]).type == id_type
+    assert frames.as_arrow(made["new_id"]).type == id_type
 
 
 def test_nothing_has_a_place_in_an_empty_target() -> None:
-    keys = digests(source({1: ("a", 1), 2: ("b", 1), 3: ("a", 1)}))
-    found, (followers, leaders) = places(keys, keys[:0])
+    keys = row_hashes(source({1: ("a", 1), 2: ("b", 1), 3: ("a", 1)}))
+    found, (followers, leaders) = first_matches(keys, keys[:0])
     assert found.tolist() == [-1, -1, -1]
     assert (followers.tolist(), leaders.tolist()) == ([2], [0])
 
@@ -121,8 +121,8 @@ def test_keys_of_every_type_are_matched(type_: Any, same: Any, other: Any) -> No
 
 
 def test_columns_may_have_any_names() -> None:
-    keys = frames.to_frame(pa.table([["a"], [1], [2]], names=["new_id", "old_id", "first_id"]), [3])
-    have = frames.by_new_id(
+    keys = frames.from_arrow(pa.table([["a"], [1], [2]], names=["new_id", "old_id", "first_id"]), [3])
+    have = frames.target_frame(
         pa.array([8]), pa.table([[1], ["a"], [2]], names=list("abc")), ["old_id", "new_id", "first_id"]
     )
     assert outcome(match(keys, have)) == {3: (8, 3)}
@@ -135,7 +135,7 @@ KEYS = st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([1, 2, None]
 @given(st.lists(KEYS, max_size=9), st.lists(KEYS, max_size=9))
 def test_matching_is_what_a_plain_loop_would_find(at_once: int, ours: list[Any], theirs: list[Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dfsync.match._AT_ONCE", at_once)
+        patch.setattr("dfsync.stages.match._PARTITION_ROWS", at_once)
         made = match(source(dict(enumerate(ours, 1))), target(dict(enumerate(theirs, 100))))
     expected: dict[int, tuple[int | None, int]] = {}
     for old_id, key in enumerate(ours, 1):
@@ -150,10 +150,12 @@ def test_matching_is_what_a_plain_loop_would_find(at_once: int, ours: list[Any],
 def test_equals_that_sort_apart_because_others_share_their_last_bits_are_found_all_the_same() -> None:
     # Sorting goes by the low bits of the second digest alone.
     high = np.uint64(1 << 63)
-    ours = pd.DataFrame({DIGESTS[0]: np.array([5, 5, 5, 6], np.uint64), DIGESTS[1]: np.array([7, 7, 7, 7], np.uint64)})
-    ours[DIGESTS[1]] = ours[DIGESTS[1]].to_numpy() + np.array([0, 1, 1, 0], np.uint64) * high
+    ours = pd.DataFrame(
+        {HASH_COLUMNS[0]: np.array([5, 5, 5, 6], np.uint64), HASH_COLUMNS[1]: np.array([7, 7, 7, 7], np.uint64)}
+    )
+    ours[HASH_COLUMNS[1]] = ours[HASH_COLUMNS[1]].to_numpy() + np.array([0, 1, 1, 0], np.uint64) * high
     theirs = ours.iloc[[2, 0]]
-    found, (followers, leaders) = places(ours, theirs)
+    found, (followers, leaders) = first_matches(ours, theirs)
     assert found.tolist() == [1, 0, 0, -1]
     assert (followers.tolist(), leaders.tolist()) == ([2], [1])
 
@@ -161,8 +163,8 @@ def test_equals_that_sort_apart_because_others_share_their_last_bits_are_found_a
 @given(st.lists(st.sampled_from([0, 1, 1 << 62, 1 << 63, 3 << 62]), max_size=12), st.integers(0, 12))
 def test_places_are_those_of_the_first_equal(values: list[int], cut: int) -> None:
     theirs, ours = values[:cut], values[cut:]
-    frames_ = [pd.DataFrame({name: np.array(side, np.uint64) for name in DIGESTS}) for side in (ours, theirs)]
-    found, (followers, leaders) = places(*frames_)
+    frames_ = [pd.DataFrame({name: np.array(side, np.uint64) for name in HASH_COLUMNS}) for side in (ours, theirs)]
+    found, (followers, leaders) = first_matches(*frames_)
     assert found.tolist() == [theirs.index(value) if value in theirs else -1 for value in ours]
     again = [place for place, value in enumerate(ours) if value in ours[:place]]
     assert sorted(followers.tolist()) == again

@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dfsync import frames
-from dfsync.plan import ForeignKey
-from dfsync.remap import new_ids, remap
+from dfsync.model import frames
+from dfsync.plan.model import ForeignKey
+from dfsync.stages.remap import new_ids, remap
 
 REPOSITORY = ForeignKey("repository_id", "repositories")
 AUTHOR = ForeignKey("author_id", "authors")
@@ -24,7 +24,7 @@ def mapping(pairs: dict[int, int], type_: Any = None) -> pd.DataFrame:
 
 def rows(index: list[int], **columns: list[Any]) -> pd.DataFrame:
     arrays = {name: pa.array(values, pa.int64()) for name, values in columns.items()}
-    return frames.to_frame(pa.table(arrays), index)
+    return frames.from_arrow(pa.table(arrays), index)
 
 
 def test_every_reference_gets_its_new_id_and_every_row_keeps_its_place() -> None:
@@ -46,7 +46,7 @@ def test_ids_that_are_new_here_and_old_there_are_not_confused() -> None:
 
 def test_null_stays_null_and_is_no_reject() -> None:
     remapped, rejects = remap(rows([1, 2], repository_id=[None, 5]), [REPOSITORY], {"repositories": mapping({5: 50})})
-    assert frames.arrow(remapped["repository_id"]).to_pylist() == [None, 50]
+    assert frames.as_arrow(remapped["repository_id"]).to_pylist() == [None, 50]
     assert rejects.empty
 
 
@@ -107,10 +107,10 @@ def test_no_rows_are_remapped_to_no_rows() -> None:
 def test_an_unsigned_new_id_beyond_int64_stays_exact(highest: int) -> None:
     parents = {"repositories": mapping({1: highest, 2: 1}, pa.uint64())}
     remapped, _ = remap(rows([1, 2], repository_id=[1, None]), [REPOSITORY], parents)
-    assert frames.arrow(remapped["repository_id"]).to_pylist() == [highest, None]
+    assert frames.as_arrow(remapped["repository_id"]).to_pylist() == [highest, None]
 
 
 def test_big_ids_that_differ_in_their_last_digit_are_told_apart() -> None:
     old = frames.series(pa.array([2**53, 2**53 + 1, None]))
     made = new_ids(old, mapping({2**53: 1, 2**53 + 1: 2}))
-    assert frames.arrow(made).to_pylist() == [1, 2, None]
+    assert frames.as_arrow(made).to_pylist() == [1, 2, None]

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfsync import frames
-from dfsync.digest import DIGESTS, _mixed, _odd, digests, numbered
-from dfsync.match import places
+from dfsync.model import frames
+from dfsync.stages.match import first_matches
+from dfsync.stages.row_hash import HASH_COLUMNS, _finalize, _odd, row_hashes, with_occurrence
 
 
 def rows(
@@ -23,11 +23,13 @@ def rows(
     width = len(values[0])
     types = types or (pa.string(),) * width
     arrays = [pa.array([row[i] for row in values], types[i]) for i in range(width)]
-    return frames.to_frame(pa.table(arrays, names=[f"c{i}" for i in range(width)]), index or range(1, len(values) + 1))
+    return frames.from_arrow(
+        pa.table(arrays, names=[f"c{i}" for i in range(width)]), index or range(1, len(values) + 1)
+    )
 
 
 def digest(frame: pd.DataFrame) -> list[tuple[int, ...]]:
-    return [tuple(row) for row in digests(frame).to_numpy().tolist()]
+    return [tuple(row) for row in row_hashes(frame).to_numpy().tolist()]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_an_id_is_the_same_signed_or_unsigned() -> None:
 
 
 def test_bits_are_spread_as_murmurhash3_does() -> None:
-    made = _mixed(np.array([0, 1, 2**33, 2**64 - 1], np.uint64))
+    made = _finalize(np.array([0, 1, 2**33, 2**64 - 1], np.uint64))
     assert made.tolist() == [0, 0xB456BCFC34C2CB2C, 0x6B80F8591E1145C3, 0x64B5720B4B825F21]
 
 
@@ -101,7 +103,7 @@ def test_the_secrets_are_odd_and_of_64_bits() -> None:
 def test_names_and_index_do_not_count() -> None:
     frame = rows(("a", "b"))
     assert digest(frame.rename(columns={"c0": "other"})) == digest(frame)
-    assert digests(rows(("a", "b"), index=[9])).index.tolist() == [9]
+    assert row_hashes(rows(("a", "b"), index=[9])).index.tolist() == [9]
 
 
 def test_rows_of_no_columns_are_all_the_same() -> None:
@@ -109,23 +111,23 @@ def test_rows_of_no_columns_are_all_the_same() -> None:
 
 
 def test_no_rows_have_no_digests() -> None:
-    none = digests(rows(("a",)).iloc[:0])
+    none = row_hashes(rows(("a",)).iloc[:0])
     assert none.empty
-    assert list(numbered(none).columns) == list(DIGESTS)
+    assert list(with_occurrence(none).columns) == list(HASH_COLUMNS)
 
 
 def test_equal_rows_are_numbered_in_their_order() -> None:
-    made = numbered(digests(rows(("a",), ("b",), ("a",), (None,), ("a",), (None,))))
-    again = numbered(digests(rows(("b",), (None,), (None,), ("a",), ("a",), ("a",))))
+    made = with_occurrence(row_hashes(rows(("a",), ("b",), ("a",), (None,), ("a",), (None,))))
+    again = with_occurrence(row_hashes(rows(("b",), (None,), (None,), ("a",), ("a",), ("a",))))
     assert made.index.tolist() == [1, 2, 3, 4, 5, 6]
     assert made.drop_duplicates().shape == (6, 2)
     assert made.to_numpy().tolist() == again.iloc[[3, 0, 4, 1, 5, 2]].to_numpy().tolist()
 
 
 def test_two_equal_rows_want_two_in_the_target_the_kth_with_the_kth() -> None:
-    ours = numbered(digests(rows(("a",), ("b",), ("a",), ("a",))))
-    theirs = numbered(digests(rows(("a",), ("a",), ("c",))))
-    found, (followers, _) = places(ours, theirs)
+    ours = with_occurrence(row_hashes(rows(("a",), ("b",), ("a",), ("a",))))
+    theirs = with_occurrence(row_hashes(rows(("a",), ("a",), ("c",))))
+    found, (followers, _) = first_matches(ours, theirs)
     assert found.tolist() == [0, -1, 1, -1]
     assert len(followers) == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from dfsync.levels import phases
+from dfsync.stages.row_order import keyless_phases
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ def test_rows_without_a_natural_key_need_rows_of_earlier_parts(
     rows: list[tuple[int | None, ...]], unkeyed: list[int], parts: list[list[int]]
 ) -> None:
     references = pd.DataFrame(rows, columns=["old_id", "boss", "friend"], dtype="Int64").set_index("old_id")
-    assert [part.tolist() for part in phases(references, unkeyed)] == parts
+    assert [part.tolist() for part in keyless_phases(references, unkeyed)] == parts

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfsync.siphash import LONG, siphash
+from dfsync.stages.siphash import LONG, siphash
 
 KEY = (np.uint64(0x0706050403020100), np.uint64(0x0F0E0D0C0B0A0908))
 # Of the messages of no byte, 00, 00 01, … with 2 and 4 rounds: vectors_sip128 of https://github.com/veorq/SipHash.

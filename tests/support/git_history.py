@@ -17,9 +17,10 @@ from sqlalchemy import Engine, text
 
 from data.sample import make_synthetic
 from data.sample.writer import SCHEMA
-from dfsync.options import Options
-from dfsync.result import Observer, SyncResult
-from dfsync.sync import sync
+from dfsync.commands.sync import sync
+from dfsync.model.options import SyncOptions
+from dfsync.output.result import SyncResult
+from dfsync.pipeline.observer import Observer
 
 Row = dict[str, Any]
 
@@ -127,13 +128,13 @@ def all_rows(target: Engine) -> dict[str, dict[int, Row]]:
 
 
 def run(source: Path, target: Engine, out: Path, observer: Observer | None = None, **options: Any) -> SyncResult:
-    return sync(source, target.url, out=out, options=Options(**options), observer=observer)
+    return sync(source, target.url, out=out, options=SyncOptions(**options), observer=observer)
 
 
 def counts(result: SyncResult) -> dict[str, tuple[int, int, int]]:
     """Synced, skipped and failed of each table that has rows."""
-    assert all(c.total == c.synced + c.skipped + c.updated + c.failed for c in result.counts)
-    return {c.name: (c.synced, c.skipped, c.failed) for c in result.counts if c.total}
+    assert all(c.total == c.inserted + c.matched + c.updated + c.failed for c in result.counts)
+    return {c.name: (c.inserted, c.matched, c.failed) for c in result.counts if c.total}
 
 
 def ids(mapping: pd.DataFrame) -> dict[int, int]:

@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from dfsync import compare, frames, record
-from dfsync.plan import ForeignKey, Plan, TablePlan
-from dfsync.report import write_report
-from dfsync.result import Counts, SyncResult
+from dfsync.model import frames
+from dfsync.model.rejects import reject_frame
+from dfsync.output import files
+from dfsync.output.report.page import write_report
+from dfsync.output.result import SyncResult, TableCounts
+from dfsync.plan.model import ForeignKey, Plan, TablePlan
+from dfsync.stages.diff import DIFFERENCE_SCHEMA
 
 HOSTILE = "</style><script>alert(1)</script> ]]> \"'` & \u202etxt \x1b[31m"
 SECONDS = {"extract": 0.5, "conform": 0.25, "load": 2.0, "total": 3.0}
@@ -38,22 +41,22 @@ def mapping(*rows: tuple[int, int, str]) -> pd.DataFrame:
     columns = zip(*rows, strict=True) if rows else ((), (), ())
     types = (pa.int64(), pa.int64(), pa.string())
     arrays = [pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)]
-    return frames.to_frame(pa.table(dict(zip(("old_id", "new_id", "action"), arrays, strict=True))))
+    return frames.from_arrow(pa.table(dict(zip(("old_id", "new_id", "action"), arrays, strict=True))))
 
 
-def run_folder(out: Path, what: Plan, counts: list[Counts], **more: Any) -> Path:
+def run_folder(out: Path, what: Plan, counts: list[TableCounts], **more: Any) -> Path:
     """The summary of a run, and the mappings that belong to its counts."""
-    record.open_folder(out)
+    files.open_folder(out)
     for c in counts:
-        actions = ["inserted"] * c.synced + ["matched"] * c.skipped + ["updated"] * c.updated
-        record.write_mapping(out, c.name, [mapping(*((i, i + 100, action) for i, action in enumerate(actions, 1)))])
+        actions = ["inserted"] * c.inserted + ["matched"] * c.matched + ["updated"] * c.updated
+        files.write_mapping(out, c.name, [mapping(*((i, i + 100, action) for i, action in enumerate(actions, 1)))])
     facts = {"started": "2026-01-02T03:04:05+00:00", "source": "/home/me/my.db", "target": "app on db.example.com:3306"}
-    record.write_summary(out, SyncResult(tuple(counts), {}, {}, 4.5, plan=what, **{**facts, **more}))
+    files.write_summary(out, SyncResult(tuple(counts), {}, {}, 4.5, plan=what, **{**facts, **more}))
     return out
 
 
 def write_rejects(out: Path, name: str, column: str | None, values: list[str | None], reason: str) -> None:
-    record.write_rejects(out, name, frames.rejects(range(1, len(values) + 1), column, values, reason).reset_index())
+    files.write_rejects(out, name, reject_frame(range(1, len(values) + 1), column, values, reason).reset_index())
 
 
 def hostile_folder(out: Path) -> Path:
@@ -68,19 +71,19 @@ def hostile_folder(out: Path) -> Path:
         table("absent"),
     )
     counts = [
-        Counts(odd, HOSTILE, 14, synced=4, skipped=3, failed=7, seconds={**SECONDS, HOSTILE: 1.0}),
-        Counts("child", "child", 2, failed=2, seconds=SECONDS),
-        Counts(long, "x", 1_234_567_890, synced=2, failed=1_234_567_888, seconds=SECONDS),
-        Counts("broken", "broken", 5, failed=5, error=HOSTILE, seconds=SECONDS),
-        Counts("absent", "absent", note=HOSTILE),
+        TableCounts(odd, HOSTILE, 14, inserted=4, matched=3, failed=7, seconds={**SECONDS, HOSTILE: 1.0}),
+        TableCounts("child", "child", 2, failed=2, seconds=SECONDS),
+        TableCounts(long, "x", 1_234_567_890, inserted=2, failed=1_234_567_888, seconds=SECONDS),
+        TableCounts("broken", "broken", 5, failed=5, error=HOSTILE, seconds=SECONDS),
+        TableCounts("absent", "absent", note=HOSTILE),
     ]
     out = run_folder(out, tables, counts, source=f"/tmp/{HOSTILE}.db", target=HOSTILE)
     write_rejects(out, odd, HOSTILE, [HOSTILE, None, "y" * 5000, *(["<img src=x onerror=alert(1)>"] * 4)], HOSTILE)
     write_rejects(out, "child", f"{odd}_id", ["7", "8"], f"missing parent: {odd}")
     write_rejects(out, long, None, [None] * 3, HOSTILE)
     difference = [1, 101, "inserted", "changed", HOSTILE, HOSTILE, None]
-    found = pa.Table.from_pylist([dict(zip(compare.SCHEMA.names, difference, strict=True))], compare.SCHEMA)
-    record.write_differences(out, "child", compare.SCHEMA, iter([found]))
+    found = pa.Table.from_pylist([dict(zip(DIFFERENCE_SCHEMA.names, difference, strict=True))], DIFFERENCE_SCHEMA)
+    files.write_differences(out, "child", DIFFERENCE_SCHEMA, iter([found]))
     return out
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from dfsync.create_tables import create_tables
-from dfsync.options import Options
-from dfsync.plan import TablePlan
-from dfsync.result import Observer, SyncResult
+from dfsync.commands.create_tables import create_tables
+from dfsync.model.options import SyncOptions
+from dfsync.output.result import SyncResult
+from dfsync.pipeline.observer import Observer
+from dfsync.plan.model import TablePlan
 from tests.support.git_history import execute, ids, run, run_sql
 
 Rows = list[tuple[Any, ...]]
@@ -47,7 +48,7 @@ class Scenario:
     def create_target(self, script: str | None, *rows: str) -> None:
         """The target's tables, made by dfsync where `script` is None, and the rows that are its own."""
         if script is None:
-            create_tables(self.source, self.target.url, Options(plan=self.plan))
+            create_tables(self.source, self.target.url, SyncOptions(plan=self.plan))
         else:
             execute(self.target, *filter(str.strip, script.split(";\n")))
         execute(self.target, *rows)
@@ -77,11 +78,11 @@ class Scenario:
         rejected = {name: list(rejects["old_id"]) for name, rejects in first.rejects.items()}
         second = self.sync(**{**options, "local_infile": False})
         fail_if_failed(second)
-        assert {c.name: (c.synced, c.updated) for c in second.counts} == {c.name: (0, 0) for c in second.counts}
+        assert {c.name: (c.inserted, c.updated) for c in second.counts} == {c.name: (0, 0) for c in second.counts}
         assert {name: list(rejects["old_id"]) for name, rejects in second.rejects.items()} == rejected
         assert (self.folder / "out" / "id_mappings.json").read_bytes() == known
         assert self.all_rows() == before
-        assert {c.name: c.synced for c in first.counts if c.name in actions} == {
+        assert {c.name: c.inserted for c in first.counts if c.name in actions} == {
             name: count["inserted"] for name, count in actions.items()
         }
         return first

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from dfsync import frames
-from dfsync.source import Source
+from dfsync.model import frames
+from dfsync.source.sqlite import SqliteSource
 
 
 def make(path: Path, *statements: str, rows: list[Any] | None = None, into: str = "t") -> Path:
@@ -28,7 +28,7 @@ def make(path: Path, *statements: str, rows: list[Any] | None = None, into: str 
 def read(
     path: Path, columns: list[str], table: str = "t", row_id: str | None = "id", size: int = 100, ids: Any = None
 ) -> list[pd.DataFrame]:
-    with Source(path) as source:
+    with SqliteSource(path) as source:
         return list(source.batches(source.schema[table], row_id, columns, size, ids))
 
 
@@ -36,7 +36,7 @@ def values(batches: list[pd.DataFrame], name: str = "v") -> dict[int, Any]:
     """By old id, each value as SQLite has it: a mixed column's one class that is set."""
     found = {}
     for batch in batches:
-        for old_id, value in zip(batch.index, frames.arrow(batch[name]).to_pylist(), strict=True):
+        for old_id, value in zip(batch.index, frames.as_arrow(batch[name]).to_pylist(), strict=True):
             parts = list(value.values()) if isinstance(value, dict) else [value]
             found[old_id] = next((part for part in parts if part is not None), None)
     return found

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfsync import frames
-from dfsync.conform import conform
-from dfsync.equality import ask, comparable
-from dfsync.schema import Column
-from dfsync.target import make_engine
-from dfsync.target_schema import reflect
+from dfsync.model import frames
+from dfsync.model.schema import Column
+from dfsync.stages.conform.conform import conform
+from dfsync.target.collation import normalize_pair, read_collation
+from dfsync.target.connection import make_engine
+from dfsync.target.schema.reflection import reflect
 
 EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 40
 
@@ -148,7 +148,7 @@ def text_series(values: list[str | None]) -> pd.Series[Any]:
 def same_by_form(connection: sa.Connection, column: Column, values: dict[int, str]) -> set[Pair]:
     """The places of values that are the same in the source, in the target and between both: the same in each."""
     keys = text_series(list(values.values()))
-    source, target = comparable(connection, column, keys, keys)
+    source, target = normalize_pair(connection, column, keys, keys)
     assert source.tolist() == target.tolist()
     forms = dict(zip(values, source.tolist(), strict=True))
     return {(i, j) for i, a in forms.items() for j, b in forms.items() if a == b}
@@ -173,9 +173,9 @@ def make_columns(connection: sa.Connection, collations: list[str]) -> list[Colum
 
 def fitting(values: list[str], column: Column) -> dict[int, str]:
     """The values that the column holds, by their place."""
-    frame = frames.to_frame(pa.table({column.name: pa.array(values, pa.string())}), range(len(values)))
+    frame = frames.from_arrow(pa.table({column.name: pa.array(values, pa.string())}), range(len(values)))
     fit = conform(frame, [column]).frame[column.name]
-    found = dict(zip(fit.index, frames.arrow(fit).to_pylist(), strict=True))
+    found = dict(zip(fit.index, frames.as_arrow(fit).to_pylist(), strict=True))
     if column.charset not in ("cp1250", "sjis"):
         return found
     # Of these conform leaves it to the server to tell what fits.
@@ -229,7 +229,9 @@ def test_what_the_server_calls_equal_is_equal_here_whatever_the_collation(connec
 @pytest.mark.parametrize("type_", ["CHAR(20)", "TEXT", "ENUM('Ab','ß','x')"])
 def test_every_type_with_a_collation_is_compared_by_it(connection: sa.Connection, type_: str) -> None:
     column = make_column(connection, "utf8mb4_unicode_ci", type_)
-    source, target = comparable(connection, column, text_series(["Ab", "x", None]), text_series(["AB", "x", None, "ß"]))
+    source, target = normalize_pair(
+        connection, column, text_series(["Ab", "x", None]), text_series(["AB", "x", None, "ß"])
+    )
     assert source[0] == target[0]
     assert source[1] == target[1]
     assert source[0] != source[1]
@@ -252,14 +254,14 @@ def test_many_long_keys_are_asked_for_in_statements_of_bearable_length(connectio
     def _measure(_connection: Any, _cursor: Any, _statement: str, parameters: Any, *_: Any) -> None:
         lengths.append(len(str(parameters).encode()))
 
-    source, _ = comparable(connection, column, keys, keys[:0])
+    source, _ = normalize_pair(connection, column, keys, keys[:0])
     assert source.nunique() == 1200
     assert max(lengths) < 500_000
 
 
 def test_a_character_that_the_column_lacks_is_equal_to_no_other(connection: sa.Connection) -> None:
     column = make_column(connection, "cp1250_general_ci")
-    source, target = comparable(connection, column, text_series(["中", "文", "é"]), text_series(["?", "É"]))
+    source, target = normalize_pair(connection, column, text_series(["中", "文", "é"]), text_series(["?", "É"]))
     assert not {source[0], source[1]} & {target[0], target[1]}
     assert source[0] != source[1]
     assert source[2] == target[1]
@@ -268,7 +270,7 @@ def test_a_character_that_the_column_lacks_is_equal_to_no_other(connection: sa.C
 def test_without_a_collation_values_stay_as_they_are() -> None:
     column = Column("v", "integer", "int")
     keys = frames.series(pa.array([1, None, 3]))
-    source, target = comparable(None, column, keys, keys)
+    source, target = normalize_pair(None, column, keys, keys)
     assert source is keys
     assert target is keys
 
@@ -276,17 +278,19 @@ def test_without_a_collation_values_stay_as_they_are() -> None:
 def test_an_index_of_another_order_comes_back_with_the_forms(connection: sa.Connection) -> None:
     column = make_column(connection, "utf8mb4_general_ci")
     source = text_series(["B", "a "]).set_axis(pd.Index([7, 3], name="old_id"))
-    made, _ = comparable(connection, column, source, text_series([]))
+    made, _ = normalize_pair(connection, column, source, text_series([]))
     assert made.to_dict() == {7: "b", 3: "a"}
 
 
 def test_the_server_is_asked_how_a_collation_compares(connection: sa.Connection) -> None:
-    collation = ask(connection, make_column(connection, "utf8mb4_unicode_ci"))
+    collation = read_collation(connection, make_column(connection, "utf8mb4_unicode_ci"))
     assert collation is not None
-    assert (collation.pads, collation.folds, collation.plain) == (True, True, True)
-    of_a_language = ask(connection, Column("v", "text", "text", charset="utf8mb4", collation="utf8mb4_hungarian_ci"))
+    assert (collation.pad_space, collation.case_insensitive, collation.ascii_only_folding) == (True, True, True)
+    of_a_language = read_collation(
+        connection, Column("v", "text", "text", charset="utf8mb4", collation="utf8mb4_hungarian_ci")
+    )
     assert of_a_language is not None
-    assert not of_a_language.plain
+    assert not of_a_language.ascii_only_folding
 
 
 def test_a_binary_collation_is_asked_for_no_weights(target: sa.Engine) -> None:
@@ -296,6 +300,6 @@ def test_a_binary_collation_is_asked_for_no_weights(target: sa.Engine) -> None:
         connection.exec_driver_sql("CREATE TABLE t (k VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)")
         column = reflect(connection)["t"]["k"]
         values = frames.series(pa.array(["é", "é ", "e\u0301", "É", "\U0001f40e", None]))
-        source, there = comparable(connection, column, values, values)
+        source, there = normalize_pair(connection, column, values, values)
     assert source.tolist() == there.tolist() == ["é", "é", "e\u0301", "É", "\U0001f40e", pd.NA]
     assert not any("weight_string" in statement.lower() for statement in asked)

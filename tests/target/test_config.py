@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from dfsync.errors import DfsyncError
-from dfsync.settings import named_target, open_target, parse_url
+from dfsync.model.errors import DfsyncError
+from dfsync.pipeline.session import open_target
+from dfsync.target.config import named_target, parse_url
 
 ROOT = Path(__file__).parents[2]
 BASE = "mysql://app:secret@db.example.com/shop"

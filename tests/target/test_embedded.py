@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from dfsync import server as server_module
-from dfsync.errors import DfsyncError
-from dfsync.server import EmbeddedServer, find_mariadbd
+from dfsync.model.errors import DfsyncError
+from dfsync.target import embedded as server_module
+from dfsync.target.embedded import SOCKET_PATH_BYTES, EmbeddedServer, find_mariadbd
 
 SMALL = ("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M")
 CHILD = """
@@ -263,7 +263,7 @@ def test_no_short_path_for_a_socket_at_all(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_the_longest_path_that_needs_no_other_place(folder: Path) -> None:
-    longest = folder / ("x" * (server_module.SOCKET_PATH_BYTES - len(f"{folder}//socket")))
+    longest = folder / ("x" * (SOCKET_PATH_BYTES - len(f"{folder}//socket")))
     with EmbeddedServer(longest, options=SMALL) as server:
         assert make_url(server.url).query["unix_socket"] == str(longest / "socket")
 

@@ -12,8 +12,9 @@ import pytest
 from pymysql.converters import escape_bytes, escape_string
 from sqlalchemy import Engine
 
-from dfsync import frames, packet
-from dfsync.errors import DfsyncError
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError
+from dfsync.target import packet
 from tests.support.git_history import counts, execute, fetch
 from tests.support.scenario import Scenario
 
@@ -64,7 +65,7 @@ def test_an_update_that_is_too_large_keeps_the_targets_row(scenario: Scenario) -
     )
     execute(scenario.target, "INSERT INTO t (name) VALUES ('small'), ('text'), ('bytes'), ('quotes'), ('last')")
     (found,) = scenario.sync(on_match="update").counts
-    assert (found.error, found.updated, found.skipped) == (None, 992, 3)
+    assert (found.error, found.updated, found.matched) == (None, 992, 3)
     assert fetch(scenario.target, "SELECT COUNT(*) FROM t WHERE v = 'old'") == [(0,)]
 
 
@@ -124,7 +125,7 @@ def test_a_key_of_millions_of_characters_is_found_again(tmp_path: Path, target: 
 def test_sizes_are_those_that_the_driver_writes() -> None:
     text = ["ä'\\\"\n\r\0\x1a", "", "plain"]
     values = [b"\xff\0'\"", b"", b"abc"]
-    frame = frames.to_frame(pa.table({"a": text, "b": pa.array(values, pa.binary())}), [1, 2, 3])
+    frame = frames.from_arrow(pa.table({"a": text, "b": pa.array(values, pa.binary())}), [1, 2, 3])
     written = [len(escape_string(a).encode()) + len(escape_bytes(b)) for a, b in zip(text, values, strict=True)]
     sizes = [packet._sizes(frame.iloc[[row]])[0] for row in range(3)]
     rest = [size - length for size, length in zip(sizes, written, strict=True)]

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from dfsync.check import CheckResult, check
-from dfsync.errors import DfsyncError
-from dfsync.options import Options
+from dfsync.cli.render.check import check_lines
+from dfsync.commands.check import CheckResult, check
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
 from tests.support.git_history import counts, execute, user
 from tests.support.scenario import Scenario
 
@@ -33,7 +34,7 @@ def scenario(tmp_path: Path, target: Engine) -> Scenario:
 
 
 def looked(scenario: Scenario, url: object = None, **options: object) -> CheckResult:
-    return check(scenario.source, url or scenario.target.url, Options(**options))  # type: ignore[arg-type]
+    return check(scenario.source, url or scenario.target.url, SyncOptions(**options))  # type: ignore[arg-type]
 
 
 def said(result: CheckResult, level: str) -> list[tuple[str, str]]:
@@ -114,7 +115,7 @@ class TestARight:
 
     def test_is_missed_in_one_line_for_all_tables(self, scenario: Scenario) -> None:
         with user(scenario.target, "a pass word", "SELECT ON *") as name:
-            lines = looked(scenario, scenario.target.url.set(username=name, password="a pass word")).lines()
+            lines = check_lines(looked(scenario, scenario.target.url.set(username=name, password="a pass word")))
         assert [line for line in lines if line.startswith("ERROR")] == [
             "ERROR 100%, a`b, child: the target does not let its user INSERT here: INSERT"
         ]

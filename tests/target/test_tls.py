@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from dfsync.errors import DfsyncError
-from dfsync.server import EmbeddedServer
-from dfsync.settings import parse_url
-from dfsync.target import connect, make_engine
+from dfsync.model.errors import DfsyncError
+from dfsync.target.config import parse_url
+from dfsync.target.connection import connect, make_engine
+from dfsync.target.embedded import EmbeddedServer
 
 BASE = "mysql://app:secret@db.example.com/shop"
 

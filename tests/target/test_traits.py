@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from dfsync.check import check
-from dfsync.target import id_span, make_engine
-from dfsync.target_schema import reflect
+from dfsync.commands.check import check
+from dfsync.target.connection import make_engine
+from dfsync.target.read.rows import id_span
+from dfsync.target.schema.reflection import reflect
 from tests.support.git_history import counts, execute
 from tests.support.scenario import Scenario
 
@@ -81,7 +82,7 @@ class TestASystemVersionedTable:
             "DELETE FROM t WHERE name = 'gone'",
         )
         result = scenario.sync(on_match="update")
-        assert [(c.synced, c.updated, c.failed) for c in result.counts] == [(2, 1, 0)]
+        assert [(c.inserted, c.updated, c.failed) for c in result.counts] == [(2, 1, 0)]
         scenario.sync_twice(on_match="update")
         assert result.plan is not None
         assert result.plan["t"].key == ("name",)
@@ -119,7 +120,7 @@ def test_what_a_server_sets_for_everybody_changes_nothing(scenario: Scenario, se
     try:
         assert counts(scenario.sync_twice(on_match="update")) == {"t": (21, 0, 0), "e": (30, 0, 1)}
         execute(scenario.target, "UPDATE t SET n = 0 LIMIT 20")
-        assert {c.name: (c.synced, c.updated) for c in scenario.sync(on_match="update").counts} == {
+        assert {c.name: (c.inserted, c.updated) for c in scenario.sync(on_match="update").counts} == {
             "t": (0, 20),
             "e": (0, 0),
         }
@@ -225,7 +226,7 @@ class TestADateOfZeros:
             "INSERT IGNORE INTO t (day, at) VALUES ('0000-00-00', '0000-00-00'), ('2024-01-01', '0000-00-00')",
         )
         result = scenario.sync(on_match="update")
-        assert [(c.synced, c.updated, c.failed) for c in result.counts] == [(1, 1, 0)]
+        assert [(c.inserted, c.updated, c.failed) for c in result.counts] == [(1, 1, 0)]
         scenario.sync_twice(on_match="update")
         assert scenario.read_target("SELECT CAST(day AS CHAR), CAST(at AS CHAR) FROM t ORDER BY id") == [
             ("0000-00-00", "0000-00-00 00:00:00"),

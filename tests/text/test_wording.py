@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfsync.words import amount, counted, label, lower, singular, visible
+from dfsync.text.wording import count_of, lower, printable, singular, title_case_name, with_count
 
 
 class TestWords:
@@ -30,27 +30,27 @@ class TestWords:
         ],
     )
     def test_labels(self, name: str, many: str, one: str) -> None:
-        assert label(name) == many
+        assert title_case_name(name) == many
         assert singular(many) == one
 
     def test_in_a_sentence(self) -> None:
-        assert counted(1, lower("PR Approvals")) == "1 PR approval"
-        assert counted(0, "repositories") == "0 repositories"
-        assert counted(1, "records") == "1 record"
-        assert amount(1, "Repositories") == "1 repository"
-        assert amount(50, "Pull Requests") == "50 pull requests"
-        assert amount(200, "Book") == "200 rows of book"
-        assert amount(1, "Staff") == "1 row of staff"
+        assert with_count(1, lower("PR Approvals")) == "1 PR approval"
+        assert with_count(0, "repositories") == "0 repositories"
+        assert with_count(1, "records") == "1 record"
+        assert count_of(1, "Repositories") == "1 repository"
+        assert count_of(50, "Pull Requests") == "50 pull requests"
+        assert count_of(200, "Book") == "200 rows of book"
+        assert count_of(1, "Staff") == "1 row of staff"
 
 
 class TestVisible:
     def test_one_line_of_any_value(self) -> None:
-        assert visible("plain ünï 🦭") == "plain ünï 🦭"
-        assert visible(b"\x00\xff") == "0x00FF"
-        assert visible("x" * 61) == "x" * 59 + "…"
-        assert visible(3.5) == "3.5"
-        assert visible("") == ""
-        assert visible("\ud800") == r"\ud800"
+        assert printable("plain ünï 🦭") == "plain ünï 🦭"
+        assert printable(b"\x00\xff") == "0x00FF"
+        assert printable("x" * 61) == "x" * 59 + "…"
+        assert printable(3.5) == "3.5"
+        assert printable("") == ""
+        assert printable("\ud800") == r"\ud800"
 
     def test_a_long_value_is_not_read_to_its_end(self) -> None:
-        assert len(visible(b"\x00" * 10_000_000)) == 60
+        assert len(printable(b"\x00" * 10_000_000)) == 60

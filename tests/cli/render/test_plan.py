@@ -11,8 +11,9 @@ import rich.console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from dfsync.options import Options
-from dfsync.show_plan import find_plan, show
+from dfsync.cli.render.plan import show_plan
+from dfsync.commands.plan import resolve_plan
+from dfsync.model.options import SyncOptions
 from tests.support.git_history import empty_source, execute, run_sql
 from tests.support.odd_tables import SOURCE, TARGET
 
@@ -45,7 +46,7 @@ class TestTheTable:
         ]  # fmt: skip
 
     def test_warns_of_tables_without_a_natural_key(self, source: Path, target: Engine) -> None:
-        found = find_plan(source, target.url, Options())
+        found = resolve_plan(source, target.url, SyncOptions())
         assert [warning.split(":")[0] for warning in found.warnings] == ["log", "odd _name_ [x]_"]
 
     def test_names_no_table_missing_that_is_not(self, source: Path, target: Engine, tmp_path: Path) -> None:
@@ -74,14 +75,14 @@ class TestTheTable:
 
     def test_on_a_narrow_terminal_loses_nothing(self, source: Path, target: Engine) -> None:
         out = rich.console.Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
-        show(find_plan(source, target.url, Options()), out)
+        show_plan(resolve_plan(source, target.url, SyncOptions()), out)
         assert max(map(len, printed(out))) <= 40
         assert all(word in "".join(printed(out)).replace(" ", "") for word in ("boss_id", "natural", "whole"))
 
 
 def shown(source: Path, target: Engine, **options: Any) -> list[str]:
     out = rich.console.Console(file=io.StringIO(), width=100)
-    show(find_plan(source, target.url, Options(**options)), out)
+    show_plan(resolve_plan(source, target.url, SyncOptions(**options)), out)
     text = "\n".join(printed(out))
     return text.split("\n\nWarning")[0].splitlines()
 
@@ -92,9 +93,9 @@ def printed(out: rich.console.Console) -> list[str]:
 
 
 def test_no_name_is_broken_on_a_narrow_terminal(target: Engine, tmp_path: Path) -> None:
-    found = find_plan(empty_source(tmp_path / "source.db"), target.url, Options())
+    found = resolve_plan(empty_source(tmp_path / "source.db"), target.url, SyncOptions())
     out = rich.console.Console(file=io.StringIO(), width=80, force_terminal=True, no_color=True, _environ={})
-    show(found, out)
+    show_plan(found, out)
     lines = [Text.from_ansi(line).plain for line in printed(out)]
     assert max(map(len, lines)) <= 80
     names = {word.strip("()") for line in lines for word in line.split()}

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from rich.console import Console as RichConsole
 
-from dfsync.console import Console, Errors
-from dfsync.plan import ForeignKey, Plan, TablePlan
-from dfsync.plan_file import BUILT_IN, read_plan
-from dfsync.result import Counts, SyncResult
+from dfsync.cli.render.sync import ErrorConsole, SyncConsole
+from dfsync.output.result import SyncResult, TableCounts
+from dfsync.plan.file import BUILT_IN, read_plan
+from dfsync.plan.model import ForeignKey, Plan, TablePlan
 
 REPOSITORIES = TablePlan("repositories", "repositories", "id", ("slug",), ())
 COMMITS = TablePlan(
@@ -37,14 +37,14 @@ def rejects(*rows: tuple[Any, ...]) -> pd.DataFrame:
 NONE, NO_REJECTS = mapping(), rejects()
 
 
-def result(*counts: Counts, dry_run: bool = False) -> SyncResult:
+def result(*counts: TableCounts, dry_run: bool = False) -> SyncResult:
     return SyncResult(counts, {}, {}, 1.5, dry_run)
 
 
 class Screen:
     """A console and what it has written."""
 
-    def __init__(self, terminal: bool = False, kind: type[Console] = Console, **options: Any) -> None:
+    def __init__(self, terminal: bool = False, kind: type[SyncConsole] = SyncConsole, **options: Any) -> None:
         self._file = io.StringIO()
         self.out = RichConsole(file=self._file, force_terminal=terminal, width=80, _environ={"TERM": "xterm"})
         self.console = kind(self.out, **options)
@@ -54,11 +54,11 @@ class Screen:
         return self._file.getvalue()
 
 
-def three_repositories(console: Console) -> None:
+def three_repositories(console: SyncConsole) -> None:
     console.table_started(REPOSITORIES, 3)
     frame = mapping((1, 101, "inserted", "my-repo"), (2, 102, "inserted", "other"), (3, 103, "matched", "existing"))
     console.rows_done(REPOSITORIES, [frame], NO_REJECTS)
-    console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 3, 2, 1))
+    console.table_finished(REPOSITORIES, TableCounts("repositories", "repositories", 3, 2, 1))
 
 
 class TestTables:
@@ -107,7 +107,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen = Screen()
         screen.console.table_started(REPOSITORIES, 1)
         screen.console.rows_done(REPOSITORIES, [mapping((1, 101, "updated", "a"))], NO_REJECTS)
-        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 1, updated=1))
+        screen.console.table_finished(REPOSITORIES, TableCounts("repositories", "repositories", 1, updated=1))
         assert "  [UPDATE] Repository 'a' (ID: 1 -> 101)\n" in screen.text
         assert "Repositories: 0 synced, 0 skipped, 1 updated, 0 failed\n" in screen.text
 
@@ -146,14 +146,16 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen = Screen(**options)
         files = TablePlan("files", "files", "id", ("path",), (ForeignKey("commit_id", "commits"),))
         screen.console.table_started(REPOSITORIES, 60)
-        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 60, failed=60, error="full"))
+        screen.console.table_finished(
+            REPOSITORIES, TableCounts("repositories", "repositories", 60, failed=60, error="full")
+        )
         orphan = "missing parent: {} has no row with this id in the target"
         screen.console.table_started(COMMITS, 60)
         waiting = [(n, "repository_id", "7", orphan.format("repositories")) for n in range(50)]
         screen.console.rows_done(
             COMMITS, [NONE], rejects(*waiting, (70, "hash", "x", "bad"), (71, None, None, "worse"))
         )
-        screen.console.table_finished(COMMITS, Counts("commits", "commits", 60, 8, failed=52))
+        screen.console.table_finished(COMMITS, TableCounts("commits", "commits", 60, 8, failed=52))
         screen.console.table_started(files, 1)
         screen.console.rows_done(files, [NONE], rejects((1, "commit_id", "3", orphan.format("commits"))))
         assert [line for line in screen.text.splitlines() if "[FAIL]" in line] == [
@@ -170,7 +172,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         bad = rejects(*((n, "hash", "y", "bad") for n in range(16)))
         good = mapping(*((100 + n, 7, "inserted", "h", 1) for n in range(100)), key=COMMITS.key)
         screen.console.rows_done(COMMITS, [good], bad)
-        screen.console.table_finished(COMMITS, Counts("commits", "commits", 116, 100, 0, 0, 16))
+        screen.console.table_finished(COMMITS, TableCounts("commits", "commits", 116, 100, 0, 0, 16))
         assert screen.text.count("[FAIL]") == 10
         assert "[SYNC]" not in screen.text
         assert "  ... and 6 more, all in out/rejects/commits.parquet\n" in screen.text
@@ -180,7 +182,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen.console.table_started(COMMITS, 60)
         good = mapping(*((n, 100 + n, "inserted", "h", 1) for n in range(40)), key=COMMITS.key)
         screen.console.rows_done(COMMITS, [good], rejects(*((n, "hash", "y", "bad") for n in range(40, 60))))
-        screen.console.table_finished(COMMITS, Counts("commits", "commits", 60, 40, 0, 0, 20))
+        screen.console.table_finished(COMMITS, TableCounts("commits", "commits", 60, 40, 0, 0, 20))
         assert screen.text.count("[SYNC]") == 40
         assert screen.text.count("[FAIL]") == 20
         assert "more" not in screen.text
@@ -188,7 +190,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
     def test_one_that_fails_as_a_whole(self) -> None:
         screen = Screen()
         screen.console.table_started(COMMITS, 60)
-        failed = Counts("commits", "commits", 60, failed=60, error="Lock wait\ntimeout")
+        failed = TableCounts("commits", "commits", 60, failed=60, error="Lock wait\ntimeout")
         screen.console.table_finished(COMMITS, failed)
         assert "Commits: FAILED, rolled back: Lock wait\\ntimeout\n" in screen.text
         assert "synced" not in screen.text
@@ -196,7 +198,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
     def test_one_that_the_source_lacks(self) -> None:
         screen = Screen()
         screen.console.table_missing(REPOSITORIES, "the source has no table repositories")
-        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", note="lacking"))
+        screen.console.table_finished(REPOSITORIES, TableCounts("repositories", "repositories", note="lacking"))
         assert "SYNCING REPOSITORIES" in screen.text
         assert "  [SKIP] Repositories: the source has no table repositories\n" in screen.text
         assert "synced" not in screen.text
@@ -210,7 +212,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
         assert "in Repositories after 1 of 1 rows, Commits after 1 of 50 rows, rolled back" in (
             screen.console.where_it_stood()
         )
-        screen.console.table_finished(REPOSITORIES, Counts("repositories", "repositories", 1, 1))
+        screen.console.table_finished(REPOSITORIES, TableCounts("repositories", "repositories", 1, 1))
         assert "Committed: Repositories." in screen.console.where_it_stood()
 
     def test_notes(self) -> None:
@@ -228,7 +230,7 @@ Repositories: 2 synced, 1 skipped, 0 failed
 class TestSummary:
     def test_as_it_always_was(self) -> None:
         screen = Screen()
-        counts = [Counts("repositories", "r", 50, 45, 5), Counts("commits", "c", 5000, 4950, 50)]
+        counts = [TableCounts("repositories", "r", 50, 45, 5), TableCounts("commits", "c", 5000, 4950, 50)]
         screen.console.run_finished(result(*counts))
         assert (
             screen.text
@@ -259,8 +261,8 @@ OVERALL: 4995 records synced, 0 failed
         screen = Screen(dry_run=True)
         big = 9_999_999_999
         counts = [
-            Counts("t" * 40, "t", big, big, big, big, big, error="e"),
-            Counts("u" * 200, "u", big, 0, 0, 0, 0),
+            TableCounts("t" * 40, "t", big, big, big, big, big, error="e"),
+            TableCounts("u" * 200, "u", big, 0, 0, 0, 0),
         ]
         screen.console.run_finished(result(*counts, dry_run=True))
         assert max(map(len, screen.text.splitlines())) == 80
@@ -270,7 +272,10 @@ OVERALL: 4995 records synced, 0 failed
 
     def test_failed_and_missing_tables(self) -> None:
         screen = Screen(folder=Path("out"))
-        counts = [Counts("a", "a", 5, failed=5, error="no room"), Counts("b", "b", note="the source has no table b")]
+        counts = [
+            TableCounts("a", "a", 5, failed=5, error="no room"),
+            TableCounts("b", "b", note="the source has no table b"),
+        ]
         screen.console.run_finished(result(*counts))
         assert "  Failed:  5\n  Rolled back: no room\n" in screen.text
         assert "B:\n  Not synced: the source has no table b\n\n" in screen.text
@@ -279,7 +284,7 @@ OVERALL: 4995 records synced, 0 failed
 
     def test_where_the_rejects_are(self) -> None:
         screen = Screen(folder=Path("out"))
-        screen.console.run_finished(result(Counts("a", "a", 5, 4, failed=1)))
+        screen.console.run_finished(result(TableCounts("a", "a", 5, 4, failed=1)))
         assert screen.text.endswith("/id_mappings.json\nThe rejected rows, with the reasons: out/rejects\n")
 
     def test_files_of_tables_that_the_plan_does_not_have(self, tmp_path: Path) -> None:
@@ -288,7 +293,7 @@ OVERALL: 4995 records synced, 0 failed
             (tmp_path / f"{name}.parquet").touch()
         screen = Screen(folder=tmp_path)
         plan = Plan((REPOSITORIES, COMMITS), "built-in plan")
-        screen.console.run_finished(replace(result(Counts("repositories", "repositories")), plan=plan))
+        screen.console.run_finished(replace(result(TableCounts("repositories", "repositories")), plan=plan))
         assert screen.text.endswith(
             "Left by an earlier run, of no table of this plan: mappings/old.parquet, rejects/old.parquet\n"
         )
@@ -299,7 +304,7 @@ OVERALL: 4995 records synced, 0 failed
         screen.console.table_started(REPOSITORIES, 3)
         frame = mapping((1, None, "inserted", "a"), (2, 102, "matched", "b"), (3, 103, "updated", "c"))
         screen.console.rows_done(REPOSITORIES, [frame], NO_REJECTS)
-        counts = Counts("repositories", "repositories", 3, 1, 1, 1)
+        counts = TableCounts("repositories", "repositories", 3, 1, 1, 1)
         screen.console.table_finished(REPOSITORIES, counts)
         screen.console.run_finished(result(counts, dry_run=True))
         assert screen.text.startswith("DRY RUN: nothing will be written.\n")
@@ -323,7 +328,7 @@ class TestQuiet:
         console.table_started(COMMITS, 2)
         good = mapping((5, 6, "inserted", "h", 1), key=COMMITS.key)
         console.rows_done(COMMITS, [good], rejects((4, "hash", "y", "bad")))
-        counts = Counts("commits", "commits", 2, failed=2, error="no room")
+        counts = TableCounts("commits", "commits", 2, failed=2, error="no room")
         console.table_finished(COMMITS, counts)
         console.run_finished(result(counts))
         return screen.text
@@ -336,7 +341,7 @@ class TestQuiet:
         )
 
     def test_beside_json_failures_and_notes(self) -> None:
-        assert self.story(Screen(quiet=True, kind=Errors)) == (
+        assert self.story(Screen(quiet=True, kind=ErrorConsole)) == (
             "Repositories: by the way\n"
             "  [FAIL] Commit (ID: 4): column hash: value 'y': bad\n"
             "Commits: FAILED, rolled back: no room\n"
@@ -354,7 +359,7 @@ class TestTerminal:
     def test_no_color(self) -> None:
         file = io.StringIO()
         out = RichConsole(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm", "NO_COLOR": "1"})
-        three_repositories(Console(out))
+        three_repositories(SyncConsole(out))
         assert "\x1b" not in file.getvalue()
 
     def test_lines_are_not_broken_in_a_pipe(self) -> None:
@@ -370,7 +375,7 @@ class TestTerminal:
             good = mapping(*((n, 100 + n, "matched", "h", 1) for n in range(total)), key=COMMITS.key)
             screen.console.progress(COMMITS, total)
             screen.console.rows_done(COMMITS, [good], NO_REJECTS)
-            screen.console.table_finished(COMMITS, Counts("commits", "commits", total, 0, total))
+            screen.console.table_finished(COMMITS, TableCounts("commits", "commits", total, 0, total))
         assert (f"{total}/{total}" in screen.text) is shown
         assert ("rows/s" in screen.text) is shown
         assert f"Commits: 0 synced, {total} skipped, 0 failed" in screen.text
@@ -397,7 +402,7 @@ class TestHostileData:
         frame = mapping((1, 2, "inserted", HOSTILE), key=(HOSTILE,))
         console.rows_done(table, [frame], rejects((3, HOSTILE, HOSTILE, HOSTILE)))
         console.note(table, HOSTILE)
-        counts = Counts(HOSTILE, HOSTILE, 2, 1, 0, 0, 1, error=HOSTILE, note=None)
+        counts = TableCounts(HOSTILE, HOSTILE, 2, 1, 0, 0, 1, error=HOSTILE, note=None)
         console.table_finished(table, counts)
         console.run_finished(result(counts))
         own = screen.text.replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[33m", "").replace("\x1b[0m", "")

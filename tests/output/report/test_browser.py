@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dfsync.report import write_report
+from dfsync.output.report.page import write_report
 from tests.support.run_folders import TAGS, Page, hostile_folder
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -16,13 +16,15 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import Engine, make_url
 
-from dfsync import compare, frames, record
 from dfsync.__main__ import main
-from dfsync.errors import DfsyncError
-from dfsync.report import write_report
-from dfsync.report_graph import draw, lanes, places
-from dfsync.report_html import bar, duration
-from dfsync.result import Counts
+from dfsync.model.errors import DfsyncError
+from dfsync.model.rejects import reject_frame
+from dfsync.output import files
+from dfsync.output.report.html import bar, duration
+from dfsync.output.report.page import write_report
+from dfsync.output.report.plan_graph import draw, lane_offsets, lanes
+from dfsync.output.result import TableCounts
+from dfsync.stages.diff import DIFFERENCE_SCHEMA
 from tests.support.git_history import create_tables, empty_source, run_sql
 from tests.support.run_folders import (
     SECONDS,
@@ -46,8 +48,8 @@ def hostile(tmp_path: Path) -> Path:
 class TestWhatItTells:
     def test_counts_times_and_where_it_went(self, tmp_path: Path) -> None:
         counts = [
-            Counts("repositories", "repositories", 7, synced=1, skipped=6, seconds=SECONDS),
-            Counts("commits", "commits", 2_200, synced=2_000, skipped=200, seconds=SECONDS),
+            TableCounts("repositories", "repositories", 7, inserted=1, matched=6, seconds=SECONDS),
+            TableCounts("commits", "commits", 2_200, inserted=2_000, matched=200, seconds=SECONDS),
         ]
         text = page(run_folder(tmp_path, plan(table("repositories"), table("commits", "repositories")), counts)).text
         assert "✓ All 2,207 rows have a row in the target." in text
@@ -63,7 +65,7 @@ class TestWhatItTells:
         assert "Differences" not in text
 
     def test_rejects_by_reason_the_most_frequent_first(self, tmp_path: Path) -> None:
-        counts = [Counts("a", "a", 9, synced=2, failed=7), Counts("b", "b", 2, failed=2)]
+        counts = [TableCounts("a", "a", 9, inserted=2, failed=7), TableCounts("b", "b", 2, failed=2)]
         out = run_folder(tmp_path, plan(table("a"), table("b")), counts)
         write_rejects(out, "a", "name", [f"long{i}" for i in range(7)], "is too long")
         write_rejects(out, "b", "a_id", ["5", None], "missing parent")
@@ -79,15 +81,15 @@ class TestWhatItTells:
         assert "id 2: NULL" in text
 
     def test_more_reasons_than_fit_are_counted(self, tmp_path: Path) -> None:
-        out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 25, failed=25)])
-        rejects = frames.rejects(range(25), "c", ["v"] * 25, [f"reason {i}" for i in range(25)])
-        record.write_rejects(out, "a", rejects.reset_index())
+        out = run_folder(tmp_path, plan(table("a")), [TableCounts("a", "a", 25, failed=25)])
+        rejects = reject_frame(range(25), "c", ["v"] * 25, [f"reason {i}" for i in range(25)])
+        files.write_rejects(out, "a", rejects.reset_index())
         assert "And 5 rarer reasons." in page(out).text
 
     def test_a_failed_table_and_one_that_the_source_lacks(self, tmp_path: Path) -> None:
         counts = [
-            Counts("a", "a", 3, failed=3, error="the disk is full", seconds=SECONDS),
-            Counts("b", "b", note="the source has no table b"),
+            TableCounts("a", "a", 3, failed=3, error="the disk is full", seconds=SECONDS),
+            TableCounts("b", "b", note="the source has no table b"),
         ]
         text = page(run_folder(tmp_path, plan(table("a"), table("b"), table("c")), counts)).text
         assert "3 of 3 rows have no row in the target; 1 table rolled back." in text
@@ -97,8 +99,8 @@ class TestWhatItTells:
         assert "not synced: not in this run, or not in the source" in text
 
     def test_a_row_of_a_table_without_ids(self, tmp_path: Path) -> None:
-        out = run_folder(tmp_path, plan(table("links", id=None)), [Counts("links", "links", 1, failed=1)])
-        record.write_rejects(out, "links", frames.rejects([7], "c", ["v"], "too long").reset_index())
+        out = run_folder(tmp_path, plan(table("links", id=None)), [TableCounts("links", "links", 1, failed=1)])
+        files.write_rejects(out, "links", reject_frame([7], "c", ["v"], "too long").reset_index())
         text = page(out).text
         assert "row 7: v" in text
         assert "foreign key" not in text
@@ -106,33 +108,35 @@ class TestWhatItTells:
         assert "not synced:" not in text
 
     def test_the_maps(self, tmp_path: Path) -> None:
-        out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 3, synced=1, skipped=2)])
-        record.write_mapping(out, "a", [mapping((1, 1, "inserted"), (2, 50, "matched"), (9, 50, "matched"))])
+        out = run_folder(tmp_path, plan(table("a")), [TableCounts("a", "a", 3, inserted=1, matched=2)])
+        files.write_mapping(out, "a", [mapping((1, 1, "inserted"), (2, 50, "matched"), (9, 50, "matched"))])
         assert "a 3 1 - 9 1 - 50 2 1" in page(out).text.replace("\N{EN DASH}", "-")
 
     def test_what_verify_found(self, tmp_path: Path) -> None:
-        out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 1, synced=1)])
-        row = dict(zip(compare.SCHEMA.names, [1, 101, "inserted", "changed", "name", "here", "there"], strict=True))
-        record.write_differences(out, "a", compare.SCHEMA, iter([pa.Table.from_pylist([row], compare.SCHEMA)]))
+        out = run_folder(tmp_path, plan(table("a")), [TableCounts("a", "a", 1, inserted=1)])
+        row = dict(zip(DIFFERENCE_SCHEMA.names, [1, 101, "inserted", "changed", "name", "here", "there"], strict=True))
+        files.write_differences(out, "a", DIFFERENCE_SCHEMA, iter([pa.Table.from_pylist([row], DIFFERENCE_SCHEMA)]))
         text = page(out).text
         assert "changed 1 row The target holds another value." in text
         assert "id 1 → 101 (inserted): 'here' in the target 'there'" in text
 
     def test_a_row_that_differs_in_two_columns_is_one_row(self, tmp_path: Path) -> None:
-        out = run_folder(tmp_path, plan(table("a"), table("b")), [Counts("a", "a", 1, synced=1), Counts("b", "b")])
+        out = run_folder(
+            tmp_path, plan(table("a"), table("b")), [TableCounts("a", "a", 1, inserted=1), TableCounts("b", "b")]
+        )
         values = [(1, "name", "x", "y"), (1, "photo", "x'1818'", "x''"), (2, "name", "x", "z")]
         rows = [
-            dict(zip(compare.SCHEMA.names, [old_id, 101, "inserted", "changed", *rest], strict=True))
+            dict(zip(DIFFERENCE_SCHEMA.names, [old_id, 101, "inserted", "changed", *rest], strict=True))
             for old_id, *rest in values
         ]
         for name in ("a", "b"):
-            record.write_differences(out, name, compare.SCHEMA, iter([pa.Table.from_pylist(rows, compare.SCHEMA)]))
+            files.write_differences(out, name, DIFFERENCE_SCHEMA, iter([pa.Table.from_pylist(rows, DIFFERENCE_SCHEMA)]))
         text = page(out).text
         assert "changed 4 rows The target holds" in text
         assert "photo 1 id 1 → 101 (inserted): x'1818' in the target x''" in text
 
     def test_an_empty_text_that_was_rejected(self, tmp_path: Path) -> None:
-        out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 1, failed=1)])
+        out = run_folder(tmp_path, plan(table("a")), [TableCounts("a", "a", 1, failed=1)])
         write_rejects(out, "a", "name", [""], "is no date")
         assert "id 1: ''" in page(out).text
 
@@ -145,14 +149,14 @@ class TestWhatItTells:
         assert set(legend) == set(drawn)
 
     def test_a_table_without_an_id_and_no_rows_at_all(self, tmp_path: Path) -> None:
-        out = run_folder(tmp_path, plan(table("links", id=None)), [Counts("links", "links", seconds=SECONDS)])
+        out = run_folder(tmp_path, plan(table("links", id=None)), [TableCounts("links", "links", seconds=SECONDS)])
         shutil.rmtree(out / "mappings")
         assert "✓ There were no rows to sync." in page(out).text
 
     def test_it_is_written_whole_or_not_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        out = run_folder(tmp_path, plan(table("a")), [Counts("a", "a", 1, synced=1)])
+        out = run_folder(tmp_path, plan(table("a")), [TableCounts("a", "a", 1, inserted=1)])
         before = write_report(out).read_bytes()
-        run_folder(out, plan(table("a")), [Counts("a", "a", 2, synced=2)])
+        run_folder(out, plan(table("a")), [TableCounts("a", "a", 2, inserted=2)])
 
         def no_room(_: int) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -205,7 +209,7 @@ class TestAFolderThatIsNoFinishedRun:
 
     @pytest.fixture
     def out(self, tmp_path: Path) -> Path:
-        out = run_folder(tmp_path / "out", plan(table("a")), [Counts("a", "a", 3, synced=2, failed=1)])
+        out = run_folder(tmp_path / "out", plan(table("a")), [TableCounts("a", "a", 3, inserted=2, failed=1)])
         write_rejects(out, "a", "c", ["v"], "why")
         return out
 
@@ -249,7 +253,7 @@ class TestAFolderThatIsNoFinishedRun:
         assert "a.parquet is not as dfsync writes it" in self.complaint(out)
 
     def test_a_run_that_was_killed_halfway(self, out: Path) -> None:
-        record.write_mapping(out, "a", [mapping((1, 1, "matched"), (2, 2, "inserted"))])
+        files.write_mapping(out, "a", [mapping((1, 1, "matched"), (2, 2, "inserted"))])
         assert "are of different runs" in self.complaint(out)
         assert "run it again" in self.complaint(out)
 
@@ -264,13 +268,13 @@ class TestGraph:
 
     def test_lanes_that_do_not_meet_share_a_place_and_others_do_not(self) -> None:
         chain = plan(table("a"), table("b", "a"), table("c", "b"))
-        assert places(lanes(chain)) == [0, 0]
+        assert lane_offsets(lanes(chain)) == [0, 0]
         crossed = plan(table("a"), table("b"), table("c", "a"), table("d", "b"))
-        assert sorted(places(lanes(crossed))) == [0, 1]
+        assert sorted(lane_offsets(lanes(crossed))) == [0, 1]
 
     def test_short_arrows_run_inside(self) -> None:
         nested = plan(table("a"), table("b"), table("c", "b"), table("d", "a"))
-        assert places(lanes(nested)) == [1, 0]
+        assert lane_offsets(lanes(nested)) == [1, 0]
 
     def test_every_row_between_is_crossed(self) -> None:
         drawn = draw(plan(table("a"), table("b"), table("c", "a")), 8)
@@ -298,11 +302,11 @@ class TestGraph:
 
 class TestParts:
     def test_a_small_part_can_be_seen(self) -> None:
-        segments = bar([("synced", "", 999_999), ("failed", "", 1)], 1_000_000)
+        segments = bar([("inserted", "", 999_999), ("failed", "", 1)], 1_000_000)
         assert [(s.start, s.width) for s in segments] == [(0, 99.3), (99.3, 0.7)]
 
     def test_nothing_gives_nothing(self) -> None:
-        assert bar([("synced", "", 0)], 0) == ()
+        assert bar([("inserted", "", 0)], 0) == ()
 
     @pytest.mark.parametrize(
         ("seconds", "words"),

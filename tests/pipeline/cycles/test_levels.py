@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from dfsync.result import SyncResult
+from dfsync.output.result import SyncResult
 from tests.support.scenario import Scenario
 
 BY_NAME = '[tables.a]\nnatural_key = ["name"]\n'
@@ -63,7 +63,7 @@ def test_a_natural_key_that_is_there_is_found_whatever_the_row_needs(
     )
     result = scenario.sync(dry_run=dry_run)
     assert result.mappings["a"][["old_id", "new_id"]].to_numpy().tolist() == [[1, 5], [2, 6], [3, 7]]
-    assert result.counts[0].skipped == 3
+    assert result.counts[0].matched == 3
 
 
 def test_who_shares_the_natural_key_of_a_row_that_is_there_is_it_though_it_needs_itself(scenario: Scenario) -> None:
@@ -84,7 +84,7 @@ def test_the_children_of_a_row_that_was_found_late_go_in_with_the_same_run(scena
         "(5, 'child', 2, NULL, 0), (6, 'grandson', 5, NULL, 0), (7, 'unfit', 5, NULL, 'bad')",
     )
     result = scenario.sync_twice()
-    assert (result.counts[0].synced, result.counts[0].skipped, result.counts[0].failed) == (4, 2, 1)
+    assert (result.counts[0].inserted, result.counts[0].matched, result.counts[0].failed) == (4, 2, 1)
     assert result.rejects["a"][["old_id", "reason"]].to_numpy().tolist() == [[7, "is not an integer"]]
     bosses = "SELECT a.name, boss.name FROM a JOIN a boss ON boss.id = a.boss ORDER BY a.id"
     assert scenario.read_target(bosses)[-2:] == [("child", "x"), ("grandson", "child")]
@@ -94,7 +94,7 @@ def told(result: SyncResult) -> tuple[Any, ...]:
     """The counts and rejects, which a dry run must tell like the run."""
     count = result.counts[0]
     rejects = result.rejects["a"].to_numpy().tolist()
-    return count.error, count.synced, count.skipped, count.updated, count.failed, rejects
+    return count.error, count.inserted, count.matched, count.updated, count.failed, rejects
 
 
 @pytest.mark.parametrize("on_match", [None, "update"])

@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dfsync import frames
-from dfsync.canonical import as_read
-from dfsync.conform import CONVERSIONS, Conformed, conform
-from dfsync.schema import Column
-from dfsync.source import MIXED
-from dfsync.types import KINDS, arrow_type
+from dfsync.model import frames
+from dfsync.model.schema import Column
+from dfsync.model.types import MIXED_STORAGE, arrow_type
+from dfsync.stages.conform.canonical import canonicalize
+from dfsync.stages.conform.conform import ConformResult, conform
+from dfsync.stages.conform.dispatch import CONVERSIONS
+from dfsync.target.schema.reflection import KIND_BY_DATA_TYPE
 
 INT = Column("v", "integer", "int")
 BIGINT = Column("v", "integer", "bigint")
@@ -277,10 +278,14 @@ EXACT = [
 ]
 
 
-def conformed(column: Column, *values: Any) -> Conformed:
+def conformed(column: Column, *values: Any) -> ConformResult:
     classes = {int: "integer", float: "real", str: "text", bytes: "blob"}
-    rows = [None if v is None else {field.name: None for field in MIXED} | {classes[type(v)]: v} for v in values]
-    return conform(frames.to_frame(pa.table({"v": pa.array(rows, MIXED)}), range(1, len(values) + 1)), [column])
+    rows = [
+        None if v is None else {field.name: None for field in MIXED_STORAGE} | {classes[type(v)]: v} for v in values
+    ]
+    return conform(
+        frames.from_arrow(pa.table({"v": pa.array(rows, MIXED_STORAGE)}), range(1, len(values) + 1)), [column]
+    )
 
 
 def named(cases: list[Any]) -> list[Any]:
@@ -291,7 +296,7 @@ def named(cases: list[Any]) -> list[Any]:
 def test_a_value_that_means_the_same_is_converted(column: Column, value: Any, held: Any) -> None:
     made = conformed(column, None, value)
     assert made.rejects.empty, made.rejects["reason"].tolist()
-    array = frames.arrow(made.frame["v"])
+    array = frames.as_arrow(made.frame["v"])
     assert array.type == arrow_type(column)
     assert array.to_pylist() == [None, held]
     assert str(array[1].as_py()) == str(held)
@@ -339,14 +344,14 @@ def test_nothing_is_noted_where_nothing_is_lost(column: Column, value: Any) -> N
 
 @pytest.mark.parametrize(("column", "value", "held"), named(FITS))
 def test_a_column_of_one_storage_class_is_converted_as_one_of_several(column: Column, value: Any, held: Any) -> None:
-    made = conform(frames.to_frame(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
-    assert frames.arrow(made.frame["v"]).to_pylist() == [held, None]
+    made = conform(frames.from_arrow(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
+    assert frames.as_arrow(made.frame["v"]).to_pylist() == [held, None]
     assert made.notes == conformed(column, value, None).notes
 
 
 @pytest.mark.parametrize(("column", "value", "reason"), named(DOES_NOT_FIT))
 def test_and_refused_as_one_of_several(column: Column, value: Any, reason: str) -> None:
-    made = conform(frames.to_frame(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
+    made = conform(frames.from_arrow(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
     assert made.frame.index.tolist() == [2]
     assert made.rejects["reason"].tolist()[0].startswith(reason)
 
@@ -356,7 +361,7 @@ def test_a_bad_neighbour_changes_no_value(column: Column, value: Any) -> None:
     bad: Any = {"binary": 1, "text": b"\xff", "other": b"\xff"}.get(column.kind, "no such value")
     alone, beside = conformed(column, value), conformed(column, value, bad)
     assert beside.rejects.index.tolist() == [2]
-    assert frames.arrow(beside.frame["v"]).to_pylist() == frames.arrow(alone.frame["v"]).to_pylist()
+    assert frames.as_arrow(beside.frame["v"]).to_pylist() == frames.as_arrow(alone.frame["v"]).to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -372,21 +377,21 @@ def test_a_bad_neighbour_changes_no_value(column: Column, value: Any) -> None:
     ),
 )
 def test_what_is_read_from_the_target_has_the_form_of_what_is_sent(column: Column, read: str, form: str) -> None:
-    made = as_read(pa.array([read, None]), column)
+    made = canonicalize(pa.array([read, None]), column)
     assert made.to_pylist() == [form, None]
-    assert made.type == as_read(made.slice(1), column).type == pa.string()
+    assert made.type == canonicalize(made.slice(1), column).type == pa.string()
     if column is not VARCHAR:
-        assert frames.arrow(conformed(column, read, None).frame["v"]).to_pylist() == [form, None]
+        assert frames.as_arrow(conformed(column, read, None).frame["v"]).to_pylist() == [form, None]
 
 
 @pytest.mark.parametrize("column", [FLOAT, DOUBLE], ids=lambda column: column.type)
 def test_the_two_zeros_of_a_real_are_one_at_both_ends(column: Column) -> None:
-    read = as_read(pa.array([-0.0, 0.0, None]), column)
+    read = canonicalize(pa.array([-0.0, 0.0, None]), column)
     assert [str(value) for value in read.to_pylist()] == ["0.0", "0.0", "None"]
 
 
 def test_every_kind_of_column_knows_what_to_do_with_every_storage_class() -> None:
-    kinds, classes = {*KINDS.values(), "other"}, ("integer", "real", "text", "blob")
+    kinds, classes = {*KIND_BY_DATA_TYPE.values(), "other"}, ("integer", "real", "text", "blob")
     assert CONVERSIONS.keys() == {(kind, of) for kind in kinds for of in classes}
 
 
@@ -403,22 +408,22 @@ def test_values_of_every_storage_class_go_into_one_column() -> None:
     assert made.rejects["value"].tolist() == ["x'34'"]
 
 
-@pytest.mark.parametrize("type_", [pa.int64(), pa.float64(), pa.string(), pa.binary(), MIXED, pa.null()])
+@pytest.mark.parametrize("type_", [pa.int64(), pa.float64(), pa.string(), pa.binary(), MIXED_STORAGE, pa.null()])
 @pytest.mark.parametrize("column", [INT, DECIMAL, VARCHAR, BLOB, DATE, JSON, SET], ids=lambda column: column.type)
 def test_a_column_of_nothing_but_null_takes_the_targets_type(type_: Any, column: Column) -> None:
-    made = conform(frames.to_frame(pa.table({"v": pa.nulls(2, type_)}), [1, 2]), [column])
-    assert frames.arrow(made.frame["v"]).type == arrow_type(column)
+    made = conform(frames.from_arrow(pa.table({"v": pa.nulls(2, type_)}), [1, 2]), [column])
+    assert frames.as_arrow(made.frame["v"]).type == arrow_type(column)
     assert made.frame["v"].isna().all()
 
 
 def test_no_rows_make_no_rows_of_the_targets_types() -> None:
-    made = conform(frames.to_frame(pa.table({"v": pa.array([], pa.string())}), []), [DATE])
-    assert frames.arrow(made.frame["v"]).type == pa.date32()
+    made = conform(frames.from_arrow(pa.table({"v": pa.array([], pa.string())}), []), [DATE])
+    assert frames.as_arrow(made.frame["v"]).type == pa.date32()
     assert made.rejects.empty
 
 
 def test_rows_of_no_columns_stay_rows() -> None:
-    made = conform(frames.to_frame(pa.table({"v": [5, 6]}), [7, 9]), [])
+    made = conform(frames.from_arrow(pa.table({"v": [5, 6]}), [7, 9]), [])
     assert made.frame.index.tolist() == [7, 9]
     assert made.frame.shape == (2, 0)
 
@@ -436,7 +441,7 @@ def test_null_is_welcome_where_the_target_counts_up() -> None:
 
 
 def test_a_row_of_two_faults_is_rejected_once_for_the_first_column() -> None:
-    frame = frames.to_frame(pa.table({"a": ["x", "1"], "b": ["y", "z"]}), [10, 20])
+    frame = frames.from_arrow(pa.table({"a": ["x", "1"], "b": ["y", "z"]}), [10, 20])
     columns = [Column("a", "integer", "int"), Column("b", "integer", "int")]
     made = conform(frame, columns)
     assert made.rejects["column"].to_dict() == {10: "a", 20: "b"}
@@ -445,7 +450,7 @@ def test_a_row_of_two_faults_is_rejected_once_for_the_first_column() -> None:
 
 
 def test_a_column_keeps_its_place_and_the_frame_its_index() -> None:
-    frame = frames.to_frame(pa.table({"b": [1, 2], "a": ["x", "y"], "c": [0, 0]}), [7, 3])
+    frame = frames.from_arrow(pa.table({"b": [1, 2], "a": ["x", "y"], "c": [0, 0]}), [7, 3])
     made = conform(frame, [Column("a", "text", "text"), Column("b", "integer", "int")])
     assert list(made.frame.columns) == ["a", "b"]
     assert made.frame.index.tolist() == [7, 3]

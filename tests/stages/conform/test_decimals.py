@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfsync.conversions import VALUES
-from dfsync.schema import Column
+from dfsync.model.schema import Column
+from dfsync.stages.conform.dispatch import VALUES
 
 EXACT = Context(prec=2_000, Emax=9_999, Emin=-9_999, rounding=ROUND_HALF_UP)
 SHAPES = [(1, 0), (5, 2), (20, 0), (22, 2), (24, 4), (37, 3), (38, 2), (38, 38), (39, 2), (65, 0), (65, 30)]

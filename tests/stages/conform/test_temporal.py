@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfsync import frames
-from dfsync.conform import Conformed, conform
-from dfsync.schema import Column
+from dfsync.model import frames
+from dfsync.model.schema import Column
+from dfsync.stages.conform.conform import ConformResult, conform
 
 SECONDS = Column("v", "datetime", "datetime", precision=0)
 MILLIS = Column("v", "datetime", "datetime(3)", precision=3)
 MICROS = Column("v", "datetime", "datetime(6)", precision=6)
-TIMESTAMP = Column("v", "timestamp", "timestamp", precision=0, latest=datetime(2038, 1, 19, 3, 14, 7, 999_999))
+TIMESTAMP = Column("v", "timestamp", "timestamp", precision=0, max_value=datetime(2038, 1, 19, 3, 14, 7, 999_999))
 DATE = Column("v", "date", "date")
 TIME = Column("v", "time", "time", precision=0)
 TIME2 = Column("v", "time", "time(2)", precision=2)
@@ -25,13 +25,13 @@ TIME6 = Column("v", "time", "time(6)", precision=6)
 LAST = datetime(9999, 12, 31, 23, 59, 59)
 
 
-def conformed(column: Column, *values: str | None) -> Conformed:
+def conformed(column: Column, *values: str | None) -> ConformResult:
     table = pa.table({"v": pa.array(values, pa.string())})
-    return conform(frames.to_frame(table, range(1, len(values) + 1)), [column])
+    return conform(frames.from_arrow(table, range(1, len(values) + 1)), [column])
 
 
-def held(made: Conformed) -> list[Any]:
-    return list(frames.arrow(made.frame["v"]).to_pylist())
+def held(made: ConformResult) -> list[Any]:
+    return list(frames.as_arrow(made.frame["v"]).to_pylist())
 
 
 FITS: list[tuple[Column, str, Any]] = [

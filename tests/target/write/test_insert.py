@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from dfsync import inserts, target
+from dfsync.target.connection import make_engine
+from dfsync.target.write.insert import insert_rows
 
 TEXTS = ["", "'", "''", '"', "\\", "\\'", "a\\\\b\\n", "\n\r\t\0\x1a", "100%s %%", "žluťoučký 🐎", "NULL", None]
 
@@ -27,7 +28,7 @@ def test_every_value_arrives_as_it_was(target_url: str, mode: str) -> None:
         "day": pa.array([dt.date(1, 1, 1), None] * 6, pa.date32()),
     }
     kinds = "LONGTEXT, BIGINT, BIGINT UNSIGNED, DECIMAL(20;8), DOUBLE, VARBINARY(9), DATETIME(6), DATE"
-    engine = target.make_engine(target_url)
+    engine = make_engine(target_url)
     quote = engine.dialect.identifier_preparer.quote_identifier
     declared = ", ".join(
         f"{quote(name).replace('%%', '%')} {kind.replace(';', ',')}"
@@ -37,7 +38,7 @@ def test_every_value_arrives_as_it_was(target_url: str, mode: str) -> None:
         connection.exec_driver_sql(f"SET SESSION sql_mode = CONCAT(@@sql_mode, '{mode}')")
         connection.exec_driver_sql(f"CREATE TABLE `t%` ({declared}) CHARACTER SET utf8mb4")
         rows = pa.table(columns)
-        assert inserts.insert(connection, "t%", rows) == 12
+        assert insert_rows(connection, "t%", rows) == 12
         there = connection.exec_driver_sql("SELECT * FROM `t%`").all()
     assert [tuple(row) for row in there] == list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
     engine.dispose()
@@ -48,7 +49,7 @@ def test_many_rows_go_in_statements_that_a_server_takes(target: sa.Engine) -> No
         connection.exec_driver_sql("CREATE TABLE t (i INT, text LONGTEXT)")
         sizes = [1, 2_500_000, 10] * 4 + [100] * 30_000
         rows = pa.table({"i": pa.array(range(len(sizes))), "text": pa.array(["x" * size for size in sizes])})
-        assert inserts.insert(connection, "t", rows) == len(sizes)
+        assert insert_rows(connection, "t", rows) == len(sizes)
         lengths = connection.exec_driver_sql("SELECT LENGTH(text) FROM t ORDER BY i").scalars().all()
         assert lengths == sizes
         most = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_insert'").one()[1]

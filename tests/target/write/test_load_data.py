@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from dfsync import infile, packet
-from dfsync.errors import DfsyncError
-from dfsync.target import make_engine
+from dfsync.model.errors import DfsyncError
+from dfsync.target import packet
+from dfsync.target.connection import make_engine
+from dfsync.target.write.load_data import LocalInfileDisabled, load_data
 
 COM_QUERY = b"\x03"
 QUERY = {"charset": "utf8mb4", "ssl_disabled": "true"}
@@ -112,7 +113,7 @@ def willing(target: sa.Engine) -> None:
 
 
 def load(connection: sa.Connection, table: str, rows: Any = ROWS) -> tuple[int, int]:
-    return infile.load(connection, table, rows, packet.limit(connection))
+    return load_data(connection, table, rows, packet.max_allowed_packet(connection))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_file_other_than_the_one_announced_is_not_sent(target: sa.Engine, tabl
 def test_a_server_that_asks_for_nothing_gets_nothing(target: sa.Engine, table: str) -> None:
     with rogue(target, b"LOAD DATA LOCAL", None) as (server, engine):
         with engine.connect() as connection:
-            with pytest.raises(infile.Refused):
+            with pytest.raises(LocalInfileDisabled):
                 load(connection, table)
             connection.invalidate()
         engine.dispose()

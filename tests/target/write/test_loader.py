@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from dfsync import frames
-from dfsync.bulk import Bent, in_bulk
-from dfsync.errors import TableFailed
-from dfsync.load import Loader
-from dfsync.target import error_code, make_engine
-from dfsync.target_schema import reflect
+from dfsync.model import frames
+from dfsync.model.errors import TableError
+from dfsync.target.connection import make_engine
+from dfsync.target.errors import SilentCoercionError, error_code
+from dfsync.target.schema.reflection import reflect
+from dfsync.target.write.bisect import send_with_bisection
+from dfsync.target.write.loader import BulkLoader
 from tests.support.git_history import execute, fetch
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
@@ -25,21 +26,21 @@ WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data lo
 
 def rows(*names: str | None, first: int = 1) -> pd.DataFrame:
     index = [10 * i for i in range(first, first + len(names))]
-    return frames.to_frame(pa.table({"name": pa.array(names, pa.string())}), index)
+    return frames.from_arrow(pa.table({"name": pa.array(names, pa.string())}), index)
 
 
 @contextmanager
-def loading(target: Engine, *, local_infile: bool = True, id_column: str | None = "id") -> Iterator[Loader]:
+def loading(target: Engine, *, local_infile: bool = True, id_column: str | None = "id") -> Iterator[BulkLoader]:
     """A loader of the table `t` in a transaction of its own, as the orchestrator begins it."""
     engine = make_engine(target.url)
     with engine.begin() as connection:
         table = reflect(connection)["t"]
         connection.execute(text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
-        yield Loader(connection, table, id_column, local_infile=local_infile)
+        yield BulkLoader(connection, table, id_column, local_infile=local_infile)
     engine.dispose()
 
 
-def loads(loader: Loader) -> int:
+def loads(loader: BulkLoader) -> int:
     """How many times the session has sent LOAD DATA."""
     connection: Connection = loader._connection
     return int(connection.execute(text("SHOW SESSION STATUS LIKE 'Com_load'")).one()[1])
@@ -96,7 +97,7 @@ class TestNewIds:
     def test_that_a_trigger_takes_into_its_own_hands_fail_the_table(self, table: Engine, local_infile: bool) -> None:
         execute(table, "CREATE TRIGGER own BEFORE INSERT ON t FOR EACH ROW SET NEW.id = -LENGTH(NEW.name)")
         with (
-            pytest.raises(TableFailed, match="2 rows were sent and 0 are there; a trigger or another tool interferes"),
+            pytest.raises(TableError, match="2 rows were sent and 0 are there; a trigger or another tool interferes"),
             loading(table, local_infile=local_infile) as loader,
         ):
             loader.insert(rows("a", "bb"))
@@ -105,12 +106,12 @@ class TestNewIds:
 
 @WAYS
 def test_too_many_refusals_fail_the_table(table: Engine, local_infile: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfsync.bulk._MOST_REFUSALS", 2)
+    monkeypatch.setattr("dfsync.target.write.bisect._MAX_REFUSALS", 2)
     execute(table, "INSERT INTO t (name) VALUES ('a'), ('b'), ('c')")
     with loading(table, local_infile=local_infile) as loader:
         assert len(loader.insert(rows("a", "new", "b"))[1]) == 2
     with (
-        pytest.raises(TableFailed, match="the server refused more than 2 rows: Duplicate entry"),
+        pytest.raises(TableError, match="the server refused more than 2 rows: Duplicate entry"),
         loading(table, local_infile=local_infile) as loader,
     ):
         loader.insert(rows("a", "newer", "b", "c"))
@@ -153,7 +154,7 @@ def test_a_transaction_that_the_server_rolled_back_is_not_gone_on_with(table: En
             connection.exec_driver_sql("SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'all is gone'")
 
         with pytest.raises(OperationalError, match="all is gone"):
-            in_bulk(connection, rows("a", "b", "c"), send)
+            send_with_bisection(connection, rows("a", "b", "c"), send)
 
 
 def test_a_connection_that_is_lost_meanwhile_is_told_of(table: Engine) -> None:
@@ -162,10 +163,10 @@ def test_a_connection_that_is_lost_meanwhile_is_told_of(table: Engine) -> None:
         def send(frame: pd.DataFrame) -> None:
             number = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar()
             execute(table, f"KILL {number}")
-            raise Bent("fewer rows")
+            raise SilentCoercionError("fewer rows")
 
         with pytest.raises(OperationalError) as raised:
-            in_bulk(connection, rows("a", "b", "c"), send)
+            send_with_bisection(connection, rows("a", "b", "c"), send)
     assert error_code(raised.value) in (1927, 2006, 2013)
 
 
@@ -180,7 +181,7 @@ def test_what_is_no_rows_fault_is_not_looked_for_in_the_rows(table: Engine, numb
             connection.exec_driver_sql(f"SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = {number}")
 
         with pytest.raises(OperationalError):
-            in_bulk(connection, rows("a", "b", "c"), send)
+            send_with_bisection(connection, rows("a", "b", "c"), send)
     assert tried == [3]
 
 

@@ -14,14 +14,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfsync import frames
-from dfsync.conform import conform
-from dfsync.digest import digests
-from dfsync.load import Loader
-from dfsync.schema import Table
-from dfsync.source import MIXED
-from dfsync.target import make_engine, read_rows
-from dfsync.target_schema import reflect
+from dfsync.model import frames
+from dfsync.model.schema import Table
+from dfsync.model.types import MIXED_STORAGE
+from dfsync.stages.conform.conform import conform
+from dfsync.stages.row_hash import row_hashes
+from dfsync.target.connection import make_engine
+from dfsync.target.read.rows import read_rows
+from dfsync.target.schema.reflection import reflect
+from dfsync.target.write.loader import BulkLoader
 
 EXAMPLES = 2_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 20
 ROWS = 25
@@ -124,8 +125,10 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
 def frame_of(values: list[Any], name: str = "v") -> pd.DataFrame:
     """Values of any of SQLite's storage classes as the source hands them over."""
     classes = {int: "integer", float: "real", str: "text", bytes: "blob"}
-    rows = [None if v is None else {field.name: None for field in MIXED} | {classes[type(v)]: v} for v in values]
-    return frames.to_frame(pa.table({name: pa.array(rows, MIXED)}), range(1, len(values) + 1))
+    rows = [
+        None if v is None else {field.name: None for field in MIXED_STORAGE} | {classes[type(v)]: v} for v in values
+    ]
+    return frames.from_arrow(pa.table({name: pa.array(rows, MIXED_STORAGE)}), range(1, len(values) + 1))
 
 
 @pytest.fixture
@@ -164,7 +167,7 @@ def test_what_was_conformed_is_read_back_unchanged(connection: sa.Connection, ty
         conformed = conform(frame_of(values), [table["v"]])
         assert len(conformed.frame) + len(conformed.rejects) == len(values)
         assert conformed.rejects["value"].notna().all()
-        loader = Loader(connection, table, "id", local_infile=local_infile)
+        loader = BulkLoader(connection, table, "id", local_infile=local_infile)
         ids, refused = loader.insert(conformed.frame)
         sent = conformed.frame.drop(index=refused.index)
         assert len(ids) == len(sent)
@@ -172,9 +175,9 @@ def test_what_was_conformed_is_read_back_unchanged(connection: sa.Connection, ty
         connection.rollback()
         assert refused.empty or type_.startswith(("TIMESTAMP", "TIME(", "JSON")), refused["reason"].tolist()
         if len(sent):
-            assert frames.arrow(there["v"]).to_pylist() == frames.arrow(sent["v"]).to_pylist()
+            assert frames.as_arrow(there["v"]).to_pylist() == frames.as_arrow(sent["v"]).to_pylist()
             pd.testing.assert_frame_equal(
-                digests(there[["v"]]), digests(sent).reset_index(drop=True), check_names=False
+                row_hashes(there[["v"]]), row_hashes(sent).reset_index(drop=True), check_names=False
             )
 
     holds()

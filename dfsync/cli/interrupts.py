@@ -1,0 +1,26 @@
+"""Ctrl-C, and signals that ask to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dfsync.model.errors import DfsyncError
+
+
+class Interrupted(DfsyncError):
+    """Ctrl-C or a signal ended the run."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@contextmanager
+def interruptible(message: str | Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C, or a signal that asks to end, is answered with a sentence, made then or before, and its exit status."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        said = message if isinstance(message, str) else message()
+        raise Interrupted(said, getattr(stop, "status", 130)) from None

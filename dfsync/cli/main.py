@@ -1,0 +1,108 @@
+"""The program around the command line: exit status, errors and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from typer.exceptions import TyperException
+
+from dfsync.cli.app import ALL_WELL, NOT_STARTED, SOME_FAILED, app
+from dfsync.cli.interrupts import Interrupted
+from dfsync.cli.log import sanitize
+from dfsync.model.errors import DfsyncError
+from dfsync.text.redaction import without_credentials
+
+# What the libraries beneath call it.
+_PLAINER = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "it should be a whole number",
+}
+
+
+class TerminationSignal(KeyboardInterrupt):
+    """A signal that asks to end, answered as Ctrl-C is: roll back, stop the embedded server, say where it stood."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
+
+
+def run(argv: list[str] | None = None) -> int:
+    """As `dfsync.__main__.main`."""
+    args = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character of the data is no reason to stop.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with _raise_on_termination():
+            status = app(args, standalone_mode=False) or ALL_WELL
+        sys.stdout.flush()
+        return int(status)
+    except Interrupted as stopped:
+        return _exit_with(str(stopped), stopped.status)
+    except DfsyncError as error:
+        return _exit_with(str(error))
+    except TyperException as error:
+        return _usage_error(error, args)
+    except BrokenPipeError:
+        # Python would try once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
+    except Exception as error:
+        return _unexpected_error(error, "--debug" in args)
+
+
+def _exit_with(message: str, status: int = NOT_STARTED) -> int:
+    print(f"dfsync: {sanitize(message)}", file=sys.stderr)
+    return status
+
+
+def _usage_error(error: TyperException, args: Sequence[str]) -> int:
+    message = error.format_message()
+    for machines, ours in _PLAINER.items():
+        message = message.replace(machines, ours)
+    stop = "" if message.endswith((".", "?")) else "."
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "dfsync"
+    return _exit_with(f"{without_credentials(message)}{stop}{_hint(message, args)} Try '{command} --help'.")
+
+
+def _hint(message: str, args: Sequence[str]) -> str:
+    """The option that a stray argument wants."""
+    stray = [arg for arg in args if arg in message] if message.startswith(("No such command", "Got unexpected")) else []
+    if any("://" in arg for arg in stray):
+        return " A target is named with --target, or by MARIADB_URL."
+    return " A source is named with --source." if any(os.path.isfile(arg) for arg in stray) else ""
+
+
+def _unexpected_error(error: Exception, debug: bool) -> int:
+    if debug:
+        print(sanitize("".join(traceback.format_exception(error))), file=sys.stderr)
+    more = "The traceback is above." if debug else "Run it again with --debug for the traceback."
+    return _exit_with(f"sorry, this should not happen: {type(error).__name__}: {error}\n{more}")
+
+
+@contextmanager
+def _raise_on_termination() -> Iterator[None]:
+    def end(number: int, _: FrameType | None) -> None:
+        raise TerminationSignal(number)
+
+    # A signal that is ignored stays so: nohup ignores SIGHUP.
+    wanted = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        wanted = []
+    for number in wanted:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,80 @@
+"""The options of the command line, each written once for all commands that have it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dfsync.model.errors import DfsyncError
+
+DEFAULT_SOURCE = Path("git_history.db")
+DEFAULT_OUT = Path("dfsync-out")
+DEFAULT_DATA = Path("data/mariadb")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"dfsync {version('dfsync')}")
+        raise typer.Exit
+
+
+def _positive(number: int) -> int:
+    if number < 1:
+        raise typer.BadParameter(f"{number} is not a number of rows: give 1 or more.")
+    return number
+
+
+def table_names(text: str | None) -> tuple[str, ...] | None:
+    """The names in `--tables a,b`; None where it was not given."""
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise DfsyncError("--tables names no table: leave it out, or write names like repositories,commits.")
+    return names
+
+
+Source = Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="The SQLite file to read.")]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The database to write to, as mysql://user:password@host/database. Without it MARIADB_URL says, else "
+        "MARIADB_CONFIG in a config.py of this folder, else it is a private MariaDB in data/mariadb.",
+    ),
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for maps, rejects and summary.")]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option("--plan", metavar="FILE", exists=True, dir_okay=False, help="A plan of your own, a TOML file."),
+]
+Tables = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="Only these tables: their names in the plan, with commas between.")
+]
+BatchSize = Annotated[int, typer.Option(metavar="N", callback=_positive, help="Rows read and sent at a time.")]
+Jobs = Annotated[int, typer.Option(metavar="N", help="Tables at a time, where they do not need each other.")]
+OnMatch = Annotated[
+    Literal["skip", "update"] | None,
+    typer.Option(
+        help="Leave rows that exist as they are, or give them the source's values. Default: as the plan says."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")]
+Report = Annotated[bool, typer.Option("--report", help="Make report.html in --out as well, to look at the run.")]
+ReportFolder = Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, help="The --out folder of a sync.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every row, of long tables too.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only what failed, and the overall line.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Log every step on standard error.")]
+NoLocalInfile = Annotated[bool, typer.Option("--no-local-infile", help="Send plain inserts, never LOAD DATA LOCAL.")]
+PrintOnly = Annotated[bool, typer.Option("--print", help="Print the SQL statements and do not run them.")]
+WritePlan = Annotated[
+    Path | None, typer.Option("--write", metavar="FILE", dir_okay=False, help="Write it as a plan file, ready to edit.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file that --write names.")]
+DataDir = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for the server's data.")]
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]

@@ -1,0 +1,326 @@
+"""What a person sees of a run: headings, a line per row or a progress bar, the summary."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfsync.model.frames import INSERTED, MATCHED, UPDATED
+from dfsync.output.result import SyncResult, TableCounts
+from dfsync.pipeline.observer import Observer
+from dfsync.text.wording import count_of, printable, singular, title_case_name, with_count
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import rich.console
+    import rich.progress
+
+    from dfsync.plan.model import Plan, TablePlan
+
+WIDTH = 80
+FEW_ROWS = 20
+"""A table of at most so many rows gets a line for each."""
+FEW_FAILURES = 10
+"""Of a longer table, so many failed rows are shown."""
+LONG_MESSAGE = 1000
+STYLES = {"SYNC": "green", "UPDATE": "cyan", "SKIP": "yellow", "FAIL": "red"}
+
+
+@dataclass
+class _TableProgress:
+    """How far a table is."""
+
+    total: int
+    started: float = field(default_factory=time.monotonic)
+    done: int = 0
+    failed: int = 0
+    shown: int = 0
+    """Failed rows that got a line."""
+
+
+class SyncConsole(Observer):
+    """Writes the story of a run to a Rich console; colours and a progress bar only where that is a terminal.
+
+    Whatever comes from the databases is shown through `visible`. As a context manager it leaves the terminal clean.
+    """
+
+    def __init__(
+        self,
+        out: rich.console.Console | None = None,
+        *,
+        folder: Path | None = None,
+        verbose: bool = False,
+        quiet: bool = False,
+        dry_run: bool = False,
+    ) -> None:
+        """`folder` is where the run leaves its files; `quiet` leaves only what failed and the overall line."""
+        import rich.console
+
+        self._out = out or rich.console.Console()
+        self._folder = folder
+        self._verbose = verbose
+        self._quiet = quiet
+        self._dry_run = dry_run
+        self._bar: rich.progress.Progress | None = None
+        # Several at a time where tables refer to each other in a circle.
+        self._open: dict[str, _TableProgress] = {}
+        self._committed: list[str] = []
+        # Why rows of a table that others refer to are not in, all at once.
+        self._lost: dict[str, str] = {}
+
+    def __enter__(self) -> SyncConsole:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_bar()
+
+    def say(self, text: str = "", style: str = "", *, always: bool = False) -> None:
+        """One line, unless `quiet`."""
+        from rich.text import Text
+
+        if always or not self._quiet:
+            # As it is: no markup, and no line break where a pipe has no width.
+            self._out.print(Text(text, style), soft_wrap=True)
+
+    def where_it_stood(self) -> str:
+        """One sentence for a run that was interrupted."""
+        if self._dry_run:
+            return "stopped; nothing was written, this was a dry run."
+        committed = ", ".join(map(title_case_name, self._committed)) or "nothing yet"
+        places = [f"{title_case_name(name)} after {at.done} of {at.total} rows" for name, at in self._open.items()]
+        place = f" in {', '.join(places)}, rolled back" if places else ""
+        return f"stopped{place}. Committed: {committed}. Run the same command again to go on from there."
+
+    def run_started(self, plan: Plan, names: list[str]) -> None:
+        if self._dry_run:
+            self.say("DRY RUN: nothing will be written.")
+        self.say(f"Plan: {printable(plan.title, LONG_MESSAGE)}, {with_count(len(names), 'tables')}")
+        self.say()
+
+    def maps_removed(self, out: Path, target: str) -> None:
+        text = f"Removed from {out}: the maps of an earlier sync, which went into {target}"
+        self.say(f"Note: {printable(text, LONG_MESSAGE)}", always=True)
+        self.say()
+
+    def table_started(self, table: TablePlan, total: int) -> None:
+        self._open[table.name] = _TableProgress(total)
+        self._heading(f"SYNCING {title_case_name(table.name).upper()}")
+        self.say(f"Found {count_of(total, title_case_name(table.name))} to sync")
+        if total > FEW_ROWS and self._out.is_terminal and not self._quiet:
+            self._start_bar(total)
+
+    def table_missing(self, table: TablePlan, reason: str) -> None:
+        self._heading(f"SYNCING {title_case_name(table.name).upper()}")
+        self._row_line("SKIP", f"{title_case_name(table.name)}: {printable(reason, LONG_MESSAGE)}")
+        self.say()
+
+    def progress(self, table: TablePlan, done: int) -> None:
+        if table.name in self._open:
+            at = self._open[table.name]
+            at.done = done
+            if self._bar is not None:
+                rate = done / max(time.monotonic() - at.started, 0.001)
+                self._bar.update(self._bar.task_ids[0], completed=done, rate=f"{rate:,.0f} rows/s")
+
+    def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
+        at = self._open[table.name]
+        every_row = (self._verbose or at.total <= FEW_ROWS) and not self._quiet
+        rejects = self._without_waiting(table, rejects)
+        some = len(rejects) if every_row else FEW_FAILURES
+        lines = _reject_lines(table, rejects.head(some))
+        at.failed, at.shown = len(rejects), len(lines)
+        if every_row:
+            lines += [line for part in mapping for line in _mapping_lines(table, part, self._dry_run)]
+            lines.sort(key=lambda line: line[0])
+        for _, mark, text in lines:
+            self._row_line(mark, text, always=mark == "FAIL")
+
+    def _without_waiting(self, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
+        """Without those whose parents' table failed as a whole: a line tells of all of them."""
+        parents = rejects["column"].map(table.parents)
+        waiting = parents.isin(self._lost.keys()) & rejects["reason"].str.startswith("missing parent").fillna(False)
+        for parent, rows in parents[waiting].value_counts().items():
+            text = f"{count_of(rows, title_case_name(table.name))} without a parent in {title_case_name(str(parent))}"
+            self._row_line("FAIL", f"{text}, which {self._lost[str(parent)]}", always=True)
+        if waiting.any():
+            self._lost[table.name] = "lacks its own parents"
+        return rejects[~waiting]
+
+    def note(self, table: TablePlan, message: str) -> None:
+        self.say(f"  Note: {printable(message, LONG_MESSAGE)}")
+
+    def table_finished(self, table: TablePlan, counts: TableCounts) -> None:
+        self._stop_bar()
+        at = self._open.pop(table.name, _TableProgress(counts.total))
+        name = title_case_name(table.name)
+        if counts.error is not None:
+            self._lost[table.name] = "was rolled back"
+            self.say()
+            message = f"{name}: FAILED, rolled back: {printable(counts.error, LONG_MESSAGE)}"
+            self.say(message, STYLES["FAIL"], always=True)
+        elif counts.note is None:
+            self._committed.append(table.name)
+            self._more_failures(table, at.failed - at.shown)
+            self.say()
+            self.say(f"{name}: {self._outcome(counts.inserted, counts.matched, counts.updated, counts.failed)}")
+        self.say()
+
+    def run_finished(self, result: SyncResult) -> None:
+        self._heading(f"SYNCHRONIZATION SUMMARY{' OF A DRY RUN' if self._dry_run else ''}")
+        for counts in result.counts:
+            self._summary_of(counts)
+        sums = result.as_dict()["overall"]
+        broken = sum(counts.error is not None for counts in result.counts)
+        tables = f", {with_count(broken, 'tables')} rolled back" if broken else ""
+        outcome = self._outcome(with_count(sums["inserted"], "records"), None, sums["updated"], sums["failed"])
+        overall = f"OVERALL: {outcome}{tables}"
+        self.say("=" * WIDTH)
+        for line in textwrap.wrap(overall, WIDTH, subsequent_indent=" " * len("OVERALL: ")):
+            self.say(line, always=True)
+        self.say("=" * WIDTH)
+        self._report_write_errors(result)
+        if self._dry_run:
+            self.say("DRY RUN: nothing was written.")
+        elif self._folder is not None and not result.write_errors:
+            self.say(f"The map from old to new ids: {printable(self._folder / 'id_mappings.json', LONG_MESSAGE)}")
+            if any(counts.failed and counts.error is None for counts in result.counts):
+                self.say(f"The rejected rows, with the reasons: {printable(self._folder / 'rejects', LONG_MESSAGE)}")
+            self._tell_of_leftovers(self._folder, result.plan)
+
+    def _report_write_errors(self, result: SyncResult) -> None:
+        for file, reason in result.write_errors.items():
+            path = printable(file if self._folder is None else self._folder / file, LONG_MESSAGE)
+            self.say(f"NOT WRITTEN: {path}: {printable(reason)}", STYLES["FAIL"], always=True)
+        if result.write_errors:
+            text = "What was synced is in the target. Make room or choose another --out and run again for the files."
+            self.say(text, always=True)
+
+    def _tell_of_leftovers(self, folder: Path, plan: Plan | None) -> None:
+        from dfsync.output.files import stale_files
+
+        left = stale_files(folder, plan.names) if plan else []
+        if left:
+            files = printable(", ".join(str(path.relative_to(folder)) for path in left), LONG_MESSAGE)
+            self.say(f"Left by an earlier run, of no table of this plan: {files}")
+
+    def _outcome(self, synced: int | str, skipped: int | None, updated: int, failed: int) -> str:
+        """`5 synced, 3 skipped, 0 failed`, or what would be; `updated` only where there are any."""
+        done, fail = ("would be {}", "would fail") if self._dry_run else ("{}", "failed")
+        parts = [(synced, "synced"), (skipped, "skipped"), (updated or None, "updated")]
+        said = [f"{number} {done.format(word)}" for number, word in parts if number is not None]
+        return ", ".join([*said, f"{failed} {fail}"])
+
+    def _heading(self, title: str) -> None:
+        for line in ("=" * WIDTH, title[:WIDTH], "=" * WIDTH, ""):
+            self.say(line)
+
+    def _row_line(self, mark: str, text: str, *, always: bool = False) -> None:
+        from rich.text import Text
+
+        if always or not self._quiet:
+            self._out.print(Text.assemble("  ", (f"[{mark}]", STYLES[mark]), " ", text), soft_wrap=True)
+
+    def _more_failures(self, table: TablePlan, more: int) -> None:
+        if more:
+            where = ""
+            if self._folder is not None and not self._dry_run:
+                file = self._folder / "rejects" / f"{table.name}.parquet"
+                where = f", all in {printable(file, LONG_MESSAGE)}"
+            self.say(f"  ... and {more} more{where}", always=True)
+
+    def _summary_of(self, counts: TableCounts) -> None:
+        self.say(f"{title_case_name(counts.name).upper()[: WIDTH - 1]}:")
+        if counts.note is not None:
+            self.say(f"  Not synced: {printable(counts.note, LONG_MESSAGE)}")
+        else:
+            self.say(f"  Total:   {counts.total}")
+            self.say(f"  Synced:  {counts.inserted}")
+            self.say(f"  Skipped: {counts.matched}")
+            if counts.updated:
+                self.say(f"  Updated: {counts.updated}")
+            self.say(f"  Failed:  {counts.failed}")
+        if counts.error is not None:
+            self.say(f"  Rolled back: {printable(counts.error, LONG_MESSAGE)}")
+        self.say()
+
+    def _start_bar(self, total: int) -> None:
+        from rich import progress
+
+        self._stop_bar()
+        self._bar = progress.Progress(
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[rate]}"),
+            progress.TimeRemainingColumn(),
+            console=self._out,
+            transient=True,
+            # What goes to a file there must not come up here.
+            redirect_stderr=sys.stderr.isatty(),
+        )
+        self._bar.add_task("", total=total, rate="")
+        self._bar.start()
+
+    def _stop_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class ErrorConsole(SyncConsole):
+    """Only what failed and the notes, for `--json`: its console is standard error."""
+
+    def note(self, table: TablePlan, message: str) -> None:
+        self.say(f"{title_case_name(table.name)}: {printable(message, LONG_MESSAGE)}", always=True)
+
+    def run_finished(self, result: SyncResult) -> None:
+        """The JSON object says the rest."""
+        self._report_write_errors(result)
+
+
+def _missing(value: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.isna(value))
+
+
+def _shown(value: Any) -> str:
+    return "NULL" if _missing(value) else printable(value)
+
+
+Line = tuple[float, str, str]
+"""Where it belongs among the others, its mark, its text."""
+
+
+# Row by row, because only a few rows get here, or all of them for one who asked with --verbose.
+def _mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool) -> list[Line]:
+    thing = singular(title_case_name(table.name))
+    named_by = [column for column in table.key if column not in table.parents and column in mapping]
+    named = mapping[named_by].to_dict("records") if named_by else [{}] * len(mapping)
+    sync, update = (" would be synced", " would be updated") if dry_run else ("", "")
+    kinds = {INSERTED: ("SYNC", sync), MATCHED: ("SKIP", " already exists"), UPDATED: ("UPDATE", update)}
+    lines: list[Line] = []
+    for old_id, new_id, action, key in zip(mapping["old_id"], mapping["new_id"], mapping["action"], named, strict=True):
+        # A row of a table without ids is known by its place in the source alone.
+        ids = f"ID: {old_id} -> {'new' if _missing(new_id) else new_id}" if table.id else f"row {old_id}"
+        name = f" '{' / '.join(map(_shown, key.values()))}'" if key else ""
+        mark, remark = kinds[action]
+        lines.append((old_id, mark, f"{thing}{name}{remark} ({ids})"))
+    return lines
+
+
+def _reject_lines(table: TablePlan, rejects: pd.DataFrame) -> list[Line]:
+    thing = singular(title_case_name(table.name))
+    lines: list[Line] = []
+    columns = (rejects[column] for column in ("old_id", "column", "value", "reason"))
+    for old_id, column, value, reason in zip(*columns, strict=True):
+        which = "" if _missing(old_id) else f" ({'ID:' if table.id else 'row'} {old_id})"
+        shown = "NULL" if _missing(value) else f"'{printable(value)}'"
+        where = "" if _missing(column) else f"column {printable(column)}: value {shown}: "
+        place = float("inf") if not which else old_id
+        lines.append((place, "FAIL", f"{thing}{which}: {where}{printable(reason, LONG_MESSAGE)}"))
+    return lines

@@ -1,0 +1,122 @@
+"""After a sync: every source row held against its target row, through the mappings that the sync left."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from dfsync.commands.verify_rows import COUNTED, TableVerifier, VerifyCounts
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
+from dfsync.output import files
+from dfsync.output.mappings import LazyFrames
+from dfsync.pipeline.observer import Observer
+from dfsync.pipeline.session import Session, open_session, open_target
+from dfsync.plan.model import Plan
+from dfsync.stages.diff import empty_differences
+from dfsync.target.connection import connect, display_name
+
+
+@dataclass(frozen=True, repr=False)
+class VerifyResult:
+    """The outcome of `dfsync.verify`.
+
+    `differences[name]`: one row per cell that differs, or per row that is not there, by ascending `old_id`; columns as
+    in `compare.SCHEMA`. Empty where nothing differs.
+    """
+
+    tables: tuple[VerifyCounts, ...]
+    differences: Mapping[str, pd.DataFrame]
+    seconds: float
+    plan: Plan | None = None
+    """The completed plan, of all tables, also where only some were verified."""
+    source: str = ""
+    """The SQLite file."""
+    target: str = ""
+    """Database and server, without user or password."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs. Rejected rows are no difference: the sync told of them."""
+        return not any(table.differ for table in self.tables)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per table, index `name`, the counts of `Verified`."""
+        columns = list(VerifyCounts("", "").as_dict())
+        return pd.DataFrame([table.as_dict() for table in self.tables], columns=columns).set_index("name")
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())
+        return f"<VerifyResult: {len(self.tables)} tables, {counts}, {self.seconds:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
+
+    @property
+    def _sums(self) -> dict[str, int]:
+        return {key: sum(getattr(table, key) for table in self.tables) for key in COUNTED}
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "ok": self.ok,
+            "seconds": round(self.seconds, 4),
+            "source": self.source,
+            "target": self.target,
+            "overall": self._sums,
+            "tables": [table.as_dict() for table in self.tables],
+            "plan": None if self.plan is None else self.plan.as_dict(),
+        }
+
+
+def verify(
+    source: str | Path,
+    target: str | sa.URL | None = None,
+    *,
+    out: str | Path = "dfsync-out",
+    options: SyncOptions | None = None,
+    observer: Observer | None = None,
+) -> VerifyResult:
+    """Compares every source row with its target row, through the mappings in `out`, and writes the differences there.
+
+    Nothing in source or target changes. Raises `DfsyncError` where it cannot start, as where `out` has no mappings.
+    """
+    with open_target(target, source) as choice, open_session(source, choice.url, options or SyncOptions()) as run:
+        return _verify(run, Path(out), observer or Observer())
+
+
+def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
+    start = time.perf_counter()
+    checks = [TableVerifier(run, name, out) for name in run.names]
+    with connect(run.engine) as connection, connection.begin():
+        connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"))
+        _require_same_target(connection, checks, out)
+        for check in checks:
+            check.run(connection, observer)
+    counts = tuple(check.counts for check in checks)
+    return VerifyResult(
+        tables=counts,
+        differences=LazyFrames(out / files.VERIFY, [c.name for c in counts], empty_differences),
+        seconds=time.perf_counter() - start,
+        plan=run.plan,
+        source=str(run.source.path),
+        target=display_name(run.engine.url),
+    )
+
+
+def _require_same_target(connection: sa.Connection, checks: list[TableVerifier], out: Path) -> None:
+    """A look at a few rows of every table, lest all of them be called deleted one by one."""
+    looked = [check.any_there(connection) for check in checks]
+    if False in looked and True not in looked:
+        raise DfsyncError(
+            f"None of the rows that the mappings in {out} name is in {display_name(connection.engine.url)}: they "
+            "belong to another target, or its rows are gone. Name the right --out or --target, or sync again."
+        )

@@ -1,0 +1,299 @@
+"""One table of a verify: source rows compared with their target rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from dfsync.model import frames
+from dfsync.model.frames import MATCHED
+from dfsync.model.schema import Column
+from dfsync.output import files
+from dfsync.pipeline.observer import Observer
+from dfsync.pipeline.session import Session
+from dfsync.pipeline.table.context import TableContext
+from dfsync.pipeline.table.ledger import empty_ledger
+from dfsync.pipeline.table.match import fetch_rows_by_key, match_table
+from dfsync.plan.binding import TableBinding
+from dfsync.stages.conform.conform import conform
+from dfsync.stages.diff import (
+    CHANGED,
+    DELETED,
+    DIFFERENCE_SCHEMA,
+    KEPT,
+    MISSING,
+    ORPHAN,
+    SHARED,
+    UNFIT,
+    cell_differences,
+    differences_table,
+    no_cell_differences,
+    row_differences,
+)
+from dfsync.stages.remap import new_ids
+from dfsync.target.collation import normalize_pair
+from dfsync.target.read.rows import lookup_by_id
+
+_LONG_TEXT_BYTES = 1_000_000
+
+COUNTED = ("total", "equal", "changed", "kept", "shared", "deleted", "missing", "rejected")
+
+
+@dataclass
+class VerifyCounts:
+    """One table: total = equal + changed + kept + shared + deleted + missing + rejected, always."""
+
+    name: str
+    table: str
+    total: int = 0
+    equal: int = 0
+    changed: int = 0
+    """They differ from target rows that a sync inserted or updated."""
+    kept: int = 0
+    """They differ from target rows that were there before the last sync and were left as they were."""
+    shared: int = 0
+    """They differ from target rows that they share with a source row of a lower id, whose values count."""
+    deleted: int = 0
+    """Their target row is gone."""
+    missing: int = 0
+    """They were never synced."""
+    rejected: int = 0
+    """They have no target row, and the sync said so."""
+    note: str | None = None
+    """Why the table was not looked at."""
+    seconds: float = 0.0
+
+    @property
+    def differ(self) -> int:
+        return self.changed + self.kept + self.shared + self.deleted + self.missing
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self.__dict__, "seconds": round(self.seconds, 4)}
+
+
+def compare_rows(
+    connection: sa.Connection,
+    shape: TableBinding,
+    source: pd.DataFrame,
+    target: pd.DataFrame,
+    maps: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """The cells that differ, by `old_id`: `kind`, `column`, `source_value`, `target_value`.
+
+    `source` holds the rows as extracted, `target` their target rows; both have the columns of the shape and the same
+    index `old_id`.
+    """
+    parents = {column.lower(): parent for column, parent in shape.plan.parents.items()}
+    found = [no_cell_differences()]
+    for column, as_read in zip(shape.columns, shape.source_columns(shape.columns), strict=True):
+        conformed = conform(source[[column.name]], [as_read])
+        values = conformed.frame[column.name]
+        if len(conformed.rejects):
+            refused = conformed.rejects["value"]
+            found.append(cell_differences(UNFIT, column.name, refused, target.loc[refused.index, column.name]))
+        parent = parents.get(column.name.lower())
+        if parent is not None:
+            old, values = values, new_ids(values, maps[parent])
+            lost = (old.notna() & values.isna()).to_numpy(dtype=bool)
+            found.append(cell_differences(ORPHAN, column.name, old[lost], target.loc[old.index[lost], column.name]))
+            values = values[~lost]
+        found.append(changed_values(connection, column, values, target.loc[values.index, column.name]))
+    return pd.concat(found).sort_index(kind="stable")
+
+
+def changed_values(
+    connection: sa.Connection, column: Column, source: pd.Series[Any], target: pd.Series[Any]
+) -> pd.DataFrame:
+    """The differing values of one column; the source's are conformed and remapped."""
+    other = differs(connection, column, source, target)
+    return cell_differences(CHANGED, column.name, source[other], target[other])
+
+
+def differs(connection: sa.Connection, column: Column, source: pd.Series[Any], target: pd.Series[Any]) -> Any:
+    """Where the values differ (bool); NULL is equal to NULL here."""
+    left, right = frames.as_arrow(source), frames.as_arrow(target)
+    if left.type != right.type:
+        left = left.cast(right.type)
+    other = frames.differs(left, right)
+    if column.collation is None or not other.any():
+        return other
+    # What is the same to the byte is the same in every collation. Of very long texts a server gives no weights.
+    short = pc.and_(*(pc.less(pc.fill_null(pc.binary_length(side), 0), _LONG_TEXT_BYTES) for side in (left, right)))
+    doubtful = other & short.to_numpy(zero_copy_only=False)
+    one, two = normalize_pair(connection, column, source[doubtful], target[doubtful])
+    same = pc.fill_null(pc.equal(frames.as_arrow(one), frames.as_arrow(two)), False)
+    other[doubtful] = ~same.to_numpy(zero_copy_only=False)
+    return other
+
+
+_SAMPLE_ROWS = 100
+# More at once are too many for MySQL to look up one by one, and it reads the table through instead.
+_ROWS_PER_LOOKUP = 10_000
+_REASON = "reason"
+_REASONS = (CHANGED, KEPT, SHARED)
+
+
+class TableVerifier:
+    """One table on its way: what is known of it, and its counts."""
+
+    def __init__(self, run: Session, name: str, out: Path) -> None:
+        self.counts = VerifyCounts(name, run.plan[name].table)
+        self._session = run
+        self._out = out
+        self._plan = run.plan[name]
+        self._binding = run.bindings.get(name)
+        if self._binding is None:
+            self.counts.note = f"the source has no table {self._plan.table}"
+            return
+        for needed in {*self._plan.parents.values(), *([name] if self._plan.id else [])} & run.bindings.keys():
+            files.mapping_file(out, needed)
+
+    def any_there(self, connection: sa.Connection) -> bool | None:
+        """Whether some of the mapped rows are in the target; None where there is none to look for."""
+        if self._binding is None or self._binding.id is None:
+            return None
+        ids = files.read_map(self._out, self._plan.name)[frames.NEW_ID]
+        sample = ids.iloc[np.unique(np.linspace(0, max(len(ids) - 1, 0), _SAMPLE_ROWS, dtype=int))] if len(ids) else ids
+        there = lookup_by_id(connection, self._binding.target, self._binding.id, [], sample.tolist())
+        return bool(len(there)) if len(ids) else None
+
+    def run(self, connection: sa.Connection, observer: Observer) -> None:
+        if self._binding is None:
+            observer.table_missing(self._plan, self.counts.note or "")
+            return
+        start = time.perf_counter()
+        self.counts.total = self._session.source.count(self._binding.source)
+        observer.table_started(self._plan, self.counts.total)
+        for parent in {*self._plan.parents.values()} & self._session.bindings.keys() - self._session.mappings.keys():
+            self._session.mappings[parent] = files.read_map(self._out, parent)
+        self._rejected = files.read_rejected(self._out, self._plan.name)
+        found = (
+            self._by_mapping(connection, self._binding)
+            if self._binding.id
+            else self._by_natural_key(connection, self._binding)
+        )
+        files.write_differences(self._out, self._plan.name, DIFFERENCE_SCHEMA, self._reported(found, observer))
+        self.counts.seconds = time.perf_counter() - start
+
+    def _reported(self, found: Iterator[tuple[int, pd.DataFrame]], observer: Observer) -> Iterator[Any]:
+        done = 0
+        for rows, differences in found:
+            done += rows
+            differences = _with_reason(differences)
+            self._count(rows, differences)
+            observer.progress(self._plan, done)
+            if len(differences):
+                yield differences_table(differences)
+
+    def _count(self, rows: int, differences: pd.DataFrame) -> None:
+        ids = differences.index.to_numpy()
+        kind = differences["kind"].to_numpy(dtype=object)
+        cells = ~np.isin(kind, (DELETED, MISSING))
+        reason = differences[_REASON].to_numpy(dtype=object)
+        counts = {
+            **{key: len(np.unique(ids[cells & (reason == key)])) for key in _REASONS},
+            "deleted": int((kind == DELETED).sum()),
+            "missing": int((kind == MISSING).sum()),
+        }
+        for name, count in counts.items():
+            setattr(self.counts, name, getattr(self.counts, name) + count)
+        self.counts.equal += rows - sum(counts.values())
+
+    def _count_missing(self, ids: Any) -> pd.DataFrame:
+        """The rows that should have been synced, of those that have no target row; counts the rejects among them."""
+        told = np.isin(ids, self._rejected)
+        self.counts.rejected += int(told.sum())
+        self.counts.equal -= int(told.sum())
+        return row_differences(MISSING, ids[~told])
+
+    def _by_mapping(self, connection: sa.Connection, shape: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
+        """How many rows were compared, and what differs, batch by batch, through the mapping."""
+        mapping = files.read_map(self._out, self._plan.name, frames.ACTION)
+        old_ids = mapping[frames.OLD_ID].to_numpy()
+        shared = pd.Series(mapping[frames.NEW_ID].to_numpy()).duplicated().to_numpy()
+        for frame in self._session.source.batches(
+            shape.source, self._plan.id, shape.names, self._session.options.batch_size
+        ):
+            ids = frame.index.to_numpy()
+            place = np.searchsorted(old_ids, ids)
+            known = np.zeros(len(ids), dtype=bool)
+            inside = place < len(old_ids)
+            known[inside] = old_ids[place[inside]] == ids[inside]
+            mapped = _reasoned(mapping.iloc[place[known]], shared[place[known]]).set_index(frames.OLD_ID)
+            new_ids = mapped[frames.NEW_ID].to_numpy()
+            there = self._rows(connection, shape, np.unique(new_ids))
+            at = there.index.get_indexer(pd.Index(new_ids))
+            here = mapped.index[at >= 0]
+            aligned = there.iloc[at[at >= 0]].set_axis(here)
+            differences = [
+                compare_rows(connection, shape, frame.loc[here], aligned, self._session.mappings),
+                row_differences(DELETED, mapped.index[at < 0].to_numpy()),
+                self._count_missing(ids[~known]),
+            ]
+            whole = pd.concat(differences).sort_index(kind="stable")
+            yield len(frame), whole.join(mapped)
+
+    def _rows(self, connection: sa.Connection, shape: TableBinding, ids: Any) -> pd.DataFrame:
+        """The target rows of these ids (ascending), indexed by them."""
+        assert shape.id is not None
+        parts = np.array_split(ids, range(_ROWS_PER_LOOKUP, len(ids), _ROWS_PER_LOOKUP))
+        rows = [lookup_by_id(connection, shape.target, shape.id, shape.columns, part.tolist()) for part in parts]
+        return pd.concat(rows)
+
+    def _by_natural_key(self, connection: sa.Connection, shape: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
+        """As `_mapped`, of a table without a surrogate id: through its key, or else its whole content."""
+        table = TableContext(
+            shape, self._session.source, connection, self._session.mappings, self._session.options.batch_size
+        )
+        key = [column.name for column in shape.key]
+        unkeyed = [np.array([], dtype=np.int64)]
+        for frame in table.read(shape.columns, table.batch_size, late=()) if key else ():
+            keyed = frame[frames.non_null_rows(frame[key])]
+            unkeyed.append(frame.index.difference(keyed.index).to_numpy())
+            yield len(keyed), self._by_key(connection, shape, keyed)
+        unfit = table.rejected(empty_ledger())
+        left = np.concatenate(unkeyed)
+        if not key or len(left):
+            table.rejects.clear()
+            outcome = match_table(table, left if key else None)
+            if not key:
+                unfit = table.rejected(outcome)
+            yield len(outcome), _without_id(self._count_missing(outcome.old_id[~outcome.resolved]))
+        yield len(unfit), _without_id(self._count_missing(unfit.index.to_numpy()))
+
+    def _by_key(self, connection: sa.Connection, shape: TableBinding, source: pd.DataFrame) -> pd.DataFrame:
+        key = [column.name for column in shape.key]
+        names = [name for name in shape.names if name not in key]
+        there, _ = fetch_rows_by_key(connection, shape, source, names)
+        cells = [
+            changed_values(connection, column, source.loc[there.index, column.name], there[column.name])
+            for column in shape.columns
+            if column.name in names
+        ]
+        absent = self._count_missing(source.index.difference(there.index).to_numpy())
+        return _without_id(pd.concat([no_cell_differences(), *cells, absent]).sort_index(kind="stable"))
+
+
+def _reasoned(mapping: pd.DataFrame, shared: Any) -> pd.DataFrame:
+    """With the kind that another value in the target row has."""
+    matched = (mapping[frames.ACTION] == MATCHED).to_numpy(dtype=bool)
+    return mapping.assign(**{_REASON: np.select([shared, matched], [SHARED, KEPT], CHANGED)})
+
+
+def _with_reason(differences: pd.DataFrame) -> pd.DataFrame:
+    other = (differences["kind"] == CHANGED).to_numpy(dtype=bool)
+    return differences.assign(kind=differences["kind"].mask(other, differences[_REASON].astype(frames.STRING)))
+
+
+def _without_id(differences: pd.DataFrame) -> pd.DataFrame:
+    none = frames.nulls_like(differences["column"])
+    empty = {frames.NEW_ID: none.astype(frames.INT64), frames.ACTION: none}
+    return differences.assign(**empty, **{_REASON: CHANGED})

@@ -1,0 +1,49 @@
+"""What a caller may choose about a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfsync.model.errors import DfsyncError
+
+ON_MATCH = ("skip", "update")
+MAX_BATCH_ROWS = 10_000_000
+"""Of a batch: more of them need more memory than any machine has."""
+MAX_JOBS = 64
+"""Tables at a time: each takes a connection, of which a server has no endless number."""
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """The choices of one run, the same for the command line, the notebook and Python.
+
+    A path may be given as text, and names in any order and collection. Raises `DfsyncError` for what is no choice.
+    """
+
+    plan: Path | None = None
+    """A plan file; None takes the built-in plan, or a discovered one where the source is not of its kind."""
+    tables: tuple[str, ...] | None = None
+    """The names of the tables to sync; None takes all."""
+    batch_size: int = 50_000
+    """Rows read, converted and sent at a time."""
+    on_match: str | None = None
+    """`skip` or `update` for every table; None leaves it to the plan."""
+    dry_run: bool = False
+    """Do all but write: nothing in the target changes, no file is written."""
+    local_infile: bool = True
+    """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, plain inserts do the job."""
+    jobs: int = 3
+    """Tables at a time, where they do not need each other; each has a transaction of its own."""
+
+    def __post_init__(self) -> None:
+        if self.on_match not in (None, *ON_MATCH):
+            raise DfsyncError(f"on_match must be 'skip' or 'update', not {self.on_match!r}.")
+        if not 1 <= self.batch_size <= MAX_BATCH_ROWS:
+            raise DfsyncError(f"A batch cannot have {self.batch_size} rows: give a number from 1 to {MAX_BATCH_ROWS}.")
+        if not 1 <= self.jobs <= MAX_JOBS:
+            raise DfsyncError(f"There cannot be {self.jobs} tables at a time: give a number from 1 to {MAX_JOBS}.")
+        if self.plan is not None:
+            object.__setattr__(self, "plan", Path(self.plan))
+        if self.tables is not None:
+            object.__setattr__(self, "tables", (self.tables,) if isinstance(self.tables, str) else tuple(self.tables))

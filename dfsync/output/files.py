@@ -1,0 +1,216 @@
+"""The files of a run: mappings, rejects, `id_mappings.json`, `summary.json`; each written whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dfsync.execution.prefetch import prefetch
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError, OutputWriteError
+from dfsync.output.result import SyncResult
+
+MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
+SUMMARY, ID_MAPPINGS = "summary.json", "id_mappings.json"
+_ROWS_PER_GROUP = 100_000
+# Keys hardly repeat, and ids go up step by step: half the time and half the size of Parquet's defaults.
+_ENCODING: dict[str, Any] = {
+    "use_dictionary": [frames.ACTION],
+    "column_encoding": dict.fromkeys([frames.OLD_ID, frames.NEW_ID], "DELTA_BINARY_PACKED"),
+    "compression": "zstd",
+}
+
+
+def open_folder(out: Path) -> None:
+    """Makes the output folder, private to the user, and removes the half-written files of a run that was killed.
+
+    Raises `DfsyncError` where it cannot be written.
+    """
+    for folder in (out, out / MAPPINGS, out / REJECTS):
+        _ensure_writable(folder)
+
+
+def _ensure_writable(folder: Path) -> None:
+    done = "made"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        done = "written to"
+        tempfile.TemporaryFile(dir=folder).close()
+        for killed in folder.glob(".*.[0-9]*.partial"):
+            killed.unlink(missing_ok=True)
+    except OSError as error:
+        raise DfsyncError(
+            f"The output folder {folder} cannot be {done}: {error.strerror}. Choose another --out."
+        ) from error
+
+
+def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
+    """Removes what a run into another target left, so that no two maps mix, and gives the name of that target.
+
+    Raises `DfsyncError` where the run that comes is not of the `whole` plan, and could put little in its place.
+    """
+    try:
+        before = json.loads((out / SUMMARY).read_text())["target"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if before == target:
+        return None
+    if not whole:
+        raise DfsyncError(
+            f"{out} holds the maps of a sync into {before}, and this one goes into {target}. Choose another --out, or "
+            "sync without --tables."
+        )
+    for path in (*out.glob("*/*.parquet"), out / ID_MAPPINGS):
+        path.unlink(missing_ok=True)
+    return str(before)
+
+
+def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
+    """`mappings/NAME.parquet`: columns as in `SyncResult.mappings`. At least one part, all of the same dtypes."""
+
+    tables = map(_table, parts)
+    first = next(tables)
+    _write_tables(out / MAPPINGS / f"{name}.parquet", first.schema, itertools.chain([first], tables), **_ENCODING)
+
+
+def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
+    """`rejects/NAME.parquet` where there are any, else no file: columns as in `SyncResult.rejects`."""
+    path = out / REJECTS / f"{name}.parquet"
+    if rejects.empty:
+        path.unlink(missing_ok=True)
+    else:
+        write_atomic(path, lambda file: pq.write_table(_table(rejects), file))
+
+
+def stale_files(out: Path, names: Iterable[str]) -> list[Path]:
+    """The files of an earlier run, of tables that are not among `names`."""
+    known = {f"{name}.parquet" for name in names}
+    return [
+        path
+        for folder in (MAPPINGS, REJECTS, VERIFY)
+        for path in sorted((out / folder).glob("[!.]*.parquet"))
+        if path.name not in known
+    ]
+
+
+def mapping_file(out: Path, name: str) -> Path:
+    """The file of a mapping that must be there. Raises `DfsyncError` where it is not."""
+    path = out / MAPPINGS / f"{name}.parquet"
+    if not path.is_file():
+        raise DfsyncError(f"{out} has no mapping of {name}: it is made by a sync with this --out. Run that first.")
+    return path
+
+
+def read_map(out: Path, name: str, *more: str) -> pd.DataFrame:
+    """`old_id`, `new_id` and the columns `more` of a mapping, by ascending `old_id`."""
+    path = mapping_file(out, name)
+    try:
+        return frames.from_arrow(pq.read_table(path, columns=[frames.OLD_ID, frames.NEW_ID, *more]))
+    except (OSError, pa.ArrowException) as error:
+        raise DfsyncError(f"The mapping {path} cannot be read: {error}. A sync makes it anew.") from error
+
+
+def read_rejected(out: Path, name: str) -> Any:
+    """The `old_id` of each row that the last sync rejected."""
+    path = out / REJECTS / f"{name}.parquet"
+    if not path.exists():
+        return np.array([], dtype=np.int64)
+    return pq.read_table(path, columns=[frames.OLD_ID]).column(0).to_numpy()
+
+
+def write_differences(out: Path, name: str, schema: Any, tables: Iterator[Any]) -> None:
+    """`verify/NAME.parquet` from tables of that schema as they come, where there are any, else no file."""
+    path = out / VERIFY / f"{name}.parquet"
+    first = next(tables, None)
+    if first is None:
+        path.unlink(missing_ok=True)
+        return
+
+    _ensure_writable(path.parent)
+    _write_tables(path, schema, itertools.chain([first], tables))
+
+
+def write_summary(out: Path, result: SyncResult) -> None:
+    text = json.dumps(result.as_dict(), indent=2, ensure_ascii=False)
+    # The source's name may hold bytes that are no text; in JSON, too, \udcff is how to write one.
+    content = f"{text}\n".encode(errors="backslashreplace")
+    write_atomic(out / SUMMARY, lambda file: file.write(content))
+
+
+def write_id_mappings(out: Path, names: Iterable[str]) -> None:
+    """`id_mappings.json` from the mapping files of `names`: old id to new id by table, by ascending old id.
+
+    The same maps give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
+    """
+    write_atomic(out / ID_MAPPINGS, lambda file: file.writelines(_json(out, list(names))))
+
+
+def _json(out: Path, names: list[str]) -> Iterator[bytes]:
+    paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").is_file()]
+    yield b"{"
+    for place, path in enumerate(paths):
+        yield (",\n  " if place else "\n  ").encode() + json.dumps(path.stem, ensure_ascii=False).encode() + b": {"
+        started = False
+        for batch in _read_ids(path):
+            old, new = (pc.cast(column, pa.string()) for column in batch.columns)
+            entries = pc.binary_join_element_wise('    "', old, '": ', new, "")
+            yield (",\n" if started else "\n").encode() + pc.binary_join(_listed(entries), ",\n")[
+                0
+            ].as_buffer().to_pybytes()
+            started = True
+        yield b"\n  }" if started else b"}"
+    yield b"\n}\n" if paths else b"}\n"
+
+
+def _read_ids(path: Path) -> Iterator[Any]:
+    try:
+        yield from pq.ParquetFile(path).iter_batches(_ROWS_PER_GROUP, columns=[frames.OLD_ID, frames.NEW_ID])
+    except (OSError, pa.ArrowException) as error:
+        raise OSError(f"{path} cannot be read, a sync of its table makes it anew: {error}") from error
+
+
+def _listed(entries: Any) -> Any:
+    return pa.ListArray.from_arrays(pa.array([0, len(entries)], pa.int32()), entries)
+
+
+def _table(frame: pd.DataFrame) -> Any:
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def _write_tables(path: Path, schema: Any, tables: Iterable[Any], **encoding: Any) -> None:
+    """A Parquet file from Arrow tables of that schema as they come."""
+
+    def fill(file: IO[bytes]) -> None:
+        with pq.ParquetWriter(file, schema, **encoding) as writer:
+            for table in prefetch(tables):
+                writer.write_table(table)
+
+    write_atomic(path, fill)
+
+
+def write_atomic(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    """Through a file beside it that takes its name when it is complete and on the disk. Raises `NotWritten`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OutputWriteError(path, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""What is wrong in many rows, added up for the report: the same fault in the same column of a table is one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from dfsync.model.errors import DfsyncError
+from dfsync.model.frames import OLD_ID
+
+MAX_EXAMPLES = 5
+MAX_REASONS = 20
+MAX_OCCURRENCES = 10
+"""Of one fault, so many tables and columns."""
+_MAX_GROUPS = 50
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """Where a fault is."""
+
+    table: str
+    column: str | None
+    """None where it is the row as a whole."""
+    rows: int
+    examples: tuple[Mapping[str, Any], ...]
+    """The first few, with all columns of the file."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A fault, by its name, with the places where there is most of it first."""
+
+    text: str
+    rows: int
+    places: tuple[Occurrence, ...]
+    more: int
+    """Places left out."""
+
+
+@dataclass(frozen=True)
+class ReasonSummary:
+    """The most frequent first."""
+
+    shown: tuple[Reason, ...] = ()
+    more: int = 0
+    """Faults left out."""
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever is wrong with the file is a `DfsyncError` that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DfsyncError(
+            f"{path} is not as dfsync writes it ({type(error).__name__}: {error}). Run the command that made it again."
+        ) from error
+
+
+def summarize_reasons(paths: list[Path], by: list[str]) -> ReasonSummary:
+    """Of the rows of these files; `by` names the columns that make rows the same, the fault's own first."""
+    if not paths:
+        return ReasonSummary()
+    groups, firsts, counts = zip(*(_groups(path, by) for path in paths), strict=True)
+    every: pd.DataFrame = pd.concat(groups, keys=range(len(paths)), names=["file", "group"]).reset_index()
+    rows = pd.concat(counts).groupby(level=0).sum().sort_values(ascending=False, kind="stable")
+    top = rows[rows.index.isin(every[by[0]])].head(MAX_REASONS)
+    ranked = every[every[by[0]].isin(top.index)].sort_values("rows", ascending=False, kind="stable")
+    chosen = ranked[ranked.groupby(by[0]).cumcount() < MAX_OCCURRENCES]
+    places: dict[str, list[Occurrence]] = {str(text): [] for text in top.index}
+    examples = {file: _examples(paths[file], firsts[file], of["group"]) for file, of in chosen.groupby("file")}
+    for place in chosen.to_dict("records"):
+        found = examples[place["file"]][place["group"]]
+        name = paths[place["file"]].stem
+        places[str(place[by[0]])].append(Occurrence(name, found[0]["column"], int(place["rows"]), tuple(found)))
+    all_places = ranked.groupby(by[0]).size()
+    shown = (
+        Reason(str(text), int(top[text]), tuple(places[str(text)]), int(all_places[text]) - len(places[str(text)]))
+        for text in top.index
+    )
+    return ReasonSummary(tuple(shown), len(rows) - len(top))
+
+
+def _groups(path: Path, by: list[str]) -> tuple[pd.DataFrame, pd.Series[Any], pd.Series[int]]:
+    """The largest groups, with their `rows`, the groups' numbers by the positions of their first rows, and how many
+    rows have each fault, in however many columns."""
+    with readable(path):
+        keys = pq.read_table(path, columns=[*by, OLD_ID], read_dictionary=by).unify_dictionaries().to_pandas()
+    like = keys.groupby(by, observed=True, dropna=False, sort=False)
+    number, place = like.ngroup(), like.cumcount()
+    groups = keys[place == 0].astype(object).set_axis(number[place == 0])
+    groups["rows"] = number.value_counts()
+    largest = groups.sort_values("rows", ascending=False, kind="stable").head(_MAX_GROUPS)
+    again = keys.duplicated([by[0], OLD_ID]) & keys[OLD_ID].notna()
+    return largest, number[place < MAX_EXAMPLES], keys.loc[~again, by[0]].astype(object).value_counts(sort=False)
+
+
+def _examples(path: Path, firsts: pd.Series[Any], wanted: pd.Series[Any]) -> dict[int, list[dict[str, Any]]]:
+    """By group. The values may be long and the rows many, so only those that are shown are read."""
+    few = firsts[firsts.isin(wanted)]
+    with readable(path):
+        rows = ds.dataset(path).take(few.index.to_numpy()).to_pylist()
+    found: dict[int, list[dict[str, Any]]] = {}
+    for group, row in zip(few, rows, strict=True):
+        found.setdefault(group, []).append(row)
+    return found

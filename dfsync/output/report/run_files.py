@@ -1,0 +1,140 @@
+"""What a run left in its folder, read back and added up for the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError
+from dfsync.model.frames import INSERTED, MATCHED, UPDATED
+from dfsync.output import files
+from dfsync.output.report.reasons import ReasonSummary, readable, summarize_reasons
+from dfsync.output.result import COUNTED, TableCounts
+from dfsync.plan.model import ForeignKey, Plan, TablePlan
+
+
+@dataclass(frozen=True)
+class MappingStats:
+    """One table's map at a glance."""
+
+    name: str
+    rows: int
+    old: tuple[int, int] | None
+    """The lowest and the highest id, as in `new`; None where the map is empty."""
+    new: tuple[int, int] | None
+    renumbered: int
+    """Rows whose new id is not the old one."""
+    shared: int
+    """Rows whose target row is that of a row before them, too."""
+
+
+@dataclass(frozen=True)
+class RunArtifacts:
+    """All that the report tells."""
+
+    plan: Plan
+    counts: tuple[TableCounts, ...]
+    started: datetime
+    seconds: float
+    source: str
+    target: str
+    maps: tuple[MappingStats, ...]
+    rejects: ReasonSummary
+    differences: ReasonSummary
+    verified: datetime | None
+    """When a verification last wrote down differences; None where there are none."""
+
+
+def read_run(out: Path) -> RunArtifacts:
+    """Raises `DfsyncError` where the folder is not that of a finished run, or its files do not belong together."""
+    path = out / files.SUMMARY
+    if not path.is_file():
+        raise DfsyncError(
+            f"{out} has no {files.SUMMARY}: it is not the folder of a finished sync. Name the --out of one, or run "
+            "a sync first; a dry run leaves no files."
+        )
+    with readable(path):
+        content = json.loads(path.read_bytes())
+        plan, counts = _plan(content["plan"]), tuple(map(_counts, content["tables"]))
+        started, seconds = datetime.fromisoformat(content["started"]).astimezone(UTC), float(content["seconds"])
+        source, target = str(content["source"]), str(content["target"])
+    looked_at = [c for c in counts if c.note is None]
+    differences = [path for name in plan.names if (path := out / files.VERIFY / f"{name}.parquet").is_file()]
+    return RunArtifacts(
+        plan=plan,
+        counts=counts,
+        started=started,
+        seconds=seconds,
+        source=source,
+        target=target,
+        maps=tuple(_mapping_stats(out, c) for c in looked_at if c.name in plan.names and plan[c.name].id is not None),
+        rejects=summarize_reasons(
+            [_reject_file(out, c) for c in looked_at if c.failed and not c.error], ["reason", "column"]
+        ),
+        differences=summarize_reasons(differences, ["kind", "column", "action"]),
+        verified=max((datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in differences), default=None),
+    )
+
+
+def _plan(content: Any) -> Plan:
+    tables = []
+    for entry in content["tables"]:
+        lists = {key: tuple(entry[key] or ()) for key in ("natural_key", "after", "ignore_columns", "deferred")}
+        keys = tuple(ForeignKey(str(column), str(parent)) for column, parent in entry["foreign_keys"].items())
+        tables.append(TablePlan(**{**entry, **lists, "foreign_keys": keys}))
+    plan = Plan(tuple(tables), str(content["source"]))
+    for table in plan.tables:
+        if unknown := {*table.parents.values(), *table.after} - set(plan.names):
+            raise ValueError(f"{table.name} refers to {unknown.pop()!r}, which is not in the plan")
+    return plan
+
+
+def _counts(entry: Any) -> TableCounts:
+    counts = TableCounts(**entry)
+    counts.seconds = {str(stage): float(seconds) for stage, seconds in counts.seconds.items()}
+    for key in COUNTED:
+        setattr(counts, key, int(getattr(counts, key)))
+    return counts
+
+
+def _mapping_stats(out: Path, counts: TableCounts) -> MappingStats:
+    path = files.mapping_file(out, counts.name)
+    with readable(path):
+        mapping = pq.read_table(
+            path, columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION], read_dictionary=[frames.ACTION]
+        )
+        old, new = (mapping.column(name).to_numpy() for name in (frames.OLD_ID, frames.NEW_ID))
+        actions = mapping.column(frames.ACTION).to_pandas().value_counts()
+        found = [int(actions.get(action, 0)) for action in (INSERTED, MATCHED, UPDATED)]
+        facts = MappingStats(
+            name=counts.name,
+            rows=len(old),
+            old=(int(old.min()), int(old.max())) if len(old) else None,
+            new=(int(new.min()), int(new.max())) if len(new) else None,
+            renumbered=int((old != new).sum()),
+            shared=len(new) - int(pd.Series(new).nunique()),
+        )
+    counted = [counts.inserted, counts.matched, counts.updated]
+    if found != counted:
+        raise DfsyncError(
+            f"{path} and {files.SUMMARY} are of different runs: {found} rows were inserted, matched and updated by "
+            f"the one, {counted} by the other. The last sync did not get to its end: run it again."
+        )
+    return facts
+
+
+def _reject_file(out: Path, counts: TableCounts) -> Path:
+    path = out / files.REJECTS / f"{counts.name}.parquet"
+    if not path.is_file():
+        raise DfsyncError(
+            f"{path} is missing, and {counts.failed} rows of {counts.name} were rejected. Run the sync again, and it "
+            "is made anew."
+        )
+    return path

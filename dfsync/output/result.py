@@ -1,0 +1,120 @@
+"""What a run leaves behind: counts, mapping frames, reject frames."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dfsync.plan.model import Plan
+
+
+@dataclass
+class TableCounts:
+    """What became of the rows of one table: total = synced + skipped + updated + failed, always."""
+
+    name: str
+    table: str
+    total: int = 0
+    inserted: int = 0
+    """Inserted by this run."""
+    matched: int = 0
+    """They had a target row already, or share one with a row of the same natural key."""
+    updated: int = 0
+    failed: int = 0
+    """They have no target row; each is in the reject frame, unless the whole table failed."""
+    error: str | None = None
+    """Why the table failed as a whole."""
+    note: str | None = None
+    """Why the table was not looked at: the source lacks it."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time by stage, and `total`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self.__dict__, "seconds": {stage: round(s, 4) for stage, s in self.seconds.items()}}
+
+
+@dataclass(frozen=True, repr=False)
+class SyncResult:
+    """The outcome of `dfsync.sync`.
+
+    The frames are read from the files in `out` when they are asked for: give runs that you compare a folder each.
+
+    `mappings[name]`: one row per source row that has a target row, by ascending `old_id`:
+    `old_id` int64, `new_id` int64 (uint64 where the target's id is unsigned and needs it), `action` string
+    (`inserted`, `matched`, `updated`), then the natural key's columns with the target's values and dtypes.
+    `rejects[name]`: one row per source row that could not get a target row: `old_id` int64, `column` string,
+    `value` string, `reason` string; `column` and `value` are NULL where the server refused the row as a whole. Empty
+    where nothing was rejected.
+    """
+
+    counts: tuple[TableCounts, ...]
+    mappings: Mapping[str, pd.DataFrame]
+    rejects: Mapping[str, pd.DataFrame]
+    seconds: float
+    dry_run: bool = False
+    """Then `mappings` holds what was found in the target, and nothing that would be new."""
+    keep: Any = field(default=None, compare=False)
+    """Holds the temporary folder of a dry run for as long as the result lives."""
+    plan: Plan | None = None
+    """The completed plan, of all tables, also where only some were synced."""
+    started: str = ""
+    """Date and time in UTC, as in ISO 8601."""
+    source: str = ""
+    """The SQLite file."""
+    target: str = ""
+    """Database and server, without user or password."""
+    out: str | None = None
+    """The folder of the files; None where a dry run leaves none."""
+    write_errors: Mapping[str, str] = field(default_factory=dict)
+    """By file of that folder: why it could not be written. What was synced is in the target all the same, and another
+    run makes the file anew."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every source row has a target row, and every file is written."""
+        return not self.write_errors and not any(c.failed or c.error for c in self.counts)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per table, index `name`: `table` str, `total`, `synced`, `skipped`, `updated`, `failed` int64,
+        `seconds` float64, `error` and `note` str or None."""
+        import pandas as pd
+
+        rows = [{**c.as_dict(), "seconds": c.seconds.get("total", 0.0)} for c in self.counts]
+        return pd.DataFrame(rows, columns=list(TableCounts("", "").as_dict())).set_index("name")
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())
+        dry = "dry run, " if self.dry_run else ""
+        return f"<SyncResult: {dry}{len(self.counts)} tables, {counts}, {self.seconds:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
+
+    @property
+    def _sums(self) -> dict[str, int]:
+        return {key: sum(getattr(c, key) for c in self.counts) for key in COUNTED}
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `summary.json` and `--json` hold."""
+        return {
+            "ok": self.ok,
+            "dry_run": self.dry_run,
+            "started": self.started,
+            "seconds": round(self.seconds, 4),
+            "source": self.source,
+            "target": self.target,
+            "out": self.out,
+            "overall": self._sums,
+            "write_errors": dict(self.write_errors),
+            "tables": [c.as_dict() for c in self.counts],
+            "plan": None if self.plan is None else self.plan.as_dict(),
+        }
+
+
+COUNTED = ("total", "inserted", "matched", "updated", "failed")

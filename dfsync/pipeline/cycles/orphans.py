@@ -1,0 +1,204 @@
+"""Tables that refer to themselves or to each other in a circle: rows that turn out to be orphans go, and what was left
+empty at first gets its value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from dfsync.model import frames
+from dfsync.model.frames import INSERTED, MATCHED
+from dfsync.model.rejects import no_rejects
+from dfsync.pipeline.table.context import TableContext
+from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.plan.model import ForeignKey
+from dfsync.stages.remap import new_ids, orphan_rejects, orphan_rejects_by_value
+from dfsync.stages.row_order import cyclic_or_downstream
+from dfsync.target.write.update import update
+
+
+@dataclass
+class CycleMember:
+    """One table of a circle, after its rows went in."""
+
+    table: TableContext
+    ledger: RowLedger
+    references: pd.DataFrame
+    """Of the inserted rows: the old ids in their foreign keys within the circle; in a column that refers to the same
+    table by a value, the old id of the row that has it, if that was inserted. Index `old_id`."""
+    attempted: Any
+    """bool, by place in the outcome: the rows that were orphans, or were asked to take an orphan's target row over."""
+    unclaimed: Any
+    """int64, ascending: the orphans whose target row waits for who takes it over."""
+
+
+def cycle_member(table: TableContext, outcome: RowLedger, names: Sequence[str]) -> CycleMember:
+    """`names` are the tables of the circle."""
+    columns = [column for column, parent in table.binding.plan.parents.items() if parent in names]
+    references = _references(table, outcome, columns, outcome.old_id[outcome.with_action(INSERTED)])
+    return CycleMember(table, outcome, references, np.zeros(len(outcome), dtype=bool), np.array([], np.int64))
+
+
+def resolve_orphans(
+    members: Sequence[CycleMember], maps: Mapping[str, pd.DataFrame], *, dry_run: bool
+) -> dict[str, Any]:
+    """Takes the rows whose parent has no target row out of the outcomes and into the rejects, until none is left, since
+    one orphan makes the next. `maps` has the rows of every table of the circle, also of one that is only matched. Gives
+    the target ids to delete, by table.
+    """
+    there = {name: pd.Index(known[frames.OLD_ID]) for name, known in maps.items()}
+    again = True
+    while again:
+        again = False
+        for one in members:
+            for column in one.references.columns:
+                orphans = _orphans(one, column, there)
+                if len(orphans):
+                    _reject(one, orphans, column)
+                    again = _promote_duplicates(one, there, dry_run=dry_run)
+        # Who needs what it is to take over may need it no longer, once all others have found their heirs.
+        stuck = next((one for one in members if len(one.unclaimed) and not again), None)
+        if stuck:
+            again = _promote_duplicates(stuck, there, dry_run=dry_run, patient=False)
+    return {
+        one.table.binding.plan.name: one.ledger.new_id[one.ledger.created() & ~one.ledger.resolved] for one in members
+    }
+
+
+def fill_deferred(member: CycleMember, connection: sa.Connection, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Gives the deferred foreign keys of the inserted rows their new values; the reject frame of rows refused."""
+    shape = member.table.binding
+    deferred = [name for name in member.references.columns if name in shape.plan.deferred]
+    old = member.references[deferred]
+    old = old[old.notna().any(axis=1).to_numpy(dtype=bool)]
+    if old.empty or shape.id is None:
+        return no_rejects()
+    values = pd.DataFrame({name: new_ids(old[name], maps[shape.plan.parents[name]]) for name in deferred})
+    return update(connection, shape.target, _by_id(member, values.index), values, values.notna().astype(bool))
+
+
+def _by_id(member: CycleMember, ids: pd.Index[Any]) -> pd.DataFrame:
+    outcome = member.ledger
+    own_ids = pa.array(outcome.new_id[outcome.positions(ids)])
+    return pd.DataFrame({member.table.binding.id: frames.series(own_ids)}).set_axis(ids)
+
+
+def _references(table: TableContext, outcome: RowLedger, columns: Sequence[str], ids: Any) -> pd.DataFrame:
+    """As in `Member.references`, of these rows."""
+    by_id = table.reference_ids([column for column in columns if column in table.binding.plan.parents], ids)
+    # What a matched row has stays in the target, whatever becomes of the inserted ones.
+    inserted = outcome.old_id[outcome.created()]
+    owners = {name: table.row_dependencies.loc[ids, name] for name in table.binding.self_references_by_value()}
+    return by_id.assign(**{name: old.where(old.isin(inserted)) for name, old in owners.items()})
+
+
+def _orphans(member: CycleMember, column: str, there: Mapping[str, pd.Index[Any]]) -> pd.Index[Any]:
+    plan = member.table.binding.plan
+    # A column that is no foreign key to ids refers to its own table by a value.
+    parents = there[plan.parents.get(column, plan.name)]
+    old = member.references[column]
+    lost = old.notna().to_numpy(dtype=bool) & ~old.fillna(0).astype("int64").isin(parents).to_numpy()
+    return member.references.index[lost]
+
+
+def _reject(member: CycleMember, orphans: pd.Index[Any], column: str) -> None:
+    table, outcome = member.table, member.ledger
+    name, parents, values = (
+        table.binding.plan.name,
+        table.binding.plan.parents,
+        table.binding.self_references_by_value(),
+    )
+    if column in values:
+        read = table.extract([column], table.batch_size, np.sort(orphans.to_numpy()))
+        table.rejects.extend(orphan_rejects_by_value(rows[column], name, values[column]) for rows in read)
+    else:
+        table.rejects.append(
+            orphan_rejects(member.references.loc[orphans, column], ForeignKey(column, parents[column]))
+        )
+    member.references = member.references.drop(index=orphans)
+    member.attempted[outcome.positions(orphans)] = True
+    member.unclaimed = np.union1d(member.unclaimed, orphans.to_numpy())
+
+
+def _promote_duplicates(
+    member: CycleMember, there: dict[str, pd.Index[Any]], *, dry_run: bool, patient: bool = True
+) -> bool:
+    """Of the rows that share the target row of one that waits, by natural key, the first one that fits takes it over:
+    each is asked once, since who was an orphan stays one.
+
+    The others of the natural key stay matched to it then; where none fits, none is. Rows that need one that waits, at
+    any distance, wait themselves: their target rows would refer to each other, and could not even be deleted. If not
+    `patient`, they are rejects.
+    """
+    table, outcome, tried = member.table, member.ledger, member.attempted
+    while True:
+        heirs = np.flatnonzero(outcome.resolved & ~tried & np.isin(outcome.representative_id, member.unclaimed))
+        stuck = _depends_on_waiting(member) if len(heirs) else np.array([], np.int64)
+        free = heirs[~_depends_on(table, outcome.old_id[heirs], stuck)]
+        free = np.sort(free[np.unique(outcome.representative_id[free], return_index=True)[1]])
+        if not len(free):
+            break
+        tried[free] = True
+        read = table.read(table.binding.columns, table.batch_size, outcome.old_id[free])
+        able = np.concatenate(
+            [np.array([], np.int64), *(_overwrite_target_row(member, rows, dry_run=dry_run) for rows in read)]
+        )
+        places = outcome.positions(able)
+        member.unclaimed = np.setdiff1d(member.unclaimed, outcome.representative_id[places])
+        outcome.promote(places)
+        outcome.set_action(places, INSERTED)
+        references = _references(table, outcome, [*member.references.columns], able)
+        member.references = pd.concat([member.references, references])
+    if not patient:
+        tried[heirs] = True
+        table.rejects.extend(table.circle_rejects(outcome.old_id[heirs], stuck))
+        heirs = heirs[:0]
+    waiting = np.unique(outcome.representative_id[heirs])
+    outcome.resolved[np.isin(outcome.representative_id, np.setdiff1d(member.unclaimed, waiting))] = False
+    outcome.set_action(tried & outcome.resolved & ~outcome.is_representative, MATCHED)
+    member.unclaimed = waiting
+    there[table.binding.plan.name] = pd.Index(outcome.old_id[outcome.resolved])
+    return True
+
+
+def _depends_on(table: TableContext, ids: Any, stuck: Any) -> Any:
+    """bool: the rows (`old_id`) that need one of those."""
+    if not len(stuck):
+        return np.zeros(len(ids), dtype=bool)
+    return table.row_dependencies.loc[ids].isin(stuck).any(axis=1).to_numpy(dtype=bool)
+
+
+def _depends_on_waiting(member: CycleMember) -> Any:
+    """The old ids of the rows whose target rows this run has made, and that need, at any distance, one that waits."""
+    needed, outcome = member.table.row_dependencies, member.ledger
+    if not len(needed.columns):
+        return np.array([], np.int64)
+    made = outcome.old_id[outcome.created()]
+    # As a mapping, so that `new_ids` gives the row that made each one's target row.
+    leaders = frames.from_arrow(
+        pa.table([outcome.old_id, outcome.representative_id], names=[frames.OLD_ID, frames.NEW_ID])
+    )
+    rows = needed.loc[made]
+    references = pd.DataFrame({name: new_ids(rows[name], leaders) for name in needed.columns})
+    # As if it needed itself.
+    waits = frames.series(pa.array(made, mask=~np.isin(made, member.unclaimed))).set_axis(rows.index)
+    return outcome.old_id[
+        np.isin(outcome.representative_id, cyclic_or_downstream(pd.concat([references, waits], axis=1)))
+    ]
+
+
+def _overwrite_target_row(member: CycleMember, rows: pd.DataFrame, *, dry_run: bool) -> Any:
+    """Puts the values of these rows, one of a natural key, into their target row; the `old_id` of those that fit."""
+    values = member.table.with_deferred_nulls(rows)
+    if dry_run:
+        return values.index.to_numpy()
+    cells = pd.DataFrame(True, index=values.index, columns=values.columns)
+    refused = update(member.table.connection, member.table.binding.target, _by_id(member, values.index), values, cells)
+    member.table.rejects.append(refused)
+    return values.index.difference(refused.index).to_numpy()

@@ -1,0 +1,53 @@
+"""Rows of this run that turned out to be orphans, out of the target again: before each one those that refer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from dfsync.model import frames
+from dfsync.plan.binding import TableBinding
+from dfsync.stages.row_order import cyclic_or_downstream, topological_levels
+from dfsync.target.collation import value_owners
+from dfsync.target.read.rows import lookup_by_id
+from dfsync.target.write.delete import IDS_PER_STATEMENT, null_self_references
+
+
+def delete_orphans(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) -> None:
+    """Deletes the rows of these target ids."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    own_id = quote(shape.id or "")
+    null_self_references(connection, shape, ids)
+    for level in reversed(_levels(connection, shape, ids)):
+        for start in range(0, len(level), IDS_PER_STATEMENT):
+            chunk = tuple(level[start : start + IDS_PER_STATEMENT].tolist())
+            listed = ", ".join(["%s"] * len(chunk))
+            statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
+            connection.exec_driver_sql(statement, chunk)
+
+
+def _levels(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) -> list[Any]:
+    """The target ids, parents first. Their order alone does not tell: a row that was taken over may refer to a later
+    one."""
+    columns = {column.name: column for column in shape.columns}
+    own, values = (
+        [c for c, parent in shape.plan.parents.items() if parent == shape.plan.name],
+        shape.self_references_by_value(),
+    )
+    wanted = [columns[name] for name in dict.fromkeys([*own, *values, *values.values()])]
+    if not wanted:
+        return [np.sort(np.array(ids, shape.id_dtype))]
+    rows = lookup_by_id(connection, shape.target, shape.id or "", wanted, ids)
+    new_ids = rows.index.to_numpy()
+    known, rows = pa.array(new_ids, shape.id_type), rows.reset_index(drop=True)
+    references = {name: pc.index_in(frames.as_arrow(rows[name]).cast(shape.id_type), value_set=known) for name in own}
+    made = pd.DataFrame({name: frames.series(place) for name, place in references.items()}, index=rows.index)
+    for name, referenced in values.items():
+        made[name] = value_owners(connection, columns[referenced], rows[name], rows[referenced])
+    return [new_ids[level] for level in [*topological_levels(made), cyclic_or_downstream(made)]]

@@ -1,0 +1,67 @@
+"""The natural keys of a table's rows on their way through a run, on the disk, where millions of them have room."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError
+
+
+@contextmanager
+def _explain_full_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DfsyncError(
+            f"There is no room for the table's natural keys: {error.strerror}. Choose another --out."
+        ) from error
+
+
+class KeySpool:
+    """Owns a file without a name, which is gone when the process is. Frames go in, and come out as they went in."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder` is on a disk with room for the keys; None takes the system's temporary one."""
+        with _explain_full_disk():
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 it lives as long as the object
+        self._writer: Any = None
+        self._columns: Any = None
+
+    def write(self, frames_: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Passes on frames (index `old_id`, the same columns of Arrow dtypes in each) that it has written."""
+        for frame in frames_:
+            table = frames.to_arrow(frame).rename_columns([str(i) for i in range(frame.shape[1])])
+            table = table.append_column(frames.OLD_ID, pa.array(frame.index.to_numpy()))
+            self._columns = frame.columns
+            with _explain_full_disk():
+                self._writer = self._writer or pa.ipc.new_stream(self._file, table.schema)
+                self._writer.write_table(table)
+                self._file.flush()
+            yield frame
+        if self._writer is not None:
+            with _explain_full_disk():
+                self._writer.close()
+                self._file.flush()
+
+    def read(self) -> Iterator[pd.DataFrame]:
+        """The frames that were written, after all of them were."""
+        if self._writer is None:
+            return
+        self._file.seek(0)
+        for batch in pa.ipc.open_stream(self._file):
+            table = pa.Table.from_batches([batch])
+            frame = frames.from_arrow(table.drop_columns([frames.OLD_ID]), batch.column(frames.OLD_ID))
+            yield frame.set_axis(self._columns, axis=1)
+
+    def close(self) -> None:
+        # What finds no room on the disk is tried once more; nobody wants it any longer.
+        with suppress(OSError):
+            self._file.close()

@@ -1,0 +1,253 @@
+"""The plan as a TOML file: reading and writing."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import ON_MATCH
+from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
+from dfsync.text.wording import did_you_mean, printable
+
+if TYPE_CHECKING:
+    import tomlkit.items
+
+BUILT_IN = Path(__file__).parent / "builtin" / "git_history.toml"
+_MAX_NAME_BYTES = 200
+"""Bytes; a file's name has at most 255, and ours has more than the table's."""
+_MAX_COMMENT_CHARACTERS = 200
+_HEAD = """\
+A plan of dfsync, from the {source}. Edit it and give it back with --plan.
+
+[tables.NAME]   the name in reports, in --tables and of the files in --out
+table           what the table is called in both databases; left out: NAME
+id              the integer id that the target assigns anew; left out: the integer primary key; "" is for none
+natural_key     the columns that say that two rows are the same thing; [] compares rows by their whole content
+foreign_keys    which columns hold ids of which NAME, and so get new values
+after           names that must come first, beside those in foreign_keys
+on_match        "skip" leaves rows that exist as they are, "update" gives them the source's values
+ignore_columns  columns of the source that the target does without
+
+Whatever is left out is discovered anew at each run."""
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file.
+
+    Parameters
+    ----------
+    path
+        A TOML file with a table of settings for each planned table.
+
+    Returns
+    -------
+    Plan
+        A draft, in the file's order: what the file leaves out is None.
+
+    Raises
+    ------
+    DfsyncError
+        Where the file cannot be read or says what no plan can; names the file, the table and the setting.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DfsyncError(f"The plan {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
+    _known(path, "the file", content, ["tables"])
+    tables = content.get("tables")
+    if not isinstance(tables, dict) or not tables:
+        raise DfsyncError(f"The plan {path} names no tables: it needs at least one [tables.NAME].")
+    drafts = tuple(_table(path, name, entry) for name, entry in tables.items())
+    _each_table_once(path, drafts)
+    for draft in drafts:
+        _consistent(path, draft)
+        for other in (*draft.parents.values(), *draft.after):
+            if other not in tables:
+                hint = did_you_mean(other, tables)
+                raise DfsyncError(
+                    f"The plan {path}: [tables.{draft.name}] refers to {other!r}, which is not in it.{hint}"
+                )
+    source = "built-in plan" if path == BUILT_IN else f"plan {path}"
+    return Plan(drafts, source)
+
+
+def write_plan(path: Path, plan: Plan, *, force: bool = False) -> None:
+    """Write a plan as a file for `--plan`.
+
+    Parameters
+    ----------
+    path
+        The file to create.
+    plan
+        The complete plan.
+    force
+        Whether a file that exists is replaced.
+
+    Raises
+    ------
+    DfsyncError
+        Where the file exists and `force` is not given, or where it cannot be written.
+    """
+    try:
+        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
+            file.write(to_toml(plan))
+    except FileExistsError as error:
+        raise DfsyncError(f"{path} is there already. Choose another name, or add --force to replace it.") from error
+    except OSError as error:
+        raise DfsyncError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def to_toml(plan: Plan) -> str:
+    """Convert a plan to the text of a commented plan file.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+
+    Returns
+    -------
+    str
+        TOML that `read_plan` reads back to the same tables. What was discovered has a comment with its origin.
+    """
+    # Only this function needs the library, which takes 40 ms to import.
+    import tomlkit
+
+    document = tomlkit.document()
+    for line in _HEAD.format(source=printable(plan.source, _MAX_COMMENT_CHARACTERS)).splitlines():
+        document.add(tomlkit.comment(line))
+    tables = tomlkit.table(is_super_table=True)
+    for table in plan.tables:
+        tables.add(table.name, _to_toml_table(table))
+    document.add("tables", tables)
+    return tomlkit.dumps(document)
+
+
+def _to_toml_table(table: TablePlan) -> tomlkit.items.Table:
+    import tomlkit
+
+    settings = tomlkit.table()
+    for setting, value in _settings(table).items():
+        origin = table.origin.get(setting)
+        if value is None:
+            if setting == "id" and origin:
+                settings.add(
+                    tomlkit.comment(f"no id: {printable(origin.removeprefix('none: '), _MAX_COMMENT_CHARACTERS)}")
+                )
+            continue
+        item = tomlkit.item(value)
+        if isinstance(value, dict):
+            item = tomlkit.inline_table()
+            item.update(value)
+        if origin and origin not in EXPLICIT_ORIGINS:
+            item.comment(printable(origin, _MAX_COMMENT_CHARACTERS))
+            item.trivia.comment_ws = "  "
+        settings.add(setting, item)
+    return settings
+
+
+def _settings(table: TablePlan) -> dict[str, Any]:
+    """What a plan file says of the table, in the file's order; None for what it leaves out."""
+    no_id = "" if table.origin.get("id") in EXPLICIT_ORIGINS else None
+    return {
+        "table": table.table if table.table != table.name else None,
+        "id": no_id if table.id is None else table.id,
+        "natural_key": table.natural_key,
+        "foreign_keys": None if table.foreign_keys is None else table.parents,
+        "after": table.after or None,
+        "on_match": table.on_match if table.on_match != "skip" else None,
+        "ignore_columns": table.ignore_columns or None,
+    }
+
+
+def _each_table_once(path: Path, drafts: Iterable[TablePlan]) -> None:
+    names: dict[str, str] = {}
+    for draft in drafts:
+        other = names.setdefault(draft.table.lower(), draft.name)
+        if other != draft.name:
+            raise DfsyncError(
+                f"The plan {path}: [tables.{other}] and [tables.{draft.name}] are both for the table {draft.table}."
+            )
+
+
+def _consistent(path: Path, draft: TablePlan) -> None:
+    """Raises `DfsyncError` where the settings of a table, which alone are right, do not go together."""
+    key, ignored = ([name.lower() for name in names] for names in (draft.key, draft.ignore_columns))
+    parents = [column.lower() for column in draft.parents]
+    faults = {
+        "natural_key names a column twice": len(set(key)) < len(key),
+        "foreign_keys names a column twice": len(set(parents)) < len(parents),
+        "natural_key names a column of ignore_columns": bool({*key} & {*ignored}),
+        "foreign_keys names a column of ignore_columns": bool({*parents} & {*ignored}),
+        "after names the table itself": draft.name in draft.after,
+    }
+    for fault, found in faults.items():
+        if found:
+            raise DfsyncError(f"The plan {path}: [tables.{draft.name}] {fault}.")
+
+
+def _table(path: Path, name: str, entry: Any) -> TablePlan:
+    where = f"[tables.{name}]"
+    if not isinstance(entry, dict):
+        raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
+    _known(path, where, entry, [f.name for f in fields(TablePlan) if f.name not in ("name", "deferred", "origin")])
+    _file_name(path, name)
+    on_match = entry.get("on_match", "skip")
+    if on_match not in ON_MATCH:
+        raise DfsyncError(f"The plan {path}: {where} on_match must be 'skip' or 'update', not {on_match!r}.")
+    foreign_keys = entry.get("foreign_keys")
+    if foreign_keys is not None and not (
+        isinstance(foreign_keys, dict) and all(isinstance(parent, str) for parent in foreign_keys.values())
+    ):
+        raise DfsyncError(f'The plan {path}: {where} foreign_keys must be like {{ repository_id = "repositories" }}.')
+    return TablePlan(
+        name=name,
+        table=_text(path, where, "table", entry, name) or name,
+        id="" if entry.get("id") == "" else _text(path, where, "id", entry, None),
+        natural_key=_texts(path, where, "natural_key", entry),
+        foreign_keys=None if foreign_keys is None else tuple(ForeignKey(*item) for item in foreign_keys.items()),
+        after=_texts(path, where, "after", entry) or (),
+        on_match=on_match,
+        ignore_columns=_texts(path, where, "ignore_columns", entry) or (),
+        origin=dict.fromkeys(
+            entry.keys() & {"id", "natural_key", "foreign_keys"}, "built-in plan" if path == BUILT_IN else "plan file"
+        ),
+    )
+
+
+def _known(path: Path, where: str, entry: Mapping[str, Any], keys: Iterable[str]) -> None:
+    known = list(keys)
+    for key in entry:
+        if key not in known:
+            hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
+            raise DfsyncError(f"The plan {path}: unknown setting {key!r} in {where}.{hint}")
+
+
+def _file_name(path: Path, name: str) -> None:
+    # The name becomes a file's name in --out, so it must not leave the folder.
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        raise DfsyncError(f"The plan {path}: {name[:20]}… is too long a name, because files are named after it.")
+    if not name or name.startswith(".") or any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name):
+        raise DfsyncError(f"The plan {path}: {name!r} cannot be a name, because files are named after it.")
+
+
+def _text(path: Path, where: str, key: str, entry: Mapping[str, Any], default: str | None) -> str | None:
+    value = entry.get(key, default)
+    if value is not None and not (isinstance(value, str) and value):
+        raise DfsyncError(f"The plan {path}: {where} {key} must be a name in quotes, not {value!r}.")
+    return value
+
+
+def _texts(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[str, ...] | None:
+    value = entry.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise DfsyncError(f"The plan {path}: {where} {key} must be a list of names, not {value!r}.")
+    return tuple(value)

@@ -1,0 +1,246 @@
+"""The order of tables, and which belong into one transaction."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
+
+from dfsync.model.errors import DfsyncError
+from dfsync.plan.model import Plan, TablePlan
+
+N = TypeVar("N", bound=Hashable)
+
+
+def topological_order(tables: Iterable[TablePlan]) -> tuple[TablePlan, ...]:
+    """Order tables so that parents come before children.
+
+    Parameters
+    ----------
+    tables
+        Complete plans of tables. Their deferred foreign keys do not count.
+
+    Returns
+    -------
+    tuple of TablePlan
+        Each table after its parents and its `after`, else in the order given.
+
+    Raises
+    ------
+    DfsyncError
+        Where tables need each other in a circle that no deferred foreign key breaks.
+    """
+    by_name = {table.name: table for table in tables}
+    order = _stable_order({name: _needed_first(table) for name, table in by_name.items()})
+    blocked = [name for name in by_name if name not in {*order}]
+    if blocked:
+        raise DfsyncError(
+            f"No order for {', '.join(blocked)}: each needs another one's rows first, in columns that are NOT NULL."
+        )
+    return tuple(by_name[name] for name in order)
+
+
+def reachable(starts: Iterable[str], edges: Mapping[str, Collection[str]]) -> set[str]:
+    """Collect the nodes that one or more edges lead to.
+
+    Parameters
+    ----------
+    starts
+        Nodes to start from.
+    edges
+        By node, the nodes that it points to. A node without an entry points to none.
+
+    Returns
+    -------
+    set of str
+        A start is among them only where a cycle leads back to it.
+    """
+    found: set[str] = set()
+    pending = list(starts)
+    while pending:
+        new = {*edges.get(pending.pop(), ())} - found
+        found |= new
+        pending += new
+    return found
+
+
+def ancestors(plan: Plan, names: Iterable[str]) -> set[str]:
+    """Collect the tables whose mappings the foreign keys of some tables need, at any distance.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+    names
+        Names of its tables.
+
+    Returns
+    -------
+    set of str
+        Without `names` themselves.
+    """
+    requested = set(names)
+    return reachable(requested, _parents(plan.tables)) - requested
+
+
+def strongly_connected(tables: Iterable[TablePlan]) -> list[set[str]]:
+    """Find the tables that refer to each other in a circle, or to themselves.
+
+    Parameters
+    ----------
+    tables
+        Planned tables with their foreign keys. Parents that are not among them do not count.
+
+    Returns
+    -------
+    list of set of str
+        The names of each circle, by the first of its tables in the order given. A table in no circle is in none.
+    """
+    edges = _parents(tables)
+    # Quadratic, which a few hundred tables do not notice.
+    reach = {name: reachable([name], edges) for name in edges}
+    components: list[set[str]] = []
+    for name in edges:
+        component = {other for other in reach[name] if name in reach.get(other, ())}
+        if component and component not in components:
+            components.append(component)
+    return components
+
+
+def drop_cyclic_after(tables: Sequence[TablePlan], drafts: Sequence[TablePlan]) -> list[TablePlan]:
+    """Drop the discovered `after` that lead back to their own table, since no order can satisfy them.
+
+    Parameters
+    ----------
+    tables
+        Planned tables with their discovered foreign keys and `after`.
+    drafts
+        The same tables as the plan file gives them. An `after` that stands there is kept.
+
+    Returns
+    -------
+    list of TablePlan
+        In the same order.
+    """
+    edges = {table.name: {*table.parents.values(), *table.after} for table in tables}
+    return [
+        replace(
+            table,
+            after=tuple(n for n in table.after if n in draft.after or table.name not in reachable([n], edges)),
+        )
+        for table, draft in zip(tables, drafts, strict=True)
+    ]
+
+
+def transaction_groups(plan: Plan) -> list[list[TablePlan]]:
+    """Group the tables that are synced in one transaction.
+
+    Parameters
+    ----------
+    plan
+        The complete plan, in its order.
+
+    Returns
+    -------
+    list of list of TablePlan
+        A table alone, or the tables of a circle in plan order. What a group depends on comes before it.
+    """
+    circles = strongly_connected(plan.tables)
+    circle_of = {name: number for number, circle in enumerate(circles) for name in circle}
+    grouped: dict[object, list[TablePlan]] = {}
+    for table in plan.tables:
+        grouped.setdefault(circle_of.get(table.name, table.name), []).append(table)
+    groups = list(grouped.values())
+    group_of = {table.name: number for number, group in enumerate(groups) for table in group}
+    edges = {
+        number: {group_of[name] for name in direct_dependencies(group) if name in group_of}
+        for number, group in enumerate(groups)
+    }
+    order: list[int] = []
+    while edges:
+        # An `after` may lead out of a circle and back into it; no order satisfies it, so the first group goes ahead.
+        placed = _stable_order(edges) or [next(iter(edges))]
+        order += placed
+        edges = {number: needed - {*placed} for number, needed in edges.items() if number not in placed}
+    return [groups[number] for number in order]
+
+
+def direct_dependencies(group: Iterable[TablePlan]) -> set[str]:
+    """Collect the tables outside a group that must be synced before it.
+
+    Parameters
+    ----------
+    group
+        The tables of one transaction.
+
+    Returns
+    -------
+    set of str
+        Their parents and `after`, without the group's own names.
+    """
+    tables = list(group)
+    needed = {name for table in tables for name in (*table.parents.values(), *table.after)}
+    return needed - {table.name for table in tables}
+
+
+def group_dependencies(
+    groups: Sequence[Sequence[TablePlan]], enforced: Mapping[str, Collection[str]]
+) -> list[set[int]]:
+    """Find the groups that must commit before each group may begin.
+
+    Parameters
+    ----------
+    groups
+        All tables of a plan, as `transaction_groups` returns them.
+    enforced
+        By the plan's name of a table, the tables of the target that its foreign key constraints refer to. Names are
+        compared without case.
+
+    Returns
+    -------
+    list of set of int
+        For each group, the positions of earlier groups.
+    """
+    position = {table.name: number for number, group in enumerate(groups) for table in group}
+    planned = {table.table.lower(): table.name for group in groups for table in group}
+    found = []
+    for number, group in enumerate(groups):
+        parents = {parent.lower() for table in group for parent in enforced.get(table.name, ())}
+        needed = direct_dependencies(group) | {planned[parent] for parent in parents & planned.keys()}
+        found.append({position[name] for name in needed if position[name] < number})
+    return found
+
+
+def _parents(tables: Iterable[TablePlan]) -> dict[str, set[str]]:
+    """By table, its planned parents, itself included where it refers to itself."""
+    return {table.name: {*table.parents.values()} for table in tables}
+
+
+def _needed_first(table: TablePlan) -> set[str]:
+    """The tables that must be synced before it."""
+    parents = {parent for column, parent in table.parents.items() if column not in table.deferred}
+    return (parents | {*table.after}) - {table.name}
+
+
+def _stable_order(edges: Mapping[N, Collection[N]]) -> list[N]:
+    """The nodes after those that they point to, else in the order given; without those that a cycle blocks."""
+    nodes = list(edges)
+    position = {node: number for number, node in enumerate(nodes)}
+    sorter = TopologicalSorter(
+        {position[node]: [position[n] for n in needed if n in position] for node, needed in edges.items()}
+    )
+    with suppress(CycleError):
+        sorter.prepare()
+    ready: list[int] = []
+    order: list[N] = []
+    while True:
+        for number in sorter.get_ready():
+            heapq.heappush(ready, number)
+        if not ready:
+            return order
+        number = heapq.heappop(ready)
+        order.append(nodes[number])
+        sorter.done(number)

@@ -1,0 +1,144 @@
+"""Values of which the server keeps a form of its own: JSON, UUIDs, addresses, the two zeros of a real.
+
+Both sides are brought into one form, so that what went in is recognised when it is read back.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dfsync.model.schema import Column
+from dfsync.model.types import data_type
+from dfsync.stages.conform.conversion import Conversion, ConversionResult, rejects_all, with_faults
+from dfsync.stages.conform.text import text, text_from_real, via_text
+
+_INTEGERS = range(-(2**63), 2**64)
+
+
+def canonicalize(values: Any, column: Column) -> Any:
+    """What was read from the target's column, in the form in which `conform` gives it."""
+    if column.kind in ("float", "double"):
+        return pc.add(values, 0.0)
+    # Of an address the server writes some forms otherwise than the C library does.
+    form = (lambda value: _Json().form(value)) if column.kind == "json" else _FORMS.get(data_type(column))
+    if form is None:
+        return values
+    return pa.array([None if value is None else form(value) for value in values.to_pylist()], pa.string())
+
+
+class _Json:
+    """One JSON text: its form, and whether the server would keep its numbers."""
+
+    def __init__(self) -> None:
+        self.exact = True
+        self.twice: str | None = None
+
+    def form(self, value: str) -> str:
+        """Raises `ValueError` or `RecursionError` where the text is not JSON as the server takes it."""
+        read = json.loads(
+            value,
+            parse_int=self._integer,
+            parse_float=self._float,
+            parse_constant=_no_constant,
+            object_pairs_hook=self._object,
+        )
+        form = json.dumps(read, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        # Half of a surrogate pair, which may be written and cannot be meant.
+        form.encode()
+        return form
+
+    def _integer(self, digits: str) -> int | float:
+        number = int(digits)
+        return number if number in _INTEGERS else self._float(digits)
+
+    def _float(self, digits: str) -> float:
+        number = float(digits)
+        self.exact = self.exact and Decimal(repr(number)) == Decimal(digits)
+        return number
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            self.twice = "has a key twice, of which the column keeps one"
+        return made
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _json(values: Any, column: Column) -> ConversionResult:
+    # Row by row: Arrow cannot read JSON.
+    forms: list[str | None] = []
+    faults: dict[str, list[bool]] = {}
+    exact = True
+    for place, value in enumerate(values.to_pylist()):
+        reader = _Json()
+        try:
+            forms.append(None if value is None else reader.form(value))
+            reason = reader.twice
+        except (ValueError, RecursionError):
+            forms.append(None)
+            reason = "is not valid JSON"
+        if reason is not None:
+            faults.setdefault(reason, [False] * len(values))[place] = True
+        exact = exact and reader.exact
+    note = None if exact else f"{column.type} keeps about 16 digits of a number"
+    return with_faults(
+        pa.array(forms, pa.string()), *((pa.array(m), reason) for reason, m in faults.items()), note=note
+    )
+
+
+def _other(values: Any, column: Column) -> ConversionResult:
+    """What is none of these goes as it is, for the server to judge."""
+    form = _FORMS.get(data_type(column))
+    if form is None:
+        return text(values, column)
+    # Row by row over the distinct values: Arrow knows neither UUIDs nor addresses.
+    distinct = pc.unique(values)
+    forms = pa.array([_try_form(form, value) for value in distinct.to_pylist()], pa.string())
+    made = pc.take(forms, pc.index_in(values, value_set=distinct))
+    return with_faults(made, (pc.and_(values.is_valid(), made.is_null()), f"is not of {column.type}"))
+
+
+def _try_form(form: Callable[[str], str], value: str | None) -> str | None:
+    try:
+        return None if value is None else form(value)
+    except (ValueError, OSError):
+        return None
+
+
+def _uuid(value: str) -> str:
+    made = uuid.UUID(value)
+    # Python takes signs, underscores and the digits of any script for parts of a number.
+    if made.hex not in value.replace("-", "").lower():
+        raise ValueError(value)
+    return str(made)
+
+
+def _address(family: socket.AddressFamily) -> Callable[[str], str]:
+    return lambda value: socket.inet_ntop(family, socket.inet_pton(family, value))
+
+
+_FORMS: dict[str, Callable[[str], str]] = {
+    "uuid": _uuid,
+    "inet4": _address(socket.AF_INET),
+    "inet6": _address(socket.AF_INET6),
+}
+CANONICAL: dict[tuple[str, str], Conversion] = {
+    ("json", "text"): _json,
+    ("json", "integer"): via_text(_json),
+    ("json", "real"): text_from_real(_json),
+    ("other", "text"): _other,
+    ("other", "integer"): via_text(_other),
+    ("other", "real"): text_from_real(_other),
+    **{(kind, "blob"): rejects_all("is a blob, or text that is not UTF-8") for kind in ("json", "other")},
+}
