@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from dfsync.model import frames
+from dfsync.model.batch import Batch
 from dfsync.model.rejects import MISSING_PARENT, display_values, no_rejects, reject_frame
 from dfsync.plan.model import ForeignKey
 
 
-def remap(
-    frame: pd.DataFrame, foreign_keys: Sequence[ForeignKey], mappings: Mapping[str, pd.DataFrame]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def remap(frame: pd.DataFrame, foreign_keys: Sequence[ForeignKey], mappings: Mapping[str, pd.DataFrame]) -> Batch:
     """Every foreign key of the frame with its new value, and the rows whose parent has no target row.
 
     `frame` is indexed by `old_id`; the columns of foreign keys that it holds are of an Arrow integer dtype.
@@ -37,7 +36,7 @@ def remap(
     bad = pd.concat(rejected)
     bad = bad[~bad.index.duplicated()]
     # Not even an empty drop is free: it copies every column.
-    return remapped.drop(index=bad.index) if len(bad) else remapped, bad
+    return Batch(remapped.drop(index=bad.index) if len(bad) else remapped, bad)
 
 
 def orphan_rejects(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.DataFrame:

@@ -29,66 +29,66 @@ def rows(index: list[int], **columns: list[Any]) -> pd.DataFrame:
 
 def test_every_reference_gets_its_new_id_and_every_row_keeps_its_place() -> None:
     frame = rows([30, 10, 20], repository_id=[2, 1, 2], size=[7, 8, 9])
-    remapped, rejects = remap(frame, [REPOSITORY], {"repositories": mapping({1: 101, 2: 202, 3: 303})})
-    assert remapped["repository_id"].to_dict() == {30: 202, 10: 101, 20: 202}
-    assert remapped["size"].to_dict() == {30: 7, 10: 8, 20: 9}
-    assert list(remapped.columns) == ["repository_id", "size"]
-    assert remapped.index.name == "old_id"
-    assert rejects.empty
+    remapped = remap(frame, [REPOSITORY], {"repositories": mapping({1: 101, 2: 202, 3: 303})})
+    assert remapped.frame["repository_id"].to_dict() == {30: 202, 10: 101, 20: 202}
+    assert remapped.frame["size"].to_dict() == {30: 7, 10: 8, 20: 9}
+    assert list(remapped.frame.columns) == ["repository_id", "size"]
+    assert remapped.frame.index.name == "old_id"
+    assert remapped.rejects.empty
 
 
 def test_ids_that_are_new_here_and_old_there_are_not_confused() -> None:
-    remapped, _ = remap(
+    remapped = remap(
         rows([1, 2, 3], repository_id=[1, 2, 3]), [REPOSITORY], {"repositories": mapping({1: 2, 2: 3, 3: 1})}
     )
-    assert remapped["repository_id"].tolist() == [2, 3, 1]
+    assert remapped.frame["repository_id"].tolist() == [2, 3, 1]
 
 
 def test_null_stays_null_and_is_no_reject() -> None:
-    remapped, rejects = remap(rows([1, 2], repository_id=[None, 5]), [REPOSITORY], {"repositories": mapping({5: 50})})
-    assert frames.as_arrow(remapped["repository_id"]).to_pylist() == [None, 50]
-    assert rejects.empty
+    remapped = remap(rows([1, 2], repository_id=[None, 5]), [REPOSITORY], {"repositories": mapping({5: 50})})
+    assert frames.as_arrow(remapped.frame["repository_id"]).to_pylist() == [None, 50]
+    assert remapped.rejects.empty
 
 
 def test_a_row_without_its_parent_is_a_reject_that_names_it() -> None:
     frame = rows([10, 20, 30], repository_id=[1, 9, None])
-    remapped, rejects = remap(frame, [REPOSITORY], {"repositories": mapping({1: 101})})
-    assert remapped.index.tolist() == [10, 30]
-    assert rejects.index.tolist() == [20]
-    assert rejects.loc[20].to_dict() == {
+    remapped = remap(frame, [REPOSITORY], {"repositories": mapping({1: 101})})
+    assert remapped.frame.index.tolist() == [10, 30]
+    assert remapped.rejects.index.tolist() == [20]
+    assert remapped.rejects.loc[20].to_dict() == {
         "column": "repository_id",
         "value": "9",
         "reason": "missing parent: repositories has no row with this id in the target",
     }
-    assert {str(dtype) for dtype in rejects.dtypes} == {str(frames.STRING)}
+    assert {str(dtype) for dtype in remapped.rejects.dtypes} == {str(frames.STRING)}
 
 
 def test_a_row_that_lacks_two_parents_is_rejected_once_for_the_first() -> None:
     frame = rows([1, 2], repository_id=[9, 1], author_id=[9, 9])
     maps = {"repositories": mapping({1: 101}), "authors": mapping({})}
-    remapped, rejects = remap(frame, [REPOSITORY, AUTHOR], maps)
-    assert remapped.empty
-    assert rejects["column"].to_dict() == {1: "repository_id", 2: "author_id"}
+    remapped = remap(frame, [REPOSITORY, AUTHOR], maps)
+    assert remapped.frame.empty
+    assert remapped.rejects["column"].to_dict() == {1: "repository_id", 2: "author_id"}
 
 
 def test_two_references_to_one_parent_are_both_remapped() -> None:
     keys = [ForeignKey("author_id", "people"), ForeignKey("reviewer_id", "people")]
     frame = rows([1], author_id=[1], reviewer_id=[2])
-    remapped, _ = remap(frame, keys, {"people": mapping({1: 11, 2: 22})})
-    assert remapped["author_id"].tolist() + remapped["reviewer_id"].tolist() == [11, 22]
+    remapped = remap(frame, keys, {"people": mapping({1: 11, 2: 22})})
+    assert remapped.frame["author_id"].tolist() + remapped.frame["reviewer_id"].tolist() == [11, 22]
 
 
 def test_a_foreign_key_that_did_not_travel_is_passed_over() -> None:
-    remapped, rejects = remap(rows([1], author_id=[1]), [REPOSITORY, AUTHOR], {"authors": mapping({1: 11})})
-    assert remapped["author_id"].tolist() == [11]
-    assert rejects.empty
+    remapped = remap(rows([1], author_id=[1]), [REPOSITORY, AUTHOR], {"authors": mapping({1: 11})})
+    assert remapped.frame["author_id"].tolist() == [11]
+    assert remapped.rejects.empty
 
 
 def test_without_foreign_keys_nothing_changes() -> None:
     frame = rows([1, 2], size=[3, None])
-    remapped, rejects = remap(frame, [], {})
-    pd.testing.assert_frame_equal(remapped, frame)
-    assert rejects.empty
+    remapped = remap(frame, [], {})
+    pd.testing.assert_frame_equal(remapped.frame, frame)
+    assert remapped.rejects.empty
 
 
 def test_the_frame_that_was_given_stays_as_it_was() -> None:
@@ -98,16 +98,16 @@ def test_the_frame_that_was_given_stays_as_it_was() -> None:
 
 
 def test_no_rows_are_remapped_to_no_rows() -> None:
-    remapped, rejects = remap(rows([], repository_id=[]), [REPOSITORY], {"repositories": mapping({1: 2})})
-    assert remapped.empty
-    assert rejects.empty
+    remapped = remap(rows([], repository_id=[]), [REPOSITORY], {"repositories": mapping({1: 2})})
+    assert remapped.frame.empty
+    assert remapped.rejects.empty
 
 
 @pytest.mark.parametrize("highest", [2**63, 2**64 - 1])
 def test_an_unsigned_new_id_beyond_int64_stays_exact(highest: int) -> None:
     parents = {"repositories": mapping({1: highest, 2: 1}, pa.uint64())}
-    remapped, _ = remap(rows([1, 2], repository_id=[1, None]), [REPOSITORY], parents)
-    assert frames.as_arrow(remapped["repository_id"]).to_pylist() == [highest, None]
+    remapped = remap(rows([1, 2], repository_id=[1, None]), [REPOSITORY], parents)
+    assert frames.as_arrow(remapped.frame["repository_id"]).to_pylist() == [highest, None]
 
 
 def test_big_ids_that_differ_in_their_last_digit_are_told_apart() -> None:

@@ -78,14 +78,14 @@ class TableContext:
             with self.timer("conform"):
                 conformed = conform(frame, self.binding.source_columns(columns))
             with self.timer("remap"):
-                remapped, orphans = remap(conformed.frame, foreign_keys, self.maps)
+                remapped = remap(conformed.frame, foreign_keys, self.maps)
             self.notes |= conformed.notes
-            self.rejects += [bad for bad in (conformed.rejects, orphans) if len(bad)]
+            self.rejects += [bad for bad in (conformed.rejects, remapped.rejects) if len(bad)]
             # The ids of a parent may be of another type than the columns that refer to them, unsigned or wider.
             stored = {
                 fk.column: arrow_type(self.binding.target[fk.column]) for fk in foreign_keys if fk.column in names
             }
-            yield remapped.astype({column: pd.ArrowDtype(type_) for column, type_ in stored.items()})
+            yield remapped.frame.astype({column: pd.ArrowDtype(type_) for column, type_ in stored.items()})
 
     def extract(self, names: Sequence[str], size: int, ids: Any = None) -> Iterator[pd.DataFrame]:
         """The columns as the source has them, `size` rows at a time: see `Source.batches`."""

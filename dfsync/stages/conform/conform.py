@@ -7,7 +7,6 @@ a reject. Digits beyond a column's precision are rounded as the server rounds th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfsync.model import frames
+from dfsync.model.batch import Batch
 from dfsync.model.rejects import NOT_NULL, display_values, no_rejects, reject_frame
 from dfsync.model.schema import Column
 from dfsync.model.types import arrow_type
@@ -23,17 +23,7 @@ from dfsync.stages.conform.conversion import ConversionResult
 from dfsync.stages.conform.dispatch import CONVERSIONS
 
 
-@dataclass(frozen=True)
-class ConformResult:
-    frame: pd.DataFrame
-    """The rows that fit, in the Arrow dtypes of `types.arrow_type`."""
-    rejects: pd.DataFrame
-    """The others: index `old_id`; `column`, `value`, `reason` of the first column that does not fit."""
-    notes: dict[str, str]
-    """By column, what of its values' precision the target cannot hold."""
-
-
-def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> ConformResult:
+def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Batch:
     """The frame (index `old_id`) with its values as the target's `columns`, of the same names, hold them."""
     made: dict[str, pd.Series[Any]] = {}
     notes: dict[str, str] = {}
@@ -51,7 +41,7 @@ def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> ConformResult:
     rejects = pd.concat(rejected)
     rejects = rejects[~rejects.index.duplicated()]
     whole = pd.DataFrame(made, index=frame.index, copy=False)
-    return ConformResult(whole.drop(index=rejects.index) if len(rejects) else whole, rejects, notes)
+    return Batch(whole.drop(index=rejects.index) if len(rejects) else whole, rejects, notes)
 
 
 def _convert(values: Any, column: Column) -> ConversionResult:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from dfsync.model import frames
+from dfsync.model.batch import Batch
 from dfsync.model.schema import Column
 from dfsync.model.types import MIXED_STORAGE, arrow_type
 from dfsync.stages.conform.canonical import canonicalize
-from dfsync.stages.conform.conform import ConformResult, conform
+from dfsync.stages.conform.conform import conform
 from dfsync.stages.conform.dispatch import CONVERSIONS
 from dfsync.target.schema.reflection import KIND_BY_DATA_TYPE
 
@@ -278,7 +279,7 @@ EXACT = [
 ]
 
 
-def conformed(column: Column, *values: Any) -> ConformResult:
+def conformed(column: Column, *values: Any) -> Batch:
     classes = {int: "integer", float: "real", str: "text", bytes: "blob"}
     rows = [
         None if v is None else {field.name: None for field in MIXED_STORAGE} | {classes[type(v)]: v} for v in values

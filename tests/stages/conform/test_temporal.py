@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfsync.model import frames
+from dfsync.model.batch import Batch
 from dfsync.model.schema import Column
-from dfsync.stages.conform.conform import ConformResult, conform
+from dfsync.stages.conform.conform import conform
 
 SECONDS = Column("v", "datetime", "datetime", precision=0)
 MILLIS = Column("v", "datetime", "datetime(3)", precision=3)
@@ -25,12 +26,12 @@ TIME6 = Column("v", "time", "time(6)", precision=6)
 LAST = datetime(9999, 12, 31, 23, 59, 59)
 
 
-def conformed(column: Column, *values: str | None) -> ConformResult:
+def conformed(column: Column, *values: str | None) -> Batch:
     table = pa.table({"v": pa.array(values, pa.string())})
     return conform(frames.from_arrow(table, range(1, len(values) + 1)), [column])
 
 
-def held(made: ConformResult) -> list[Any]:
+def held(made: Batch) -> list[Any]:
     return list(frames.as_arrow(made.frame["v"]).to_pylist())
 
 
