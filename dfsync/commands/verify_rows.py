@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from dfsync.model import frames
 from dfsync.model.frames import MATCHED
 from dfsync.model.schema import Column
 from dfsync.output import files
+from dfsync.pipeline.mapping_store import MappingStore
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session import Session
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.ledger import empty_ledger
-from dfsync.pipeline.table.match import fetch_rows_by_key, match_table
+from dfsync.pipeline.table.extract import RejectLog, read_batches
+from dfsync.pipeline.table.keys import fetch_rows_by_key
+from dfsync.pipeline.table.match import match_content
 from dfsync.plan.binding import TableBinding
 from dfsync.stages.conform.conform import conform
 from dfsync.stages.diff import (
@@ -84,7 +86,7 @@ def compare_rows(
     shape: TableBinding,
     source: pd.DataFrame,
     target: pd.DataFrame,
-    maps: Mapping[str, pd.DataFrame],
+    mappings: MappingStore,
 ) -> pd.DataFrame:
     """The cells that differ, by `old_id`: `kind`, `column`, `source_value`, `target_value`.
 
@@ -101,7 +103,7 @@ def compare_rows(
             found.append(cell_differences(UNFIT, column.name, refused, target.loc[refused.index, column.name]))
         parent = parents.get(column.name.lower())
         if parent is not None:
-            old, values = values, new_ids(values, maps[parent])
+            old, values = values, new_ids(values, mappings.get(parent))
             lost = (old.notna() & values.isna()).to_numpy(dtype=bool)
             found.append(cell_differences(ORPHAN, column.name, old[lost], target.loc[old.index[lost], column.name]))
             values = values[~lost]
@@ -172,8 +174,9 @@ class TableVerifier:
         start = time.perf_counter()
         self.counts.total = self._session.source.count(self._binding.source)
         observer.table_started(self._plan, self.counts.total)
-        for parent in {*self._plan.parents.values()} & self._session.bindings.keys() - self._session.mappings.keys():
-            self._session.mappings[parent] = files.read_map(self._out, parent)
+        for parent in {*self._plan.parents.values()} & self._session.bindings.keys():
+            if parent not in self._session.mappings:
+                self._session.mappings.put(parent, files.read_map(self._out, parent))
         self._rejected = files.read_rejected(self._out, self._plan.name)
         found = (
             self._by_mapping(connection, self._binding)
@@ -250,24 +253,25 @@ class TableVerifier:
 
     def _by_natural_key(self, connection: sa.Connection, shape: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
         """As `_mapped`, of a table without a surrogate id: through its key, or else its whole content."""
+        session = self._session
         table = TableContext(
-            shape, self._session.source, connection, self._session.mappings, self._session.options.batch_size
+            shape, session.source, connection, session.mappings, session.hasher, session.options.batch_size
         )
         key = [column.name for column in shape.key]
-        unkeyed = [np.array([], dtype=np.int64)]
-        for frame in table.read(shape.columns, table.batch_size, late=()) if key else ():
-            keyed = frame[frames.non_null_rows(frame[key])]
-            unkeyed.append(frame.index.difference(keyed.index).to_numpy())
+        log, keyless = RejectLog(), [np.array([], dtype=np.int64)]
+        for batch in read_batches(table, shape.columns, table.batch_size, deferred=()) if key else ():
+            rows = log.take(batch)
+            keyed = rows[frames.non_null_rows(rows[key])]
+            keyless.append(rows.index.difference(keyed.index).to_numpy())
             yield len(keyed), self._by_key(connection, shape, keyed)
-        unfit = table.rejected(empty_ledger())
-        left = np.concatenate(unkeyed)
-        if not key or len(left):
-            table.rejects.clear()
-            outcome = match_table(table, left if key else None)
-            if not key:
-                unfit = table.rejected(outcome)
-            yield len(outcome), _without_id(self._count_missing(outcome.old_id[~outcome.resolved]))
-        yield len(unfit), _without_id(self._count_missing(unfit.index.to_numpy()))
+        unfit = log.rejects()
+        if not key or len(np.concatenate(keyless)):
+            result = match_content(table, np.concatenate(keyless) if key else None)
+            unfit = unfit if key else result.rejects
+            for part in result.parts:
+                yield len(part.old_id), _without_id(self._count_missing(part.old_id[~part.resolved]))
+        unfit_ids = unfit.index.unique().sort_values().to_numpy()
+        yield len(unfit_ids), _without_id(self._count_missing(unfit_ids))
 
     def _by_key(self, connection: sa.Connection, shape: TableBinding, source: pd.DataFrame) -> pd.DataFrame:
         key = [column.name for column in shape.key]

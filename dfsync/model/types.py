@@ -5,9 +5,22 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dfsync.model.schema import Column
+
+OldIds = NDArray[np.int64]
+"""The ids of source rows."""
+NewIds = NDArray[np.integer[Any]]
+"""The ids of target rows; unsigned where the target's column needs it."""
+Mask = NDArray[np.bool_]
+"""One truth value per row."""
+Positions = NDArray[np.intp]
+"""Row numbers in an array or a frame, from 0."""
+Hashes = NDArray[np.uint64]
+"""One hash per row."""
 
 MIXED_STORAGE = pa.struct(
     [("integer", pa.int64()), ("real", pa.float64()), ("text", pa.string()), ("blob", pa.binary())]

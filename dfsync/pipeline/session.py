@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
-from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
+from dfsync.pipeline.mapping_store import MappingStore
+from dfsync.pipeline.shim import RowHasher
 from dfsync.plan.binding import TableBinding, bind_all
 from dfsync.plan.discovery import resolve, select_draft
 from dfsync.plan.graph import ancestors
@@ -71,7 +71,8 @@ class Session:
     """The tables to sync, in the plan's order."""
     bindings: dict[str, TableBinding]
     """Of those that the source has, and of the parents whose maps they need."""
-    mappings: dict[str, pd.DataFrame] = field(default_factory=dict)
+    mappings: MappingStore = field(default_factory=MappingStore)
+    hasher: RowHasher = field(default_factory=RowHasher.random)
     write_errors: dict[str, str] = field(default_factory=dict)
     """By file of the output folder: why it could not be written."""
     _open: set[sa.Connection] = field(default_factory=set)
@@ -118,9 +119,8 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions) ->
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
         remedy = command_line("create-tables", source, options.plan)
         require_tables(there, [plan[name].table for name in present], remedy)
-        # A parent that the source lacks has no rows: whatever refers to one is a reject.
-        absent = {name: frames.empty_mapping() for name in needed if name not in present}
-        return Session(opened, engine, options, plan, names, bind_all(plan, present, opened.schema, there), absent)
+        # A parent that the source lacks has no rows, and its map stays empty: whatever refers to one is a reject.
+        return Session(opened, engine, options, plan, names, bind_all(plan, present, opened.schema, there))
     except BaseException:
         opened.close()
         engine.dispose()
@@ -139,8 +139,6 @@ def open_target(target: str | URL | None, source: str | Path | None = None) -> I
         yield choice
         return
     if source is not None:
-        from dfsync.source.sqlite import SqliteSource
-
         SqliteSource(source).close()
     from dfsync.target.embedded import EmbeddedServer
 

@@ -1,14 +1,12 @@
-"""The orchestrator: walks the plan, opens each table's transaction, passes frames from stage to stage.
-
-The command line, the notebook and the tests all call `sync`.
-"""
+"""The order of a run: groups of tables, each in a transaction, several at a time."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -36,122 +34,140 @@ from dfsync.target.schema.preconditions import require_transactional
 log = logging.getLogger(__name__)
 
 
-def run_sync(run: Session, out: Path, observer: Observer) -> SyncResult:
+def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
+    """Sync the tables of a session, in the order of its plan.
+
+    Parameters
+    ----------
+    session
+        What the run has open.
+    out
+        The folder for mappings, rejects and summary; a dry run leaves nothing there.
+    observer
+        Hears of every table in the plan's order.
+
+    Returns
+    -------
+    SyncResult
+        Also of tables that failed: the other tables continue.
+    """
     started, start = datetime.now(UTC), time.perf_counter()
-    require_transactional(run.bindings[name].target for name in run.names if name in run.bindings)
-    observer.run_started(run.plan, run.names)
-    with _folder(out, dry_run=run.options.dry_run) as (folder, keep):
-        before = files.discard_other_target(folder, display_name(run.engine.url), whole=run.names == run.plan.names)
+    require_transactional(session.bindings[name].target for name in session.names if name in session.bindings)
+    observer.run_started(session.plan, session.names)
+    dry_run = session.options.dry_run
+    with _folder(out, dry_run=dry_run) as (folder, keep):
+        target = display_name(session.engine.url)
+        before = files.discard_other_target(folder, target, whole=session.names == session.plan.names)
         if before is not None:
             observer.maps_removed(folder, before)
-        counts = _sync_groups(run, transaction_groups(run.plan), folder, observer)
+        counts = _sync_groups(session, folder, observer)
+        mapped = [c.name for c in counts if c.note is None and session.plan[c.name].id is not None]
         result = SyncResult(
             counts=tuple(counts),
-            mappings=_frames(run, folder / files.MAPPINGS, [c.name for c in counts if _has_map(run, c)], _no_mapping),
-            rejects=_frames(run, folder / files.REJECTS, [c.name for c in counts], _no_rejects),
+            mappings=_frames(session, folder / files.MAPPINGS, mapped, _no_mapping),
+            rejects=_frames(session, folder / files.REJECTS, [c.name for c in counts], _no_rejects),
             seconds=time.perf_counter() - start,
-            dry_run=run.options.dry_run,
+            dry_run=dry_run,
             keep=keep,
-            plan=run.plan,
+            plan=session.plan,
             started=started.isoformat(timespec="seconds"),
-            source=str(run.source.path),
-            target=display_name(run.engine.url),
-            out=None if run.options.dry_run else str(folder),
-            write_errors=run.write_errors,
+            source=str(session.source.path),
+            target=target,
+            out=None if dry_run else str(folder),
+            write_errors=session.write_errors,
         )
-        if not run.options.dry_run:
-            with collect_write_errors(run, folder):
-                files.write_id_mappings(folder, run.plan.names)
-            with collect_write_errors(run, folder):
+        if not dry_run:
+            with collect_write_errors(session, folder):
+                files.write_id_mappings(folder, session.plan.names)
+            with collect_write_errors(session, folder):
                 files.write_summary(folder, result)
     observer.run_finished(result)
     return result
 
 
-def _sync_groups(run: Session, groups: list[list[TablePlan]], folder: Path, observer: Observer) -> list[TableCounts]:
-    """Each group as soon as those that it needs have committed, and told of in their order."""
+def _sync_groups(session: Session, folder: Path, observer: Observer) -> list[TableCounts]:
+    """Sync each group as soon as those that it needs have committed, and report them in the plan's order."""
+    groups = list(transaction_groups(session.plan))
+    enforced = {name: [key.parent for key in binding.target.references] for name, binding in session.bindings.items()}
     progress = OrderedProgress(observer)
-    enforced = {name: [key.parent for key in shape.target.references] for name, shape in run.bindings.items()}
     graph = TaskGraph(
-        [partial(sync_group, run, group, progress, folder) for group in groups],
+        [partial(sync_group, session, group, progress, folder) for group in groups],
         group_dependencies(groups, enforced),
-        run.options.jobs,
-        partial(_cancel, run, progress),
+        session.options.jobs,
+        partial(_cancel, session, progress),
     )
-    turns = list(zip(groups, graph.futures, strict=True))
-    counts: list[dict[str, TableCounts]] = []
-    told = 0
+    pending = deque(zip(groups, graph.futures, strict=True))
+    counts: dict[str, TableCounts] = {}
     try:
         with graph:
-            for group, ended in turns:
-                counts.append(_announce(run, group, progress, observer))
+            while pending:
+                group, future = pending[0]
+                _announce(session, group, counts, progress)
                 progress.begin_turn(group[0])
-                _report(ended.result(), counts[-1], observer)
-                told += 1
+                _report(future.result(), counts, observer)
+                pending.popleft()
     except KeyboardInterrupt:
-        # Of those that were in work, or done, and whose turn had not come or was not over.
-        for turn, (group, ended) in list(enumerate(turns))[told:]:
-            if not ended.cancelled():
-                announced = counts[turn] if turn < len(counts) else _announce(run, group, progress, observer)
-                if ended.exception() is None:
-                    _report(ended.result(), announced, observer)
+        # Groups that had started, and were not yet reported.
+        for group, future in pending:
+            if not future.cancelled():
+                _announce(session, group, counts, progress)
+                if future.exception() is None:
+                    _report(future.result(), counts, observer)
         raise
-    return [count for each in counts for count in each.values()]
+    return list(counts.values())
 
 
-def _cancel(run: Session, progress: OrderedProgress) -> None:
-    run.stop()
+def _cancel(session: Session, progress: OrderedProgress) -> None:
+    session.stop()
     progress.stop()
 
 
-def _report(ended: GroupResult, counts: dict[str, TableCounts], observer: Observer) -> None:
-    """Tells of the tables of a transaction when it is their turn."""
-    for work in ended.works:
-        if work.selected:
-            if ended.error is None:
-                work.report(observer)
-            counts[work.plan.name] = work.counts(counts[work.plan.name].total, ended.error)
-            observer.table_finished(work.plan, counts[work.plan.name])
-        work.close()
-
-
 def _announce(
-    run: Session, group: list[TablePlan], progress: OrderedProgress, observer: Observer
-) -> dict[str, TableCounts]:
-    counts = {table.name: TableCounts(table.name, table.table) for table in group if table.name in run.names}
+    session: Session, group: Sequence[TablePlan], counts: dict[str, TableCounts], progress: OrderedProgress
+) -> None:
+    """Report that the turn of a group has come, and enter its tables into the counts."""
     for table in group:
-        have = run.source.schema.find(table.table)
-        if table.name not in counts:
+        if table.name not in session.names or table.name in counts:
             continue
-        if have is None:
+        counts[table.name] = TableCounts(table.name, table.table)
+        source_table = session.source.schema.find(table.table)
+        if source_table is None:
             counts[table.name].note = f"the source has no table {table.table}"
-            observer.table_missing(table, counts[table.name].note or "")
-        else:
-            # One that cannot be counted fails when it is read.
-            with suppress(DfsyncError):
-                counts[table.name].total = run.source.count(have)
-            progress.announce(table, counts[table.name].total)
-    return counts
+            progress.observer.table_missing(table, counts[table.name].note or "")
+            continue
+        # A table that cannot be counted fails when it is read.
+        with suppress(DfsyncError):
+            counts[table.name].total = session.source.count(source_table)
+        progress.announce(table, counts[table.name].total)
+
+
+def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Observer) -> None:
+    """Report what became of the tables of a group."""
+    for table in result.tables:
+        if table.selected:
+            if result.error is None:
+                for column, note in table.notes.items():
+                    observer.note(table.plan, f"{table.plan.table}.{column}: {note}")
+                observer.rows_done(table.plan, table.mapping(), table.rejects())
+            counts[table.plan.name] = table.counts(counts[table.plan.name].total, result.error)
+            observer.table_finished(table.plan, counts[table.plan.name])
+        table.close()
 
 
 @contextmanager
 def _folder(out: Path, *, dry_run: bool) -> Iterator[tuple[Path, Any]]:
-    """Where the files go, and what keeps them there: a dry run leaves none behind its result."""
+    """Open the folder of the files; that of a dry run lasts as long as the result."""
     keep = tempfile.TemporaryDirectory(prefix="dfsync-") if dry_run else None
     folder = Path(keep.name) if keep else out
     files.open_folder(folder)
     yield folder, keep
 
 
-def _frames(run: Session, folder: Path, names: Iterable[str], empty: Callable[[], pd.DataFrame]) -> LazyFrames:
-    """Those of the files that were written."""
+def _frames(session: Session, folder: Path, names: Iterable[str], empty: Callable[[], pd.DataFrame]) -> LazyFrames:
+    """Read the files that were written, when they are asked for."""
     return LazyFrames(
-        folder, [name for name in names if f"{folder.name}/{name}.parquet" not in run.write_errors], empty
+        folder, [name for name in names if f"{folder.name}/{name}.parquet" not in session.write_errors], empty
     )
-
-
-def _has_map(run: Session, counts: TableCounts) -> bool:
-    return counts.note is None and run.plan[counts.name].id is not None
 
 
 def _no_mapping() -> pd.DataFrame:

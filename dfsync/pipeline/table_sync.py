@@ -1,10 +1,9 @@
-"""One table of a run: its pass through the stages, its outcome, its counts."""
+"""One table of a run: drives its stages and keeps its ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,225 +11,211 @@ import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
 from dfsync.model.errors import TableError
-from dfsync.model.frames import INSERTED, MATCHED, UPDATED
+from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
 from dfsync.model.rejects import no_rejects
+from dfsync.model.types import OldIds
 from dfsync.output.result import TableCounts
-from dfsync.pipeline.cycles.orphans import CycleMember, cycle_member
-from dfsync.pipeline.cycles.retract import delete_orphans
-from dfsync.pipeline.observer import Observer, OrderedProgress
+from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session import Session
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.ledger import RowLedger, concat_ledgers, empty_ledger
-from dfsync.pipeline.table.load import DryRunLoader, Loader, load_table
-from dfsync.pipeline.table.mapping import mapping
-from dfsync.pipeline.table.match import match_table
+from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.load import Loader, load_rows, match_concurrent_inserts, open_loader
+from dfsync.pipeline.table.mapping import mapping_parts
+from dfsync.pipeline.table.match import MatchResult, match_table
 from dfsync.pipeline.table.spool import KeySpool
-from dfsync.pipeline.table.update import update_table
+from dfsync.pipeline.table.update import update_rows
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.validation import GENERATED, generated_columns
-from dfsync.stages.row_order import cyclic_or_downstream, keyless_phases, topological_levels
-from dfsync.target.write.loader import BulkLoader
 
 
 class TableSync:
-    """One table of a run: its pass through the stages, and what has come of it."""
+    """Owns one table's way through the stages, in one attempt at its transaction.
+
+    `open`, then `run`, then `update` where the plan says so, then `check`, all inside the transaction; after it the
+    counts, the mapping and the rejects. `close` gives its temporary file back.
+
+    Attributes
+    ----------
+    plan
+        The planned table.
+    binding
+        The same, bound to the schemas of both ends.
+    selected
+        Whether the table is synced. One that is not is only matched, for the map that its children need.
+    ledger
+        What became of each source row so far.
+    fully_matched
+        Whether every row was looked for in the target; until then, what an earlier run found stands.
+    """
+
+    context: TableContext
+    loader: Loader
 
     def __init__(
-        self, run: Session, shape: TableBinding, progress: OrderedProgress, folder: Path | None = None
+        self, session: Session, binding: TableBinding, progress: OrderedProgress, folder: Path | None = None
     ) -> None:
-        """`folder` is where the table's keys have room for as long as it takes."""
-        self.plan = shape.plan
-        self.selected = shape.plan.name in run.names
-        self._session = run
-        self._binding = shape
+        self.plan = binding.plan
+        self.binding = binding
+        self.selected = binding.plan.name in session.names
+        self.ledger = RowLedger()
+        self.fully_matched = False
+        self.notes: dict[str, str] = dict.fromkeys(
+            generated_columns(binding.plan, binding.source, binding.target), GENERATED
+        )
+        self._session = session
         self._progress = progress
         self._folder = folder
-        self._ledger = empty_ledger()
-        self._parts: list[RowLedger] = []
-        self._phase_of = pd.Series(dtype="int64", index=pd.Index([], dtype="int64"))
-        """By old id: of the rows that had their turn the part (see `phases`) in which they had it."""
-        self._keys: list[KeySpool] = []
+        self._keys: KeySpool | None = None
+        self._concurrent_keys = empty_frame(binding.key)
         self._rejects = no_rejects()
         self._timer = StageTimer()
         self._done = 0
-        self.fully_matched = False
-        """Whether every row was looked for in the target; until then, what an earlier run found stands."""
 
-    def open(self, connection: sa.Connection) -> TableContext:
-        """The table's way through the stages, in this transaction."""
-        run = self._session
-        self._context = TableContext(
-            self._binding,
-            run.source,
-            connection,
-            run.mappings,
-            run.options.batch_size,
-            self._timer,
-            notes=dict.fromkeys(generated_columns(self.plan, self._binding.source, self._binding.target), GENERATED),
+    def open(self, connection: sa.Connection) -> None:
+        """Begin in this transaction."""
+        session = self._session
+        self.context = TableContext(
+            binding=self.binding,
+            source=session.source,
+            connection=connection,
+            mappings=session.mappings,
+            hasher=session.hasher,
+            batch_size=session.options.batch_size,
+            timer=self._timer,
             folder=self._folder,
-            keys=self._keys,
         )
-        run.mappings[self.plan.name] = self.map()
-        return self._context
+        self.publish()
 
     def run(self) -> None:
-        """Matches every row and, unless the table is only asked for its map, inserts what is new."""
-        connection = self._context.connection
-        inserter = (
-            DryRunLoader(connection, self._binding) if self._session.options.dry_run else self._loader(connection)
-        )
+        """Match every row and, unless the table is only matched, insert what the target lacks."""
         with self._timer("total"):
-            # All at once, unless rows must wait for others of the same table.
-            if len(self._context.row_dependencies.columns):
-                self._run_by_level(inserter)
-            else:
-                self._run_rows(None, inserter)
-        self.fully_matched = True
-
-    def _run_by_level(self, inserter: Loader) -> None:
-        needed = self._context.row_dependencies
-        waiting = np.array([], np.int64)
-        for number, part in enumerate(keyless_phases(needed, self._context.keyless_ids())):
-            self._phase_of = pd.concat([self._phase_of, pd.Series(number, part)])
-            rows = needed.loc[np.union1d(waiting, part)]
-            for ids in topological_levels(rows):
-                self._run_rows(ids, inserter)
-            waiting = self._retry_unresolved(cyclic_or_downstream(rows), inserter)
-        # Before anything else that was found of them.
-        self._context.rejects[:0] = self._context.circle_rejects(waiting, waiting)
-
-    def _run_rows(self, ids: Any, inserter: Loader) -> None:
-        found = match_table(self._context, ids, None if ids is None else self._ledger)
-        self._parts.append(found)
-        self.fully_matched = ids is None
-        self._advance(int(np.count_nonzero(found.resolved)))
-        if self.selected:
-            load_table(self._context, found, inserter, self._advance)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        """Puts together what came of every level so far."""
-        self._ledger = concat_ledgers(self._parts)
-        self._session.mappings[self.plan.name] = self.map()
-
-    def _retry_unresolved(self, waiting: Any, inserter: Loader) -> Any:
-        """Finds the target rows of rows that came too early, or wait in no level, and have the natural key of one that
-        is there by now; then goes through those that refer to them, and so on. Gives those that still wait."""
-        needed = self._context.row_dependencies
-        served, ready = self._match_unresolved(), waiting[:0]
-        while True:
-            lost = self._unresolved()
-            waiting = np.intersect1d(waiting, lost)
-            references = needed.loc[lost]
-            # In no level, but all that these need is found by now, or lost for good.
-            first = np.isin(lost, waiting) & ~references.isin(waiting).any(axis=1)
-            put_off = pd.Series(np.isin(lost, ready), references.index)
-            once_more = (put_off | references.isin(served).any(axis=1)) & ~references.isin(lost).any(axis=1)
-            ready = lost[(first | once_more).to_numpy(dtype=bool)]
-            if not len(ready) and not len(served):
-                return waiting
-            # Part by part, since so the next run will have them.
-            parts = self._phase_of.loc[ready]
-            turn = ready[parts == parts.min()]
-            if len(turn):
-                waiting = np.setdiff1d(waiting, turn)
-                self._context.drop_rejects(turn)
-                self._drop(turn)
-                self._run_rows(turn, inserter)
-            served, ready = (
-                np.append(np.setdiff1d(turn, self._unresolved()), self._match_unresolved()),
-                np.setdiff1d(ready, turn),
-            )
-
-    def _match_unresolved(self) -> Any:
-        """The ids of the rows that were lost, and now have their target row by their natural key."""
-        lost = self._unresolved()
-        if not len(lost) or not self._binding.key:
-            return lost[:0]
-        found = match_table(self._context, lost, self._ledger)
-        late = found.old_id[found.resolved]
-        self._drop(late)
-        self._parts.append(found.subset(found.resolved))
-        self._refresh()
-        return late
-
-    def _unresolved(self) -> Any:
-        """The ids (ascending) of the rows that had their turn, and have no target row so far."""
-        return np.setdiff1d(self._phase_of.index, self._ledger.old_id[self._ledger.resolved])
-
-    def _drop(self, ids: Any) -> None:
-        self._parts = [self._ledger.subset(~np.isin(self._ledger.old_id, ids))]
-
-    def _loader(self, connection: sa.Connection) -> BulkLoader:
-        return BulkLoader(
-            connection, self._binding.target, self._binding.id, local_infile=self._session.options.local_infile
-        )
-
-    def member(self, names: list[str]) -> CycleMember:
-        return cycle_member(self._context, self._ledger, names)
-
-    def delete_orphans(self, ids: Any) -> None:
-        """Deletes the rows of this run that turned out to be orphans, by their target ids."""
-        if len(ids) and not self._session.options.dry_run:
-            delete_orphans(self._context.connection, self._binding, ids)
+            self.open_loader()
+            self.record_matches(match_table(self.context))
+            self.fully_matched = True
+            if self.selected:
+                self.load()
+            self.publish()
 
     def update(self) -> None:
-        """Brings matched rows to the source's values."""
+        """Bring matched rows to the source's values."""
+        unfit = [no_rejects()]
         with self._timer("total"), self._timer("update"):
-            update_table(self._context, self._ledger, dry_run=self._session.options.dry_run)
+            for batch in update_rows(self.context, self.ledger, dry_run=self._session.options.dry_run):
+                self.ledger.record_update(batch.ids)
+                self.notes.update(batch.notes)
+                unfit.append(batch.unfit)
+        self._note_unfit_updates(pd.concat(unfit))
 
     def check(self) -> None:
-        """Promise 1: raises `TableFailed` where a source row is neither mapped nor rejected."""
-        self._rejects = self._context.rejected(self._ledger)
-        total = self._session.source.count(self._binding.source)
-        mapped = int(np.count_nonzero(self._ledger.resolved))
+        """Raise `TableError` where a source row is neither mapped nor rejected (promise 1)."""
+        self._rejects = self.ledger.rejects()
+        total = self.context.count()
+        mapped = int(np.count_nonzero(self.ledger.resolved))
         if mapped + len(self._rejects) != total:
             raise TableError(
                 f"of {total} source rows {mapped} have a target row and {len(self._rejects)} are rejects: the others "
                 "are unaccounted for, which is a fault of dfsync; please report it"
             )
 
-    def report(self, observer: Observer) -> None:
-        """What came of the rows."""
-        for column, note in self._context.notes.items():
-            observer.note(self.plan, f"{self.plan.table}.{column}: {note}")
-        observer.rows_done(self.plan, self.mappings(), self.rejects())
-
     def roll_back(self) -> None:
-        """Leaves the rows that were found in the target."""
-        self._ledger = concat_ledgers(self._parts)
-        self._ledger.revert_writes()
+        """Keep the rows that were found in the target, and forget all that was written."""
+        self.ledger.revert_writes()
         self._rejects = no_rejects()
+        self.publish()
 
-    def map(self) -> pd.DataFrame:
-        """`old_id` and `new_id` of the rows that have a target row, for the children."""
-        return self._ledger.id_map()
+    def close(self) -> None:
+        """Give back what only the way through the stages needed."""
+        if self._keys is not None:
+            self._keys.close()
 
-    def mappings(self) -> Iterator[pd.DataFrame]:
-        """The mapping frame, as in `SyncResult.mappings`, in parts; also with the rows that a dry run would insert."""
-        return mapping(self._context, self._ledger, dry_run=self._session.options.dry_run)
+    def open_loader(self) -> None:
+        """Open the way into the target. What the table holds from now on by higher ids is this transaction's."""
+        options = self._session.options
+        self.loader = open_loader(self.context, dry_run=options.dry_run, local_infile=options.local_infile)
+
+    def record_matches(self, result: MatchResult) -> None:
+        """Enter what the match found into the ledger, and take the keys."""
+        for part in result.parts:
+            self.ledger.enter(part)
+            self._advance(int(np.count_nonzero(part.resolved)))
+        self._record(result.rejects, result.notes)
+        if result.keys is not None:
+            self.keep_keys(result.keys)
+
+    def keep_keys(self, keys: KeySpool) -> None:
+        """Take the natural keys that the mapping will show, by ascending `old_id`."""
+        self.close()
+        self._keys = keys
+
+    def load(self, ids: OldIds | None = None) -> None:
+        """Insert the rows that have no target row: all, or those of `ids` (int64, ascending).
+
+        Among source rows of one natural key the one with the lowest id is inserted; where the server rejects it the
+        next one is tried. A second turn of the loop is rare.
+        """
+        ledger = self.ledger
+        attempted = ledger.rejected()
+        if ids is not None:
+            attempted |= ~np.isin(ledger.old_id, ids)
+        while (candidates := ledger.next_candidates(attempted)).any():
+            attempted |= candidates
+            # Not copied where all are new: there may be millions.
+            self._insert(ledger.old_id if candidates.all() else ledger.old_id[candidates])
+            ledger.share_target_rows(candidates)
+
+    def _insert(self, ids: OldIds) -> None:
+        refused = [np.array([], np.int64)]
+        for batch in load_rows(self.context, ids, self.loader):
+            self.ledger.record_insert(batch.new_ids)
+            self._record(batch.rejects, batch.notes)
+            refused.append(batch.refused)
+            self._advance(len(batch.new_ids))
+        keys, new_ids = match_concurrent_inserts(self.context, np.concatenate(refused))
+        if len(keys):
+            self.ledger.record_match(keys.index, new_ids)
+            self._concurrent_keys = pd.concat([self._concurrent_keys, keys])
+
+    def publish(self) -> None:
+        """Let the other tables see the new ids that this one has so far."""
+        self._session.mappings.put(self.plan.name, self.ledger.id_map())
+
+    def mapping(self) -> Iterator[pd.DataFrame]:
+        """The mapping frame in parts, as in `SyncResult.mappings`; also with the rows that a dry run would insert."""
+        dry_run = self._session.options.dry_run
+        return mapping_parts(self.binding, self.ledger, self._keys, self._concurrent_keys, dry_run=dry_run)
 
     def rejects(self) -> pd.DataFrame:
+        """The reject frame, as in `SyncResult.rejects`."""
         return self._rejects.reset_index()
 
     def counts(self, total: int, error: str | None) -> TableCounts:
-        synced, skipped, updated = (self._ledger.count(action) for action in (INSERTED, MATCHED, UPDATED))
+        """Count what became of `total` source rows; `error` says why the table rolled back."""
+        inserted, matched, updated = (
+            int(np.count_nonzero(self.ledger.with_action(action))) for action in (INSERTED, MATCHED, UPDATED)
+        )
         return TableCounts(
             name=self.plan.name,
             table=self.plan.table,
             total=total,
-            inserted=synced,
-            matched=skipped,
+            inserted=inserted,
+            matched=matched,
             updated=updated,
-            failed=total - synced - skipped - updated,
+            failed=total - inserted - matched - updated,
             error=error,
             seconds=dict(self._timer.seconds),
         )
 
-    def close(self) -> None:
-        """Gives back what only the way through the stages needed."""
-        for keys in self._keys:
-            keys.close()
+    def _record(self, rejects: pd.DataFrame, notes: Mapping[str, str]) -> None:
+        self.ledger.record_reject(rejects)
+        self.notes.update(notes)
+
+    def _note_unfit_updates(self, unfit: pd.DataFrame) -> None:
+        if len(unfit):
+            # The server does not always name a column.
+            first = f"row {unfit.index[0]}: {' '.join(unfit[['column', 'reason']].iloc[0].dropna())}"
+            self.notes["update"] = (
+                f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"
+            )
 
     def _advance(self, rows: int) -> None:
         self._done += rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError, TableError
 from dfsync.output import files
-from dfsync.pipeline.cycles.matching import match_cycle_content
-from dfsync.pipeline.cycles.orphans import fill_deferred, resolve_orphans
+from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session import Session
 from dfsync.pipeline.table_sync import TableSync
@@ -32,42 +31,74 @@ _EXPECTED = (sa.exc.SQLAlchemyError, pymysql.MySQLError, pa.ArrowException, OSEr
 
 @dataclass(frozen=True)
 class GroupResult:
-    """What has come of the tables of one transaction, and why they rolled back if they did."""
+    """What became of the tables of one transaction.
 
-    works: list[TableSync]
+    Attributes
+    ----------
+    tables
+        Those that the source has.
+    error
+        Why they rolled back; None where they are committed.
+    """
+
+    tables: list[TableSync]
     error: str | None
 
 
-def sync_group(run: Session, group: list[TablePlan], progress: OrderedProgress, folder: Path) -> GroupResult:
-    """The tables of one transaction: all of them commit, or all of them roll back."""
-    if run.options.jobs == 1:
-        # One at a time is so for whoever looks on, too.
+def sync_group(session: Session, group: Sequence[TablePlan], progress: OrderedProgress, folder: Path) -> GroupResult:
+    """Sync the tables of one transaction: all of them commit, or all of them roll back.
+
+    Parameters
+    ----------
+    session
+        What the run has open.
+    group
+        One table, or tables that refer to each other in a circle.
+    progress
+        Hears how far the tables are.
+    folder
+        Where the mappings and rejects are written.
+
+    Returns
+    -------
+    GroupResult
+    """
+    if session.options.jobs == 1:
+        # With one job, do not start before the previous table was reported.
         progress.wait_for_turn(group[0])
-    present = [table for table in group if table.name in run.bindings]
-    error: str | None = None
+    tables, error = _attempt(session, group, progress, folder)
+    if error is not None:
+        for table in tables:
+            table.roll_back()
+    for table in tables:
+        if table.selected:
+            _record(session, table, folder)
+    return GroupResult(tables, error)
+
+
+def _attempt(
+    session: Session, group: Sequence[TablePlan], progress: OrderedProgress, folder: Path
+) -> tuple[list[TableSync], str | None]:
+    """The tables after the attempt that counts, and why it failed; what may pass by itself is tried again."""
+    present = [session.bindings[table.name] for table in group if table.name in session.bindings]
     for attempt in range(1, _ATTEMPTS + 1):
-        works = [TableSync(run, run.bindings[table.name], progress, folder) for table in present]
+        # Each attempt begins anew, since its snapshot may show other rows.
+        tables = [TableSync(session, binding, progress, folder) for binding in present]
         try:
-            _sync_together(run, works)
-            break
+            _sync_tables(session, tables)
+            return tables, None
         except Exception as fault:
-            if run.source.stopped:
+            if session.source.stopped:
                 raise
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
             error = explain(fault) if isinstance(fault, _EXPECTED) else _internal_error(fault)
-            if error_code(fault) not in RETRYABLE or attempt == _ATTEMPTS:
-                for work in works:
-                    work.roll_back()
+            if error_code(fault) not in RETRYABLE:
                 break
-            log.warning("%s: %s; once more", group[0].name, error)
-            error = None
-            for work in works:
-                work.close()
-    for work in works:
-        run.mappings[work.plan.name] = work.map()
-        if work.selected:
-            _record(run, work, folder)
-    return GroupResult(works, error)
+            if attempt < _ATTEMPTS:
+                log.warning("%s: %s; once more", group[0].name, error)
+                for table in tables:
+                    table.close()
+    return tables, error
 
 
 def _internal_error(fault: Exception) -> str:
@@ -75,23 +106,29 @@ def _internal_error(fault: Exception) -> str:
     return f"a fault of dfsync, please report it ({said}); with --debug it shows the traceback"
 
 
-def _sync_together(run: Session, works: list[TableSync]) -> None:
-    with run.connected() as connection, _transaction(connection) as transaction:
-        # From here on the transaction sees the target as it is now, plus what it does itself: see `load.Loader`.
+def _sync_tables(session: Session, tables: Sequence[TableSync]) -> None:
+    with session.connected() as connection, _transaction(connection) as transaction:
+        # From here on the transaction sees the target as it is now, plus what it does itself: see `BulkLoader`.
         connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
         try:
-            match_cycle_content([work.open(connection) for work in works])
-            for work in works:
-                work.run()
-            _finish_cycle(run, works, connection)
+            for table in tables:
+                table.open(connection)
+            if is_cycle(tables):
+                sync_cycle(tables, dry_run=session.options.dry_run)
+            else:
+                for table in tables:
+                    table.run()
+            selected = [table for table in tables if table.selected]
+            for table in selected:
+                if table.plan.on_match == "update":
+                    table.update()
         except RuntimeError as error:
             # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.
             connection.invalidate()
             raise TableError(f"the server does not keep to the protocol, and got nothing: {error}") from error
-        for work in works:
-            if work.selected:
-                work.check()
-        if run.options.dry_run:
+        for table in selected:
+            table.check()
+        if session.options.dry_run:
             transaction.rollback()
 
 
@@ -112,41 +149,20 @@ def _transaction(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
         transaction.commit()
 
 
-def _finish_cycle(run: Session, works: list[TableSync], connection: sa.Connection) -> None:
-    """Gives what could not be known before the last row was in: deferred foreign keys, then updates."""
-    names = [work.plan.name for work in works]
-    works = [work for work in works if work.selected]
-    if any(work.plan.deferred for work in works):
-        members = {work.plan.name: work.member(names) for work in works}
-        maps = {name: run.mappings[name] for name in names}
-        doomed = resolve_orphans(list(members.values()), maps, dry_run=run.options.dry_run)
-        for work in reversed(works):
-            work.delete_orphans(doomed[work.plan.name])
-            run.mappings[work.plan.name] = work.map()
-        if not run.options.dry_run:
-            for work in works:
-                refused = fill_deferred(members[work.plan.name], connection, run.mappings)
-                if len(refused):
-                    raise TableError(f"a reference within the circle was refused: {refused['reason'].iloc[0]}")
-    for work in works:
-        if work.plan.on_match == "update":
-            work.update()
-
-
-def _record(run: Session, work: TableSync, folder: Path) -> None:
-    if work.plan.id is not None and work.fully_matched:
+def _record(session: Session, table: TableSync, folder: Path) -> None:
+    if table.plan.id is not None and table.fully_matched:
         # What a dry run would insert has no id yet.
-        found = (part[part[frames.NEW_ID].notna()] for part in work.mappings())
-        with collect_write_errors(run, folder):
-            files.write_mapping(folder, work.plan.name, found)
-    with collect_write_errors(run, folder):
-        files.write_rejects(folder, work.plan.name, work.rejects())
+        found = (part[part[frames.NEW_ID].notna()] for part in table.mapping())
+        with collect_write_errors(session, folder):
+            files.write_mapping(folder, table.plan.name, found)
+    with collect_write_errors(session, folder):
+        files.write_rejects(folder, table.plan.name, table.rejects())
 
 
 @contextmanager
-def collect_write_errors(run: Session, folder: Path) -> Iterator[None]:
-    """The rows are in the target, so that a file for which there is no room is no reason to stop."""
+def collect_write_errors(session: Session, folder: Path) -> Iterator[None]:
+    """Note files that cannot be written, and go on: the rows are in the target."""
     try:
         yield
     except OutputWriteError as error:
-        run.write_errors[str(error.path.relative_to(folder))] = error.reason
+        session.write_errors[str(error.path.relative_to(folder))] = error.reason

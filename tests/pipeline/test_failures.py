@@ -243,7 +243,7 @@ class TestATableThatFails:
                 raise KeyError("a pass word")
             return conform(frame, columns)
 
-        monkeypatch.setattr("dfsync.pipeline.table.context.conform", faulty)
+        monkeypatch.setattr("dfsync.pipeline.table.extract.conform", faulty)
         register_secret("a pass word")
         command = ["--source", str(source), "--target", target.url.render_as_string(hide_password=False)]
         assert main([*command, "--out", str(out), "--tables", ",".join(HISTORY), "--quiet"]) == 1
@@ -382,10 +382,10 @@ class _CutOff(Observer):
 
 KILLED = """
 import itertools, os, signal, sys
-from dfsync.options import SyncOptions
-from dfsync.result import Observer
-from dfsync.server import EmbeddedServer
-from dfsync.sync import sync
+from dfsync.model.options import SyncOptions
+from dfsync.pipeline.observer import Observer
+from dfsync.target.embedded import EmbeddedServer
+from dfsync.commands.sync import sync
 
 source, target, out, event, table, victim = sys.argv[1:]
 

@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from dfsync.server import EmbeddedServer
+from dfsync.target.embedded import EmbeddedServer
 
 with EmbeddedServer(Path(sys.argv[1]), options=sys.argv[2:]) as server:
     try:

@@ -16,9 +16,11 @@ import pandas as pd
 
 from dfsync.model import frames
 from dfsync.model.frames import empty_frame
+from dfsync.pipeline.cycles.member import CycleMember
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
+from dfsync.pipeline.table.extract import RejectLog, read_batches
 from dfsync.stages.cycle_match import RowSet, match_cycle
-from dfsync.stages.row_hash import HASH_COLUMNS, row_hashes
+from dfsync.stages.row_hash import HASH_COLUMNS
 from dfsync.stages.row_order import cyclic_or_downstream
 from dfsync.target.collation import normalize_pair
 from dfsync.target.read.keys import read_keys
@@ -42,27 +44,28 @@ class _Side:
         return _Side(self.digests[kept], self.references[kept])
 
 
-def match_cycle_content(tables: Sequence[TableContext]) -> None:
+def match_cycle_content(members: Sequence[CycleMember]) -> None:
     """Sets `found` of each table, where the content of some of their rows depends on a foreign key that is deferred."""
+    tables = [member.table for member in members]
     if not any(_by_content(table) for table in tables):
         return
     names = [table.binding.plan.name for table in tables]
     here, there, ids = [], [], []
-    for place, table in enumerate(tables):
+    for place, (member, table) in enumerate(zip(members, tables, strict=True)):
         circular = {c: names.index(p) for c, p in table.binding.plan.parents.items() if p in names}
-        for keyed, source, found in _parts(table, list(circular)):
+        for keyed, source, found in _parts(member, list(circular)):
             slots = {column: parent for column, parent in circular.items() if column in source.references.columns}
             here.append(_rows(place, keyed, source, slots))
             there.append(_rows(place, keyed, found, slots))
             ids.append(pd.Series(found.digests.index, dtype=table.binding.id_dtype))
     matched = match_cycle(here, there)
-    for place, table in enumerate(tables):
+    for place, member in enumerate(members):
         mine = [
             new_ids.iloc[match[match >= 0]].set_axis(rows.ids[match >= 0])
             for rows, match, new_ids in zip(here, matched, ids, strict=True)
             if rows.table == place
         ]
-        table.content_matches = pd.concat(mine)
+        member.content_matches = pd.concat(mine)
 
 
 def _by_content(table: TableContext) -> bool:
@@ -70,24 +73,28 @@ def _by_content(table: TableContext) -> bool:
     return bool(shape.plan.deferred) and (not shape.key or any(shape.source[c.name].nullable for c in shape.key))
 
 
-def _parts(table: TableContext, circular: list[str]) -> Iterator[tuple[bool, _Side, _Side]]:
+def _parts(member: CycleMember, circular: list[str]) -> Iterator[tuple[bool, _Side, _Side]]:
     """The rows with a natural key, and those without: of the source, and of the target."""
+    table = member.table
     shape = table.binding
     names = [column.name for column in shape.key]
+    log = RejectLog()
     if not names:
-        unkeyed, stuck = None, cyclic_or_downstream(table.row_dependencies)
+        unkeyed, stuck = None, cyclic_or_downstream(member.dependencies)
     else:
-        keys = pd.concat([empty_frame(shape.key), *table.read(shape.key, KEY_BATCH_ROWS, late=circular)])
+        keys = pd.concat(
+            [empty_frame(shape.key), *map(log.take, read_batches(table, shape.key, KEY_BATCH_ROWS, deferred=circular))]
+        )
         whole = frames.non_null_rows(keys)
         unkeyed = keys.index[~whole].to_numpy()
         # A value in the natural key is compared as it is, whatever row has it.
         stuck = cyclic_or_downstream(
-            _key_only(table.row_dependencies, keys.index[whole], [n for n in names if n in shape.plan.parents])
+            _key_only(member.dependencies, keys.index[whole], [n for n in names if n in shape.plan.parents])
         )
         found = read_keys(table.connection, shape.target, shape.id, names).sort_index()
         source, known = _with_keys(table, keys[whole], found.dropna(), circular)
         yield True, source.without(stuck), known
-    here = table.read(shape.columns, table.batch_size, unkeyed, late=circular)
+    here = map(log.take, read_batches(table, shape.columns, table.batch_size, unkeyed, deferred=circular))
     there = read_rows(table.connection, shape.target, shape.id, shape.columns, names)
     # Rows that need themselves are rejects, whatever the target has.
     yield False, _content_hashes(table, here, circular).without(stuck), _content_hashes(table, there, circular)
@@ -107,7 +114,8 @@ def _with_keys(
     references = [column.name for column in table.binding.key if column.name in circular]
     here, there = (
         _Side(
-            row_hashes(pd.DataFrame({i: form[side] for i, form in enumerate(forms)}, index=end.index)), end[references]
+            table.hasher.hashes(pd.DataFrame({i: form[side] for i, form in enumerate(forms)}, index=end.index)),
+            end[references],
         )
         for side, end in enumerate((keys, found))
     )
@@ -119,8 +127,8 @@ def _content_hashes(table: TableContext, batches: Iterable[pd.DataFrame], circul
     plain = [name for name in names if name not in circular]
     references = [name for name in names if name in circular]
     none = empty_frame(table.binding.columns)
-    made = [_Side(row_hashes(frame[plain]), frame[references]) for frame in batches] or [
-        _Side(row_hashes(none[plain]), none[references])
+    made = [_Side(table.hasher.hashes(frame[plain]), frame[references]) for frame in batches] or [
+        _Side(table.hasher.hashes(none[plain]), none[references])
     ]
     return _Side(pd.concat([end.digests for end in made]), pd.concat([end.references for end in made]))
 

@@ -13,10 +13,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync.model import frames
-from dfsync.model.frames import INSERTED, MATCHED
+from dfsync.model.frames import INSERTED
 from dfsync.model.rejects import no_rejects
+from dfsync.pipeline.cycles.dependencies import reference_ids, rejects_of_cycle
+from dfsync.pipeline.cycles.member import CycleMember
 from dfsync.pipeline.table.context import TableContext
+from dfsync.pipeline.table.extract import RejectLog, extract, read_batches
 from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.load import with_deferred_nulls
 from dfsync.plan.model import ForeignKey
 from dfsync.stages.remap import new_ids, orphan_rejects, orphan_rejects_by_value
 from dfsync.stages.row_order import cyclic_or_downstream
@@ -24,11 +28,10 @@ from dfsync.target.write.update import update
 
 
 @dataclass
-class CycleMember:
+class OrphanMember:
     """One table of a circle, after its rows went in."""
 
-    table: TableContext
-    ledger: RowLedger
+    member: CycleMember
     references: pd.DataFrame
     """Of the inserted rows: the old ids in their foreign keys within the circle; in a column that refers to the same
     table by a value, the old id of the row that has it, if that was inserted. Index `old_id`."""
@@ -37,16 +40,25 @@ class CycleMember:
     unclaimed: Any
     """int64, ascending: the orphans whose target row waits for who takes it over."""
 
+    @property
+    def table(self) -> TableContext:
+        return self.member.table
 
-def cycle_member(table: TableContext, outcome: RowLedger, names: Sequence[str]) -> CycleMember:
+    @property
+    def ledger(self) -> RowLedger:
+        return self.member.sync.ledger
+
+
+def orphan_member(member: CycleMember, names: Sequence[str]) -> OrphanMember:
     """`names` are the tables of the circle."""
-    columns = [column for column, parent in table.binding.plan.parents.items() if parent in names]
-    references = _references(table, outcome, columns, outcome.old_id[outcome.with_action(INSERTED)])
-    return CycleMember(table, outcome, references, np.zeros(len(outcome), dtype=bool), np.array([], np.int64))
+    outcome = member.sync.ledger
+    columns = [column for column, parent in member.sync.plan.parents.items() if parent in names]
+    references = _references(member, columns, outcome.old_id[outcome.with_action(INSERTED)])
+    return OrphanMember(member, references, np.zeros(len(outcome), dtype=bool), np.array([], np.int64))
 
 
 def resolve_orphans(
-    members: Sequence[CycleMember], maps: Mapping[str, pd.DataFrame], *, dry_run: bool
+    members: Sequence[OrphanMember], maps: Mapping[str, pd.DataFrame], *, dry_run: bool
 ) -> dict[str, Any]:
     """Takes the rows whose parent has no target row out of the outcomes and into the rejects, until none is left, since
     one orphan makes the next. `maps` has the rows of every table of the circle, also of one that is only matched. Gives
@@ -67,11 +79,11 @@ def resolve_orphans(
         if stuck:
             again = _promote_duplicates(stuck, there, dry_run=dry_run, patient=False)
     return {
-        one.table.binding.plan.name: one.ledger.new_id[one.ledger.created() & ~one.ledger.resolved] for one in members
+        one.table.binding.plan.name: one.ledger.new_id[one.ledger.created & ~one.ledger.resolved] for one in members
     }
 
 
-def fill_deferred(member: CycleMember, connection: sa.Connection, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def fill_deferred(member: OrphanMember, connection: sa.Connection, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Gives the deferred foreign keys of the inserted rows their new values; the reject frame of rows refused."""
     shape = member.table.binding
     deferred = [name for name in member.references.columns if name in shape.plan.deferred]
@@ -83,22 +95,23 @@ def fill_deferred(member: CycleMember, connection: sa.Connection, maps: Mapping[
     return update(connection, shape.target, _by_id(member, values.index), values, values.notna().astype(bool))
 
 
-def _by_id(member: CycleMember, ids: pd.Index[Any]) -> pd.DataFrame:
+def _by_id(member: OrphanMember, ids: pd.Index[Any]) -> pd.DataFrame:
     outcome = member.ledger
     own_ids = pa.array(outcome.new_id[outcome.positions(ids)])
     return pd.DataFrame({member.table.binding.id: frames.series(own_ids)}).set_axis(ids)
 
 
-def _references(table: TableContext, outcome: RowLedger, columns: Sequence[str], ids: Any) -> pd.DataFrame:
+def _references(member: CycleMember, columns: Sequence[str], ids: Any) -> pd.DataFrame:
     """As in `Member.references`, of these rows."""
-    by_id = table.reference_ids([column for column in columns if column in table.binding.plan.parents], ids)
+    table, outcome = member.table, member.sync.ledger
+    by_id = reference_ids(table, [column for column in columns if column in table.binding.plan.parents], ids)
     # What a matched row has stays in the target, whatever becomes of the inserted ones.
-    inserted = outcome.old_id[outcome.created()]
-    owners = {name: table.row_dependencies.loc[ids, name] for name in table.binding.self_references_by_value()}
+    inserted = outcome.old_id[outcome.created]
+    owners = {name: member.dependencies.loc[ids, name] for name in table.binding.self_references_by_value()}
     return by_id.assign(**{name: old.where(old.isin(inserted)) for name, old in owners.items()})
 
 
-def _orphans(member: CycleMember, column: str, there: Mapping[str, pd.Index[Any]]) -> pd.Index[Any]:
+def _orphans(member: OrphanMember, column: str, there: Mapping[str, pd.Index[Any]]) -> pd.Index[Any]:
     plan = member.table.binding.plan
     # A column that is no foreign key to ids refers to its own table by a value.
     parents = there[plan.parents.get(column, plan.name)]
@@ -107,7 +120,7 @@ def _orphans(member: CycleMember, column: str, there: Mapping[str, pd.Index[Any]
     return member.references.index[lost]
 
 
-def _reject(member: CycleMember, orphans: pd.Index[Any], column: str) -> None:
+def _reject(member: OrphanMember, orphans: pd.Index[Any], column: str) -> None:
     table, outcome = member.table, member.ledger
     name, parents, values = (
         table.binding.plan.name,
@@ -115,10 +128,10 @@ def _reject(member: CycleMember, orphans: pd.Index[Any], column: str) -> None:
         table.binding.self_references_by_value(),
     )
     if column in values:
-        read = table.extract([column], table.batch_size, np.sort(orphans.to_numpy()))
-        table.rejects.extend(orphan_rejects_by_value(rows[column], name, values[column]) for rows in read)
+        for rows in extract(table, [column], table.batch_size, np.sort(orphans.to_numpy())):
+            outcome.record_reject(orphan_rejects_by_value(rows[column], name, values[column]))
     else:
-        table.rejects.append(
+        outcome.record_reject(
             orphan_rejects(member.references.loc[orphans, column], ForeignKey(column, parents[column]))
         )
     member.references = member.references.drop(index=orphans)
@@ -127,7 +140,7 @@ def _reject(member: CycleMember, orphans: pd.Index[Any], column: str) -> None:
 
 
 def _promote_duplicates(
-    member: CycleMember, there: dict[str, pd.Index[Any]], *, dry_run: bool, patient: bool = True
+    member: OrphanMember, there: dict[str, pd.Index[Any]], *, dry_run: bool, patient: bool = True
 ) -> bool:
     """Of the rows that share the target row of one that waits, by natural key, the first one that fits takes it over:
     each is asked once, since who was an orphan stays one.
@@ -140,46 +153,48 @@ def _promote_duplicates(
     while True:
         heirs = np.flatnonzero(outcome.resolved & ~tried & np.isin(outcome.representative_id, member.unclaimed))
         stuck = _depends_on_waiting(member) if len(heirs) else np.array([], np.int64)
-        free = heirs[~_depends_on(table, outcome.old_id[heirs], stuck)]
+        free = heirs[~_depends_on(member.member, outcome.old_id[heirs], stuck)]
         free = np.sort(free[np.unique(outcome.representative_id[free], return_index=True)[1]])
         if not len(free):
             break
         tried[free] = True
-        read = table.read(table.binding.columns, table.batch_size, outcome.old_id[free])
+        log = RejectLog()
+        read = map(log.take, read_batches(table, table.binding.columns, table.batch_size, outcome.old_id[free]))
         able = np.concatenate(
             [np.array([], np.int64), *(_overwrite_target_row(member, rows, dry_run=dry_run) for rows in read)]
         )
+        outcome.record_reject(log.rejects())
         places = outcome.positions(able)
         member.unclaimed = np.setdiff1d(member.unclaimed, outcome.representative_id[places])
-        outcome.promote(places)
-        outcome.set_action(places, INSERTED)
-        references = _references(table, outcome, [*member.references.columns], able)
+        outcome.take_over(places)
+        references = _references(member.member, [*member.references.columns], able)
         member.references = pd.concat([member.references, references])
     if not patient:
         tried[heirs] = True
-        table.rejects.extend(table.circle_rejects(outcome.old_id[heirs], stuck))
+        for rejects in rejects_of_cycle(table, member.member.dependencies, outcome.old_id[heirs], stuck):
+            outcome.record_reject(rejects)
         heirs = heirs[:0]
     waiting = np.unique(outcome.representative_id[heirs])
-    outcome.resolved[np.isin(outcome.representative_id, np.setdiff1d(member.unclaimed, waiting))] = False
-    outcome.set_action(tried & outcome.resolved & ~outcome.is_representative, MATCHED)
+    outcome.unresolve(np.isin(outcome.representative_id, np.setdiff1d(member.unclaimed, waiting)))
+    outcome.demote(tried & outcome.resolved & ~outcome.is_representative)
     member.unclaimed = waiting
     there[table.binding.plan.name] = pd.Index(outcome.old_id[outcome.resolved])
     return True
 
 
-def _depends_on(table: TableContext, ids: Any, stuck: Any) -> Any:
+def _depends_on(member: CycleMember, ids: Any, stuck: Any) -> Any:
     """bool: the rows (`old_id`) that need one of those."""
     if not len(stuck):
         return np.zeros(len(ids), dtype=bool)
-    return table.row_dependencies.loc[ids].isin(stuck).any(axis=1).to_numpy(dtype=bool)
+    return member.dependencies.loc[ids].isin(stuck).any(axis=1).to_numpy(dtype=bool)
 
 
-def _depends_on_waiting(member: CycleMember) -> Any:
+def _depends_on_waiting(member: OrphanMember) -> Any:
     """The old ids of the rows whose target rows this run has made, and that need, at any distance, one that waits."""
-    needed, outcome = member.table.row_dependencies, member.ledger
+    needed, outcome = member.member.dependencies, member.ledger
     if not len(needed.columns):
         return np.array([], np.int64)
-    made = outcome.old_id[outcome.created()]
+    made = outcome.old_id[outcome.created]
     # As a mapping, so that `new_ids` gives the row that made each one's target row.
     leaders = frames.from_arrow(
         pa.table([outcome.old_id, outcome.representative_id], names=[frames.OLD_ID, frames.NEW_ID])
@@ -193,12 +208,12 @@ def _depends_on_waiting(member: CycleMember) -> Any:
     ]
 
 
-def _overwrite_target_row(member: CycleMember, rows: pd.DataFrame, *, dry_run: bool) -> Any:
+def _overwrite_target_row(member: OrphanMember, rows: pd.DataFrame, *, dry_run: bool) -> Any:
     """Puts the values of these rows, one of a natural key, into their target row; the `old_id` of those that fit."""
-    values = member.table.with_deferred_nulls(rows)
+    values = with_deferred_nulls(member.table, rows)
     if dry_run:
         return values.index.to_numpy()
     cells = pd.DataFrame(True, index=values.index, columns=values.columns)
     refused = update(member.table.connection, member.table.binding.target, _by_id(member, values.index), values, cells)
-    member.table.rejects.append(refused)
+    member.ledger.record_reject(refused)
     return values.index.difference(refused.index).to_numpy()

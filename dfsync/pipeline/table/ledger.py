@@ -1,140 +1,249 @@
-"""What has become of the rows of one table so far."""
+"""What became of each source row of one table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dfsync.model import frames
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED
+from dfsync.model.rejects import no_rejects
+from dfsync.model.types import Mask, NewIds, OldIds, Positions
+
+S = TypeVar("S", bound=np.generic)
 
 ACTIONS = (MATCHED, INSERTED, UPDATED)
-_ARRAYS = ("old_id", "new_id", "resolved", "representative_id", "action")
+_MATCHED, _INSERTED, _UPDATED = range(len(ACTIONS))
 
 
-@dataclass
+@dataclass(frozen=True)
+class RowMatches:
+    """Which target row each source row has, arrays of one length by ascending `old_id`.
+
+    Attributes
+    ----------
+    old_id
+        int64, unique.
+    new_id
+        int64, or uint64 where the target's id needs it; counts where `resolved`.
+    resolved
+        Whether the row has a target row.
+    representative_id
+        int64: the `old_id` of the source row whose target row it shares, or will share; its own where there is none.
+    """
+
+    old_id: OldIds
+    new_id: NewIds
+    resolved: Mask
+    representative_id: OldIds
+
+    def subset(self, rows: Mask) -> RowMatches:
+        """Return the matches of some of the rows."""
+        return RowMatches(self.old_id[rows], self.new_id[rows], self.resolved[rows], self.representative_id[rows])
+
+
 class RowLedger:
-    """Owns five arrays of the same length, by ascending `old_id`. Not a frame, since they are filled in place, and a
-    table may have more rows than there is room for two copies."""
+    """Owns what became of each source row of one table: its target row, the action, or the reject.
 
-    old_id: Any
-    """int64."""
-    new_id: Any
-    """int64, or uint64 where the target's id needs it; 0 where the row has no target row, see `known`."""
-    resolved: Any
-    """bool: whether the row has a target row."""
-    representative_id: Any
-    """int64: the `old_id` of the row whose target row it shares, or waits for; its own where there is none. Until they
-    are `joined`, that row may be in another part."""
-    action: Any
-    """uint8: the place in `ACTIONS`. Of a row that is not known it tells only whether one was inserted for it, see
-    `made`."""
+    Rows are entered with what the match found. From then on four verbs write: `record_match`, `record_insert`,
+    `record_update` and `record_reject`. `pipeline.table_sync` and `pipeline.cycles` alone call them. The arrays are
+    filled in place, since a table may have more rows than there is memory for two copies.
+
+    Attributes
+    ----------
+    old_id, new_id, resolved, representative_id
+        As in `RowMatches`, of all rows entered so far.
+    created
+        bool: whether this run inserted a target row for the row, also where the row became a reject afterwards.
+    """
+
+    def __init__(self) -> None:
+        none = np.array([], np.int64)
+        self._adopt(RowMatches(none, none, none.astype(bool), none), np.array([], np.uint8), none.astype(bool))
+        self._rejects: list[pd.DataFrame] = []
+
+    def _adopt(self, matches: RowMatches, action: NDArray[np.uint8], created: Mask) -> None:
+        self.old_id, self.new_id = matches.old_id, matches.new_id
+        self.resolved, self.representative_id = matches.resolved, matches.representative_id
+        self._action, self.created = action, created
 
     def __len__(self) -> int:
         return len(self.old_id)
 
     @property
-    def is_representative(self) -> Any:
+    def is_representative(self) -> Mask:
         """bool: the rows that share no other row's target row."""
-        return self.representative_id == self.old_id
+        own: Mask = self.representative_id == self.old_id
+        return own
 
-    def positions(self, ids: Any) -> Any:
-        """The places of those `old_id`, all of which must be there."""
+    def positions(self, ids: OldIds | pd.Index[int]) -> Positions:
+        """Return the positions of these `old_id`, all of which must be in the ledger."""
         return np.searchsorted(self.old_id, np.asarray(ids, dtype=np.int64))
 
-    def present(self, ids: Any) -> Any:
-        """Those of the ids (int64) that have a row in it."""
-        ids = np.asarray(ids, dtype=np.int64)
-        return ids[np.isin(ids, self.old_id)]
-
-    def subset(self, rows: Any) -> RowLedger:
-        """That of some of the rows (bool); who waits for one that is not among them is its own `first_id` then."""
-        taken = RowLedger(*(getattr(self, name)[rows] for name in _ARRAYS))
-        there = taken.resolved | np.isin(taken.representative_id, taken.old_id)
-        taken.representative_id = np.where(there, taken.representative_id, taken.old_id)
+    def with_action(self, action: str) -> Mask:
+        """bool: the rows that have a target row by this action."""
+        taken: Mask = self.resolved & (self._action == ACTIONS.index(action))
         return taken
 
-    def with_action(self, action: str) -> Any:
-        """bool: the rows of which that is true."""
-        return self.resolved & (self.action == ACTIONS.index(action))
-
-    def created(self) -> Any:
-        """bool: the rows that made a target row, also those that are rejects by now, since theirs goes at the end."""
-        return self.is_representative & (self.action == ACTIONS.index(INSERTED))
-
-    def count(self, action: str) -> int:
-        return int(np.count_nonzero(self.with_action(action)))
-
-    def assign(self, places: Any, new_ids: Any, action: str) -> None:
-        """Gives the rows their target rows; `new_ids` is a series of integers, or an array of them."""
-        self.new_id[places] = np.asarray(new_ids, dtype=self.new_id.dtype)
-        self.resolved[places] = True
-        self.set_action(places, action)
-
-    def set_action(self, places: Any, action: str) -> None:
-        """Says what was done with rows that have their target row; bool does for places, too."""
-        self.action[places] = ACTIONS.index(action)
-
-    def is_new(self) -> Any:
+    def is_new(self) -> Mask:
         """bool: the rows whose target row was inserted, for them or for another row of their natural key."""
         inserted = self.with_action(INSERTED)
-        return inserted | (self.resolved & inserted[self.positions(self.representative_id)])
+        new: Mask = inserted | (self.resolved & inserted[self.positions(self.representative_id)])
+        return new
 
-    def revert_writes(self) -> None:
-        """What was inserted is no longer there, and what was updated is as it was."""
-        self.resolved &= ~self.is_new()
-        self.set_action(self.with_action(UPDATED), MATCHED)
-
-    def promote(self, heirs: Any) -> None:
-        """Puts these rows (places) at the head of those with which they share a target row."""
-        groups, ids = self.representative_id[heirs], self.old_id[heirs]
-        order = np.argsort(groups)
-        members = np.flatnonzero(np.isin(self.representative_id, groups))
-        self.representative_id[members] = ids[order][np.searchsorted(groups[order], self.representative_id[members])]
-
-    def lowest_of_group(self) -> Any:
-        """bool: of the rows that have one target row the one of the lowest id."""
+    def lowest_of_group(self) -> Mask:
+        """bool: of the rows that share a target row the one with the lowest id."""
         lowest = self.resolved & self.is_representative
         before = np.flatnonzero(self.resolved & (self.old_id < self.representative_id))
-        leaders, first = np.unique(self.representative_id[before], return_index=True)
-        lowest[self.positions(leaders)] = False
+        representatives, first = np.unique(self.representative_id[before], return_index=True)
+        lowest[self.positions(representatives)] = False
         lowest[before[first]] = True
         return lowest
 
+    def enter(self, matches: RowMatches) -> None:
+        """Add rows with what the match found for them; rows that are in the ledger already are replaced."""
+        action, created = np.full(len(matches.old_id), _MATCHED, np.uint8), np.zeros(len(matches.old_id), dtype=bool)
+        if not len(self):
+            self._adopt(matches, action, created)
+            return
+        self.remove(matches.old_id)
+        order = np.argsort(np.concatenate([self.old_id, matches.old_id]), kind="stable")
+
+        def merged(before: NDArray[S], added: NDArray[S]) -> NDArray[S]:
+            return np.concatenate([before, added])[order]
+
+        both = RowMatches(
+            merged(self.old_id, matches.old_id),
+            merged(self.new_id, matches.new_id),
+            merged(self.resolved, matches.resolved),
+            merged(self.representative_id, matches.representative_id),
+        )
+        self._adopt(both, merged(self._action, action), merged(self.created, created))
+
+    def remove(self, ids: OldIds) -> None:
+        """Take rows out. A row without target row that would share the one of a removed row represents itself then."""
+        kept = ~np.isin(self.old_id, ids)
+        if kept.all():
+            return
+        rest = RowMatches(self.old_id, self.new_id, self.resolved, self.representative_id).subset(kept)
+        settled = rest.resolved | np.isin(rest.representative_id, rest.old_id)
+        own = RowMatches(
+            rest.old_id, rest.new_id, rest.resolved, np.where(settled, rest.representative_id, rest.old_id)
+        )
+        self._adopt(own, self._action[kept], self.created[kept])
+
+    def record_match(self, ids: OldIds | pd.Index[int], new_ids: NewIds) -> None:
+        """Give rows of the ledger a target row that is there already."""
+        self._resolve(self.positions(ids), new_ids, _MATCHED)
+
+    def record_insert(self, new_ids: pd.Series[int]) -> None:
+        """Give rows of the ledger the target rows that were inserted for them; index `old_id`."""
+        positions = self.positions(new_ids.index)
+        self._resolve(positions, np.asarray(new_ids), _INSERTED)
+        self.created[positions] = True
+
+    def record_update(self, ids: OldIds | pd.Index[int]) -> None:
+        """Note that the target rows of these rows have taken the source's values."""
+        self._action[self.positions(ids)] = _UPDATED
+
+    def record_reject(self, rejects: pd.DataFrame, *, first: bool = False) -> None:
+        """Add a reject frame; of several rejects of a row the one recorded first counts."""
+        if len(rejects):
+            self._rejects.insert(0 if first else len(self._rejects), rejects)
+
+    def _resolve(self, positions: Positions | Mask, new_ids: NewIds, action: int) -> None:
+        self.new_id[positions] = np.asarray(new_ids, dtype=self.new_id.dtype)
+        self.resolved[positions] = True
+        self._action[positions] = action
+
+    def rejected(self) -> Mask:
+        """bool: the rows that have a reject and no target row."""
+        rejected = np.zeros(len(self), dtype=bool)
+        for rejects in self._rejects:
+            rejected |= np.isin(self.old_id, rejects.index)
+        return rejected & ~self.resolved
+
+    def rejects(self) -> pd.DataFrame:
+        """Return the rejects that stand, one a row, by ascending `old_id`.
+
+        A row that shares the target row of another one is no reject, though its own values did not fit.
+        """
+        rejects = pd.concat([no_rejects(), *self._rejects])
+        rejects = rejects.loc[~rejects.index.duplicated()].sort_index()
+        return pd.DataFrame(rejects[~rejects.index.isin(self.old_id[self.resolved])])
+
+    def drop_rejects(self, ids: OldIds) -> None:
+        """Forget the rejects of these rows, which are tried again."""
+        self._rejects = [rejects[~rejects.index.isin(ids)] for rejects in self._rejects]
+
+    def next_candidates(self, attempted: Mask) -> Mask:
+        """bool: of each natural key that the target lacks the first row that was not attempted.
+
+        That is the representative; where it was attempted, and rejected, the duplicate with the lowest id.
+        """
+        waiting = ~self.resolved & ~attempted
+        candidates = waiting & self.is_representative
+        others = np.flatnonzero(waiting & ~self.is_representative)
+        duplicates = others[~candidates[self.positions(self.representative_id[others])]]
+        _, first = np.unique(self.representative_id[duplicates], return_index=True)
+        candidates[duplicates[first]] = True
+        return candidates
+
+    def share_target_rows(self, attempted: Mask) -> None:
+        """Give the other rows of a natural key the target row that an attempted row of it has got."""
+        promoted = np.flatnonzero(attempted & self.resolved & ~self.is_representative)
+        if len(promoted):
+            self.promote(promoted)
+        duplicates = np.flatnonzero(~self.resolved)
+        representatives = self.positions(self.representative_id[duplicates])
+        shared = attempted[representatives] & self.resolved[representatives]
+        self._resolve(duplicates[shared], self.new_id[representatives[shared]], _MATCHED)
+
+    def promote(self, positions: Positions) -> None:
+        """Make rows the representatives of those with which they share a target row."""
+        groups, ids = self.representative_id[positions], self.old_id[positions]
+        order = np.argsort(groups)
+        members = np.flatnonzero(np.isin(self.representative_id, groups))
+        of_group = np.searchsorted(groups[order], self.representative_id[members])
+        self.representative_id[members] = ids[order][of_group]
+
+    def take_over(self, positions: Positions) -> None:
+        """Make rows the representatives of target rows that were inserted for others of their natural key."""
+        before = self.positions(self.representative_id[positions])
+        self.promote(positions)
+        self.created[before], self.created[positions] = False, True
+        self._action[positions] = _INSERTED
+
+    def unresolve(self, rows: Mask) -> None:
+        """Take the target rows of these rows back."""
+        self.resolved[rows] = False
+
+    def demote(self, rows: Mask) -> None:
+        """Call rows matched that share the target row of another one."""
+        self._action[rows] = _MATCHED
+
+    def revert_writes(self) -> None:
+        """Forget what was inserted and updated: the transaction rolled back. What was matched stays."""
+        self.resolved &= ~self.is_new()
+        self._action[self.with_action(UPDATED)] = _MATCHED
+        self.created[:] = False
+        self._rejects = []
+
     def id_map(self) -> pd.DataFrame:
-        """`old_id` and `new_id` of the rows that have a target row, for the children (Arrow integers)."""
-        whole = bool(self.resolved.all())
-        arrays = [array if whole else array[self.resolved] for array in (self.old_id, self.new_id)]
+        """Return `old_id` and `new_id` (Arrow integers) of the rows that have a target row."""
+        complete = bool(self.resolved.all())
+        arrays = [array if complete else array[self.resolved] for array in (self.old_id, self.new_id)]
         return frames.from_arrow(pa.table(arrays, names=[frames.OLD_ID, frames.NEW_ID]))
 
-    def mapping_slice(self, part: slice) -> pd.DataFrame:
-        """Of the rows there that have a target row: index `old_id`, `new_id` (Arrow integer), `action` (string)."""
-        known = self.resolved[part]
-        names = pa.DictionaryArray.from_arrays(pa.array(self.action[part][known].astype(np.int8)), list(ACTIONS))
-        columns = {frames.NEW_ID: pa.array(self.new_id[part][known]), frames.ACTION: names.cast(pa.string())}
-        return frames.from_arrow(pa.table(columns), self.old_id[part][known])
-
-
-def from_match(old_id: Any, new_id: Any, known: Any, first_id: Any) -> RowLedger:
-    """The outcome of a match; `new_id` counts where `known`."""
-    return RowLedger(old_id, new_id, known, first_id, np.zeros(len(old_id), np.uint8))
-
-
-def empty_ledger() -> RowLedger:
-    """The outcome of no row."""
-    none = np.array([], np.int64)
-    return from_match(none, none, none.astype(bool), none)
-
-
-def concat_ledgers(outcomes: Iterable[RowLedger]) -> RowLedger:
-    """Those of several parts of a table."""
-    parts = [one for one in outcomes if len(one)] or [empty_ledger()]
-    if len(parts) == 1:
-        return parts[0]
-    order = np.argsort(np.concatenate([part.old_id for part in parts]), kind="stable")
-    return RowLedger(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in _ARRAYS))
+    def mapping_slice(self, rows: slice) -> pd.DataFrame:
+        """Return `new_id` (Arrow integer) and `action` (string) of rows that have a target row; index `old_id`."""
+        resolved = self.resolved[rows]
+        codes = pa.array(self._action[rows][resolved].astype(np.int8))
+        actions = pa.DictionaryArray.from_arrays(codes, list(ACTIONS)).cast(pa.string())
+        columns = {frames.NEW_ID: pa.array(self.new_id[rows][resolved]), frames.ACTION: actions}
+        return frames.from_arrow(pa.table(columns), self.old_id[rows][resolved])

@@ -1,116 +1,156 @@
-"""The rows of a table that the target lacks, on their way into it."""
+"""The rows that the target lacks, sent to it batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 
 from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
-from dfsync.model.frames import INSERTED, MATCHED, empty_frame
+from dfsync.model.frames import empty_frame
 from dfsync.model.rejects import no_rejects
+from dfsync.model.types import NewIds, OldIds
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.ledger import RowLedger
-from dfsync.pipeline.table.match import fetch_rows_by_key
-from dfsync.plan.binding import TableBinding
+from dfsync.pipeline.table.extract import read_batches
+from dfsync.pipeline.table.keys import fetch_rows_by_key
 from dfsync.target.read.rows import highest_id
+from dfsync.target.write.loader import BulkLoader
 
 _DRY_RUN_FIRST_ID = 2**62
 
 
 class Loader(Protocol):
-    """Takes rows and gives their new ids and rejects: `load.Loader`, or `Rehearsal` in a dry run."""
+    """Takes rows and gives their new ids: `BulkLoader`, or `DryRunLoader` in a dry run."""
 
-    def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]: ...
+    def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[int], pd.DataFrame]:
+        """Insert rows.
+
+        Parameters
+        ----------
+        frame
+            The target's columns, conformed and remapped; index `old_id`.
+
+        Returns
+        -------
+        tuple of Series and DataFrame
+            The new id of each inserted row (index `old_id`), and the reject frame of the others.
+        """
 
 
 class DryRunLoader:
     """Takes every row and gives it an id that no target has, so that the children of new rows are new as well."""
 
-    def __init__(self, connection: sa.Connection, shape: TableBinding) -> None:
-        self._type = shape.id_type
-        highest = highest_id(connection, shape.target, shape.id) if shape.id else 0
+    def __init__(self, table: TableContext) -> None:
+        binding = table.binding
+        self._type = binding.id_type
+        highest = 0 if binding.id is None else highest_id(table.connection, binding.target, binding.id)
         self._next = max(_DRY_RUN_FIRST_ID, highest + 1)
 
-    def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]:
+    def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[int], pd.DataFrame]:
+        """Count the rows; see `Loader.insert`."""
         ids = pc.add(pa.array(np.arange(len(frame)), self._type), pa.scalar(self._next, self._type))
         self._next += len(frame)
         return frames.series(ids).set_axis(frame.index), no_rejects()
 
 
-def load_table(
-    table: TableContext, outcome: RowLedger, inserter: Loader, done: Callable[[int], None] = lambda count: None
-) -> None:
-    """Inserts what is new, and puts every new id into the outcome; `done` is told how many rows went in.
+@dataclass(frozen=True)
+class LoadedBatch:
+    """What became of the rows of one batch.
 
-    Of the rows of one natural key that with the lowest id goes in. Where it does not fit the next one does: hence the
-    loop, whose second turn is rare.
+    Attributes
+    ----------
+    new_ids
+        Of the inserted rows: index `old_id`.
+    rejects
+        Rows that did not fit, lacked a parent or were refused by the server.
+    notes
+        By column, what the user should know.
+    refused
+        int64: the `old_id` of the rows that the server refused.
     """
-    tried = _already_rejected(table, outcome)
-    while True:
-        pending = _next_candidates(outcome, tried)
-        if not pending.any():
-            return
-        tried |= pending
-        # Not copied where all are new: there may be millions.
-        ids = outcome.old_id if pending.all() else outcome.old_id[pending]
-        lost = [np.array([], np.int64)]
-        for frame in prefetch(table.read(table.binding.columns, table.batch_size, ids)):
-            with table.timer("load"):
-                new_ids, refused = inserter.insert(table.with_deferred_nulls(frame))
-            outcome.assign(outcome.positions(new_ids.index), new_ids, INSERTED)
-            if len(refused):
-                table.rejects.append(refused)
-                lost.append(refused.index.to_numpy())
-            done(len(new_ids))
-        _match_concurrent_inserts(table, outcome, np.concatenate(lost))
-        share_target_row(outcome, pending)
+
+    new_ids: pd.Series[int]
+    rejects: pd.DataFrame
+    notes: Mapping[str, str]
+    refused: OldIds
 
 
-def _already_rejected(table: TableContext, outcome: RowLedger) -> Any:
-    """bool: the rows that were found unfit before."""
-    bad = np.zeros(len(outcome), dtype=bool)
-    for rejects in table.rejects:
-        bad[outcome.positions(outcome.present(rejects.index))] = True
-    return bad & ~outcome.resolved
+def open_loader(table: TableContext, *, dry_run: bool, local_infile: bool) -> Loader:
+    """Open the way into the target.
+
+    Parameters
+    ----------
+    table
+        The table, in its transaction.
+    dry_run
+        Send nothing.
+    local_infile
+        Whether `LOAD DATA LOCAL` may be used.
+
+    Returns
+    -------
+    Loader
+    """
+    if dry_run:
+        return DryRunLoader(table)
+    return BulkLoader(table.connection, table.binding.target, table.binding.id, local_infile=local_infile)
 
 
-def _next_candidates(outcome: RowLedger, tried: Any) -> Any:
-    """bool: of each natural key that the target lacks the row whose turn it is."""
-    waiting = ~outcome.resolved & ~tried
-    pending = waiting & outcome.is_representative
-    others = np.flatnonzero(waiting & ~outcome.is_representative)
-    heirs = others[~pending[outcome.positions(outcome.representative_id[others])]]
-    _, first = np.unique(outcome.representative_id[heirs], return_index=True)
-    pending[heirs[first]] = True
-    return pending
+def load_rows(table: TableContext, ids: OldIds, loader: Loader) -> Iterator[LoadedBatch]:
+    """Insert source rows. The next batch is read while one is sent.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ids
+        int64, ascending: the rows to insert.
+    loader
+        See `open_loader`.
+
+    Yields
+    ------
+    LoadedBatch
+        By ascending `old_id`.
+    """
+    for batch in prefetch(read_batches(table, table.binding.columns, table.batch_size, ids)):
+        with table.timer("load"):
+            new_ids, refused = loader.insert(with_deferred_nulls(table, batch.frame))
+        rejects = pd.concat([batch.rejects, refused]) if len(refused) else batch.rejects
+        yield LoadedBatch(new_ids, rejects, batch.notes, refused.index.to_numpy())
 
 
-def share_target_row(outcome: RowLedger, inserted: Any) -> None:
-    """Gives the rows of one natural key the target row that one of them has got (bool, by place)."""
-    heirs = np.flatnonzero(inserted & outcome.resolved & ~outcome.is_representative)
-    if len(heirs):
-        outcome.promote(heirs)
-    followers = np.flatnonzero(~outcome.resolved)
-    leaders = outcome.positions(outcome.representative_id[followers])
-    served = inserted[leaders] & outcome.resolved[leaders]
-    outcome.assign(followers[served], outcome.new_id[leaders[served]], MATCHED)
+def with_deferred_nulls(table: TableContext, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with NULL in the foreign keys that get their value later; see `TablePlan.deferred`."""
+    return rows.assign(**{column: frames.nulls_like(rows[column]) for column in table.binding.plan.deferred})
 
 
-def _match_concurrent_inserts(table: TableContext, outcome: RowLedger, refused: Any) -> None:
-    """Finds the target rows that another client inserted, under the same natural key, since the snapshot."""
-    shape = table.binding
-    names = [column.name for column in shape.key]
+def match_concurrent_inserts(table: TableContext, refused: OldIds) -> tuple[pd.DataFrame, NewIds]:
+    """Find the target rows that other clients inserted, under the same natural key, since the snapshot.
+
+    Parameters
+    ----------
+    table
+        The table. A connection of its own sees what its snapshot does not.
+    refused
+        int64, ascending: source rows that the server refused.
+
+    Returns
+    -------
+    tuple of DataFrame and array
+        The natural keys with the target's values, index `old_id`, of the rows that were found; and their new ids.
+    """
+    binding = table.binding
+    names = [column.name for column in binding.key]
     if not names or not len(refused):
-        return
-    keys = pd.concat([empty_frame(shape.key), *table.read(shape.key, len(refused), refused)]).dropna()
+        return empty_frame(binding.key), np.array([], binding.id_dtype)
+    batches = read_batches(table, binding.key, len(refused), refused)
+    keys = pd.concat([empty_frame(binding.key), *(batch.frame for batch in batches)]).dropna()
     with table.connection.engine.connect() as fresh:
-        there, new_ids = fetch_rows_by_key(fresh, shape, keys, names)
-    outcome.assign(outcome.positions(there.index), new_ids, MATCHED)
-    table.inserted_by_others.append(there)
+        return fetch_rows_by_key(fresh, binding, keys, names)

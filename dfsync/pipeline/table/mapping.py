@@ -1,71 +1,94 @@
-"""A table's mapping frame, part by part, from its outcome and the natural keys that were kept on the disk."""
+"""A table's mapping frame, part by part, from its ledger and the spooled natural keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from dfsync.model import frames
 from dfsync.model.frames import INSERTED, empty_frame
-from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.spool import KeySpool
+from dfsync.plan.binding import TableBinding
 
 _ROWS_PER_PART = 200_000
-_TAKEN = (frames.OLD_ID, frames.NEW_ID, frames.ACTION)
+_RESERVED = (frames.OLD_ID, frames.NEW_ID, frames.ACTION)
 
 
-def mapping(table: TableContext, outcome: RowLedger, *, dry_run: bool) -> Iterator[pd.DataFrame]:
-    """By ascending `old_id`, of the rows that have a target row: `old_id`, `new_id`, `action`, and the natural key's
-    columns with the target's values. At least one part, which may be empty.
+def mapping_parts(
+    binding: TableBinding, ledger: RowLedger, keys: KeySpool | None, known_keys: pd.DataFrame, *, dry_run: bool
+) -> Iterator[pd.DataFrame]:
+    """Make the mapping frame of a table.
 
-    `new_id` is NULL where a dry run would insert the row. A key's column that is called like one of ours gets `_key`
-    behind its name.
+    Parameters
+    ----------
+    binding
+        The table.
+    ledger
+        What became of its rows; only read.
+    keys
+        The natural keys of the rows, by ascending `old_id`; None where the table has none.
+    known_keys
+        The keys of rows whose target row another client inserted; index `old_id`.
+    dry_run
+        `new_id` is NULL where a run would insert the row.
+
+    Yields
+    ------
+    DataFrame
+        By ascending `old_id`, of the rows that have a target row: `old_id`, `new_id`, `action`, and the natural key's
+        columns with the target's values; a column that is called like one of ours gets `_key` behind its name. At
+        least one part, which may be empty.
     """
-    shape = table.binding
-    names = _unique_names([column.name for column in shape.key])
-    new = outcome.is_new() if dry_run else None
-    for part, keys in _parts(table, outcome) if shape.key else _slices(outcome):
-        made = outcome.mapping_slice(part)
-        if new is not None:
-            made[frames.NEW_ID] = made[frames.NEW_ID].where(~new[part][outcome.resolved[part]])
-        own = keys.loc[made.index].set_axis(names, axis=1)
-        yield pd.concat([made, own], axis=1).rename_axis(frames.OLD_ID).reset_index()
+    names = _unique_names([column.name for column in binding.key])
+    is_new = ledger.is_new() if dry_run else None
+    parts = _slices(ledger) if keys is None else _keyed_slices(binding, ledger, keys, known_keys)
+    for rows, part in parts:
+        mapped = ledger.mapping_slice(rows)
+        if is_new is not None:
+            mapped[frames.NEW_ID] = mapped[frames.NEW_ID].where(~is_new[rows][ledger.resolved[rows]])
+        own = part.loc[mapped.index].set_axis(names, axis=1)
+        yield pd.concat([mapped, own], axis=1).rename_axis(frames.OLD_ID).reset_index()
 
 
-def _slices(outcome: RowLedger) -> Iterator[tuple[slice, pd.DataFrame]]:
-    for start in range(0, max(len(outcome), 1), _ROWS_PER_PART):
-        part = slice(start, start + _ROWS_PER_PART)
-        yield part, pd.DataFrame(index=outcome.old_id[part])
+def _slices(ledger: RowLedger) -> Iterator[tuple[slice, pd.DataFrame]]:
+    for start in range(0, max(len(ledger), 1), _ROWS_PER_PART):
+        rows = slice(start, start + _ROWS_PER_PART)
+        yield rows, pd.DataFrame(index=ledger.old_id[rows])
 
 
-def _parts(table: TableContext, outcome: RowLedger) -> Iterator[tuple[slice, pd.DataFrame]]:
-    """Runs of rows of the outcome, by places, with the natural keys of their target rows."""
-    followers = outcome.resolved & ~outcome.is_representative
-    leaders = np.unique(outcome.representative_id[followers])
-    overtaken = pd.concat([empty_frame(table.binding.key), *table.inserted_by_others])
-    leaders = leaders[outcome.with_action(INSERTED)[outcome.positions(leaders)] | np.isin(leaders, overtaken.index)]
-    # Before all others, since a row may follow one that comes after it.
-    read = _keys(table) if len(leaders) else []
-    led = pd.concat([empty_frame(table.binding.key), *(keys[np.isin(keys.index, leaders)] for keys in read)])
-    led = _override(led, overtaken)
+def _keyed_slices(
+    binding: TableBinding, ledger: RowLedger, keys: KeySpool, known_keys: pd.DataFrame
+) -> Iterator[tuple[slice, pd.DataFrame]]:
+    """Slices of the ledger with the natural keys of their target rows."""
+    duplicates = ledger.resolved & ~ledger.is_representative
+    representatives = np.unique(ledger.representative_id[duplicates])
+    inserted = ledger.with_action(INSERTED)[ledger.positions(representatives)]
+    representatives = representatives[inserted | np.isin(representatives, known_keys.index)]
+    # Read before all others, since a row may share the target row of a later one.
+    shared = keys.read() if len(representatives) else ()
+    shared_keys = pd.concat(
+        [empty_frame(binding.key), *(part[np.isin(part.index, representatives)] for part in shared)]
+    )
+    shared_keys = _override(shared_keys, known_keys)
     done = 0
-    for keys in _keys(table):
-        end = int(np.searchsorted(outcome.old_id, keys.index[-1], "right")) if len(keys) else done
-        part = slice(done, end)
-        keys = _override(keys, overtaken)
-        yield part, _override(keys, _representative_keys(outcome, part, led))
+    for part in keys.read():
+        end = int(np.searchsorted(ledger.old_id, part.index[-1], "right")) if len(part) else done
+        rows = slice(done, end)
+        own = _override(part, known_keys)
+        yield rows, _override(own, _representative_keys(ledger, rows, shared_keys))
         done = end
-    yield slice(done, len(outcome)), empty_frame(table.binding.key)
+    yield slice(done, len(ledger)), empty_frame(binding.key)
 
 
-def _representative_keys(outcome: RowLedger, part: slice, led: pd.DataFrame) -> pd.DataFrame:
-    """The keys of the rows whose target row another row of the source has made: what that one put there."""
-    follows = np.flatnonzero(outcome.resolved[part] & ~outcome.is_representative[part])
-    leaders = outcome.representative_id[part][follows]
-    known = np.isin(leaders, led.index)
-    return pd.DataFrame(led.loc[leaders[known]].set_axis(outcome.old_id[part][follows[known]]))
+def _representative_keys(ledger: RowLedger, rows: slice, shared_keys: pd.DataFrame) -> pd.DataFrame:
+    """The keys of the rows whose target row another source row has made: what that row put there."""
+    duplicates = np.flatnonzero(ledger.resolved[rows] & ~ledger.is_representative[rows])
+    representatives = ledger.representative_id[rows][duplicates]
+    known = np.isin(representatives, shared_keys.index)
+    return pd.DataFrame(shared_keys.loc[representatives[known]].set_axis(ledger.old_id[rows][duplicates[known]]))
 
 
 def _override(keys: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
@@ -74,18 +97,11 @@ def _override(keys: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return keys if others.empty else pd.concat([keys.drop(index=others.index), others]).sort_index()
 
 
-def _keys(table: TableContext) -> Iterable[pd.DataFrame]:
-    """The keys by ascending `old_id`."""
-    if table.keys:
-        return table.keys[0].read()
-    return [table.all_level_keys().sort_index()]
-
-
 def _unique_names(key: list[str]) -> list[str]:
     """No two alike, and none like ours."""
     names: list[str] = []
     for name in key:
-        while name.lower() in {*_TAKEN, *(other.lower() for other in names)}:
+        while name.lower() in {*_RESERVED, *(other.lower() for other in names)}:
             name = f"{name}_key"
         names.append(name)
     return names

@@ -1,7 +1,9 @@
-"""Rows of a table that the target has already, brought to the source's values."""
+"""Rows that the target has already, brought to the source's values."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,68 +11,98 @@ import pandas as pd
 import pyarrow as pa
 
 from dfsync.model import frames
-from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
+from dfsync.model.frames import INSERTED, MATCHED, empty_frame
 from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Column
 from dfsync.pipeline.table.context import TableContext
+from dfsync.pipeline.table.extract import read_batches
+from dfsync.pipeline.table.keys import fetch_rows_by_key
 from dfsync.pipeline.table.ledger import RowLedger
-from dfsync.pipeline.table.match import fetch_rows_by_key
 from dfsync.stages.diff import differing_cells
 from dfsync.target.read.rows import lookup_by_id
 from dfsync.target.write.update import update
 
 
-def update_table(table: TableContext, outcome: RowLedger, *, dry_run: bool) -> None:
-    """Matched rows whose content differs take the source's values, and `updated` becomes their action.
+@dataclass(frozen=True)
+class UpdatedBatch:
+    """What became of the matched rows of one batch.
+
+    Attributes
+    ----------
+    ids
+        The `old_id` of the rows whose target rows took the source's values.
+    unfit
+        The reject frame of the rows whose values do not fit: their target rows stay as they are.
+    notes
+        By column, what the user should know.
+    """
+
+    ids: pd.Index[int]
+    unfit: pd.DataFrame
+    notes: Mapping[str, str]
+
+
+def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Iterator[UpdatedBatch]:
+    """Give matched rows whose content differs the source's values.
 
     Of several source rows with one target row the one of the lowest id counts. The natural key never changes.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ledger
+        Says which rows are matched; only read.
+    dry_run
+        Find the rows, and write nothing.
+
+    Yields
+    ------
+    UpdatedBatch
+        By ascending `old_id`.
     """
-    shape = table.binding
-    key = {column.name for column in shape.key}
-    columns = [column for column in shape.columns if column.name not in key]
-    ids = outcome.old_id[outcome.with_action(MATCHED) & outcome.lowest_of_group()]
+    binding = table.binding
+    key = {column.name for column in binding.key}
+    columns = [column for column in binding.columns if column.name not in key]
+    ids = ledger.old_id[ledger.with_action(MATCHED) & ledger.lowest_of_group()]
     if not key or not columns or not len(ids):
         return
-    earlier, unfit = len(table.rejects), [no_rejects()]
-    for frame in table.read(columns if shape.id else shape.columns, table.batch_size, ids, late=()):
-        there, by = _target_rows(table, outcome, frame, columns)
+    read = columns if binding.id else binding.columns
+    for batch in read_batches(table, read, table.batch_size, ids, deferred=()):
+        target_rows, by = _target_rows(table, ledger, batch.frame, columns)
         if dry_run:
-            there = pd.concat([there, _dry_run_rows(table, outcome, frame.index, columns)])
-        values = frame.loc[there.index, list(there.columns)]
-        cells = differing_cells(values, there)
+            target_rows = pd.concat([target_rows, _dry_run_rows(table, ledger, batch.frame.index, columns)])
+        values = batch.frame.loc[target_rows.index, list(target_rows.columns)]
+        cells = differing_cells(values, target_rows)
         changed = cells.index[cells.any(axis=1).to_numpy(dtype=bool)]
-        if not dry_run:
-            refused = update(table.connection, shape.target, by, values, cells)
-            unfit.append(refused)
-            changed = changed.difference(refused.index)
-        outcome.set_action(outcome.positions(changed), UPDATED)
-    table.note_unfit_updates(pd.concat([*unfit, *(bad[bad.index.isin(ids)] for bad in table.rejects[earlier:])]))
+        refused = no_rejects() if dry_run else update(table.connection, binding.target, by, values, cells)
+        unfit = pd.concat([refused, batch.rejects])
+        yield UpdatedBatch(changed.difference(refused.index), unfit, batch.notes)
 
 
 def _target_rows(
-    table: TableContext, outcome: RowLedger, frame: pd.DataFrame, columns: list[Column]
+    table: TableContext, ledger: RowLedger, rows: pd.DataFrame, columns: list[Column]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The target rows of the frame's rows, by `old_id`, and what names each of them in the target: its id, or else its
-    natural key. Without those that another client inserted since the snapshot, or deleted."""
-    shape = table.binding
+    """The target rows of these rows, by `old_id`, and what names each in the target: its id, else its natural key."""
+    binding = table.binding
     names = [column.name for column in columns]
-    if shape.id is None:
-        key = [column.name for column in shape.key]
-        rows, _ = fetch_rows_by_key(table.connection, shape, frame, [*key, *names])
-        return rows[names], rows[key]
-    new_ids = outcome.new_id[outcome.positions(frame.index)]
-    rows = lookup_by_id(table.connection, shape.target, shape.id, columns, new_ids.tolist())
-    place = rows.index.get_indexer(pd.Index(new_ids))
-    here = frame.index[place >= 0]
-    by = pd.DataFrame({shape.id: frames.series(pa.array(new_ids[place >= 0]))}).set_axis(here)
-    return rows.iloc[place[place >= 0]].set_axis(here), by
+    if binding.id is None:
+        key = [column.name for column in binding.key]
+        found, _ = fetch_rows_by_key(table.connection, binding, rows, [*key, *names])
+        return found[names], found[key]
+    # Rows that another client inserted since the snapshot, or deleted, are not there.
+    new_ids = ledger.new_id[ledger.positions(rows.index)]
+    found = lookup_by_id(table.connection, binding.target, binding.id, columns, new_ids.tolist())
+    position = found.index.get_indexer(pd.Index(new_ids))
+    old_ids = rows.index[position >= 0]
+    by = pd.DataFrame({binding.id: frames.series(pa.array(new_ids[position >= 0]))}).set_axis(old_ids)
+    return found.iloc[position[position >= 0]].set_axis(old_ids), by
 
 
-def _dry_run_rows(table: TableContext, outcome: RowLedger, ids: pd.Index[Any], columns: list[Column]) -> pd.DataFrame:
-    """Of these rows (`old_id`) those that share a target row which the dry run would have inserted, with the values
-    that it would have."""
-    leaders = outcome.representative_id[outcome.positions(ids)]
-    led = outcome.with_action(INSERTED)[outcome.positions(leaders)]
-    read = table.read(columns, table.batch_size, np.unique(leaders[led]), late=())
-    rows = pd.concat([empty_frame(columns), *read])
-    return pd.DataFrame(rows.loc[leaders[led]].set_axis(ids[led]))
+def _dry_run_rows(table: TableContext, ledger: RowLedger, ids: pd.Index[Any], columns: list[Column]) -> pd.DataFrame:
+    """Of these rows those that share a target row which a run would insert, with the values that it would have."""
+    representatives = ledger.representative_id[ledger.positions(ids)]
+    inserted = ledger.with_action(INSERTED)[ledger.positions(representatives)]
+    batches = read_batches(table, columns, table.batch_size, np.unique(representatives[inserted]), deferred=())
+    rows = pd.concat([empty_frame(columns), *(batch.frame for batch in batches)])
+    return pd.DataFrame(rows.loc[representatives[inserted]].set_axis(ids[inserted]))

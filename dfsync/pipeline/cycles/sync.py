@@ -1,0 +1,81 @@
+"""The door of this package: tables that refer to themselves or to each other, synced in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dfsync.model.errors import TableError
+from dfsync.pipeline.cycles.level_match import match_cycle_table
+from dfsync.pipeline.cycles.levels import LevelSync
+from dfsync.pipeline.cycles.matching import match_cycle_content
+from dfsync.pipeline.cycles.member import CycleMember
+from dfsync.pipeline.cycles.orphans import fill_deferred, orphan_member, resolve_orphans
+from dfsync.pipeline.cycles.retract import delete_orphans
+from dfsync.pipeline.table_sync import TableSync
+
+
+def is_cycle(tables: Sequence[TableSync]) -> bool:
+    """Whether rows of these tables refer to rows of the same tables, so that they need the way of this package."""
+    names = {table.plan.name for table in tables}
+    return any(names & {*table.plan.parents.values()} or table.binding.self_references_by_value() for table in tables)
+
+
+def sync_cycle(tables: Sequence[TableSync], *, dry_run: bool) -> None:
+    """Match and insert the rows of tables in a cycle, parents before children.
+
+    Deferred foreign keys are NULL at first and get their values when all rows are in; rows that turn out to be orphans
+    are deleted again.
+
+    Parameters
+    ----------
+    tables
+        Open tables of one transaction.
+    dry_run
+        Write nothing.
+
+    Raises
+    ------
+    TableError
+        Where the target refuses the value of a deferred foreign key.
+    """
+    members = [CycleMember(table) for table in tables]
+    match_cycle_content(members)
+    for member in members:
+        _run(member)
+    selected = [member for member in members if member.sync.selected]
+    if any(member.sync.plan.deferred for member in selected):
+        _close_cycle(members, selected, dry_run=dry_run)
+
+
+def _run(member: CycleMember) -> None:
+    sync = member.sync
+    with sync.context.timer("total"):
+        sync.open_loader()
+        if len(member.dependencies.columns):
+            LevelSync(member).run()
+        else:
+            sync.record_matches(match_cycle_table(member))
+            if sync.selected:
+                sync.load()
+        sync.fully_matched = True
+        sync.publish()
+
+
+def _close_cycle(members: Sequence[CycleMember], selected: Sequence[CycleMember], *, dry_run: bool) -> None:
+    """Resolve orphans, then give deferred foreign keys their values."""
+    names = [member.sync.plan.name for member in members]
+    mappings = members[0].table.mappings
+    orphans = {member.sync.plan.name: orphan_member(member, names) for member in selected}
+    orphan_ids = resolve_orphans(list(orphans.values()), mappings.select(names), dry_run=dry_run)
+    for member in reversed(selected):
+        ids = orphan_ids[member.sync.plan.name]
+        if len(ids) and not dry_run:
+            delete_orphans(member.table.connection, member.table.binding, ids)
+        member.sync.publish()
+    if dry_run:
+        return
+    for name, orphan in orphans.items():
+        maps = mappings.select(set(orphan.table.binding.plan.parents.values()))
+        refused = fill_deferred(orphan, orphan.table.connection, maps)
+        if len(refused):
+            raise TableError(f"a reference of {name} within the circle was refused: {refused['reason'].iloc[0]}")

@@ -1,0 +1,255 @@
+"""The natural keys of a table's rows, on both sides: read, spooled and hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from dfsync.execution.executor import open_executor
+from dfsync.execution.prefetch import prefetch
+from dfsync.model import frames
+from dfsync.model.frames import empty_frame
+from dfsync.model.types import NewIds, OldIds, Positions
+from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
+from dfsync.pipeline.table.extract import RejectLog, read_batches
+from dfsync.pipeline.table.spool import KeySpool
+from dfsync.plan.binding import TableBinding
+from dfsync.stages.match import match
+from dfsync.stages.row_hash import HASH_COLUMNS, no_hashes
+from dfsync.target.collation import KeyNormalizer, normalize_pair
+from dfsync.target.read.keys import lookup_by_key, read_keys
+from dfsync.target.read.rows import id_span
+
+LOOKUP_RATIO = 5
+"""A target with so many times the source's rows is asked for the keys at hand, and not for all of them."""
+
+
+@dataclass
+class SourceKeys:
+    """The natural keys of source rows, as they were read.
+
+    Attributes
+    ----------
+    spool
+        All keys, in batches by ascending `old_id`.
+    hashes
+        uint64 columns `HASH_COLUMNS`, index `old_id`, of the keys without NULL; zero where the server must normalize.
+    keyless
+        int64: the `old_id` of the rows with a NULL in the key.
+    log
+        The rejects and notes of reading.
+    """
+
+    spool: KeySpool
+    hashes: pd.DataFrame = field(default_factory=no_hashes)
+    keyless: OldIds = field(default_factory=lambda: np.array([], np.int64))
+    log: RejectLog = field(default_factory=RejectLog)
+
+
+def key_normalizers(table: TableContext) -> dict[str, KeyNormalizer]:
+    """Make a normalizer for each column of the natural key, by its name."""
+    return {column.name: KeyNormalizer(table.connection, column) for column in table.binding.key}
+
+
+def read_both_sides(
+    table: TableContext, normalizers: Mapping[str, KeyNormalizer], ids: OldIds | None = None
+) -> tuple[SourceKeys, pd.DataFrame]:
+    """Read the natural keys of source and target at the same time.
+
+    Parameters
+    ----------
+    table
+        The table.
+    normalizers
+        Of the key's columns; they observe every value.
+    ids
+        int64, ascending; only these source rows. None reads all.
+
+    Returns
+    -------
+    tuple of SourceKeys and DataFrame
+        The frame has the target's keys without NULL, index `new_id`, ascending.
+    """
+    source = SourceKeys(table.open_spool())
+    with open_executor("dfsync-source-keys") as worker:
+        reading = worker.submit(lambda: _read_source_keys(table, normalizers, source, ids))
+        look_up = _is_lookup_cheaper(table, table.count(ids))
+        if look_up:
+            reading.result()
+        with table.timer("target keys"):
+            target_keys = _look_up_target_keys(table, source) if look_up else _scan_target_keys(table)
+        reading.result()
+    for name, normalizer in normalizers.items():
+        normalizer.observe(target_keys[name])
+    return source, target_keys
+
+
+def adopt_target_values(
+    table: TableContext,
+    normalizers: Mapping[str, KeyNormalizer],
+    spool: KeySpool,
+    target_keys: pd.DataFrame,
+    position: Positions,
+) -> KeySpool:
+    """Put the target's values of a key in place of the source's where the target has the row.
+
+    Parameters
+    ----------
+    table
+        The table.
+    normalizers
+        Of the key's columns; where all are exact both sides hold the same values.
+    spool
+        The source's keys; closed where another one takes its place.
+    target_keys
+        The target's keys, in the order that `position` counts.
+    position
+        For each key without NULL, in the spool's order: the position of its target row, -1 where there is none.
+
+    Returns
+    -------
+    KeySpool
+        The keys that the mapping is to show.
+    """
+    exact = all(normalizer.exact for normalizer in normalizers.values())
+    if exact or table.binding.id is None or not (position >= 0).any():
+        return spool
+    adopted = table.open_spool()
+    frames_with_positions = _zip_positions(spool, position)
+    for _ in adopted.write(_coalesce(frame, target_keys, of_rows) for frame, of_rows in frames_with_positions):
+        pass
+    spool.close()
+    return adopted
+
+
+def hash_keys(table: TableContext, normalizers: Mapping[str, KeyNormalizer], keys: pd.DataFrame) -> pd.DataFrame:
+    """Hash natural keys in the form in which equal to the target means identical: uint64 columns `HASH_COLUMNS`."""
+    columns = {i: normalizer.normalize(keys[name]) for i, (name, normalizer) in enumerate(normalizers.items())}
+    return table.hasher.hashes(pd.DataFrame(columns, index=keys.index))
+
+
+def collect_hashes(parts: Iterable[pd.DataFrame], max_rows: int) -> pd.DataFrame:
+    """Join the hashes of at most `max_rows` rows, without ever holding them twice."""
+    index = np.empty(max_rows, np.int64)
+    columns = {name: np.empty(max_rows, np.uint64) for name in HASH_COLUMNS}
+    end = 0
+    for part in parts:
+        start, end = end, end + len(part)
+        index[start:end] = part.index
+        for name in HASH_COLUMNS:
+            columns[name][start:end] = part[name]
+    filled = {name: column[:end] for name, column in columns.items()}
+    return pd.DataFrame(filled, index=pd.Index(index[:end], name=frames.OLD_ID, copy=False), copy=False)
+
+
+def fetch_rows_by_key(
+    connection: sa.Connection, binding: TableBinding, source: pd.DataFrame, names: Sequence[str]
+) -> tuple[pd.DataFrame, NewIds]:
+    """Fetch the target rows that have the natural keys of source rows.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    binding
+        The table.
+    source
+        Source rows with their natural keys, conformed and remapped; index `old_id`.
+    names
+        The columns to fetch.
+
+    Returns
+    -------
+    tuple of DataFrame and array
+        The columns `names`, index `old_id`, without the rows that the target lacks; and their new ids.
+    """
+    key = [column.name for column in binding.key]
+    columns = list(dict.fromkeys([*key, *names]))
+    target_rows = lookup_by_key(connection, binding.target, binding.id, key, source[key], columns)
+    sides = [
+        normalize_pair(connection, column, source[column.name], target_rows[column.name]) for column in binding.key
+    ]
+    ours, theirs = (pd.DataFrame(dict(enumerate(side))) for side in zip(*sides, strict=True))
+    found = match(ours, theirs.set_axis(range(len(theirs))))[frames.NEW_ID].dropna()
+    rows = target_rows.iloc[found.to_numpy(dtype=np.int64)]
+    return rows[list(names)].set_axis(found.index), rows.index.to_numpy()
+
+
+def _read_source_keys(
+    table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys, ids: OldIds | None
+) -> None:
+    batches = prefetch(read_batches(table, table.binding.key, KEY_BATCH_ROWS, ids))
+    hashed = _hash_while_possible(table, normalizers, source, map(source.log.take, batches))
+    source.hashes = collect_hashes(hashed, table.count(ids))
+
+
+def _hash_while_possible(
+    table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys, keys: Iterable[pd.DataFrame]
+) -> Iterator[pd.DataFrame]:
+    """The hashes of the keys, zero as soon as one shows that the server must normalize them."""
+    for frame in source.spool.write(keys):
+        keyed = drop_null_keys(frame)
+        if len(keyed) < len(frame):
+            source.keyless = np.append(source.keyless, frame.index.difference(keyed.index).to_numpy())
+        for name, normalizer in normalizers.items():
+            normalizer.observe(keyed[name])
+        if any(normalizer.needs_server for normalizer in normalizers.values()):
+            yield pd.DataFrame(dict.fromkeys(HASH_COLUMNS, np.uint64(0)), keyed.index)
+        else:
+            yield hash_keys(table, normalizers, keyed)
+
+
+def _is_lookup_cheaper(table: TableContext, source_rows: int) -> bool:
+    """Whether the target has, by its ids, many more rows than are asked for, and an index over the key."""
+    binding = table.binding
+    if binding.id is None or not binding.target.is_indexed(binding.plan.key):
+        return False
+    return id_span(table.connection, binding.target, binding.id) > LOOKUP_RATIO * source_rows
+
+
+def _scan_target_keys(table: TableContext) -> pd.DataFrame:
+    binding = table.binding
+    names = [column.name for column in binding.key]
+    return drop_null_keys(read_keys(table.connection, binding.target, binding.id, names)).sort_index()
+
+
+def _look_up_target_keys(table: TableContext, source: SourceKeys) -> pd.DataFrame:
+    binding = table.binding
+    names = [column.name for column in binding.key]
+    requested = [empty_frame(binding.key), *map(drop_null_keys, source.spool.read())]
+    found = [lookup_by_key(table.connection, binding.target, binding.id, names, keys) for keys in requested]
+    return drop_null_keys(pd.concat(found)).sort_index()
+
+
+def _zip_positions(spool: KeySpool, position: Positions) -> Iterator[tuple[pd.DataFrame, Positions]]:
+    """The frames of the spool with the position of each row's target row, -1 where it has none."""
+    start = 0
+    for frame in spool.read():
+        keyed = frames.non_null_rows(frame)
+        of_rows = np.full(len(frame), -1)
+        of_rows[keyed] = position[start : start + keyed.sum()]
+        start += keyed.sum()
+        yield frame, of_rows
+
+
+def _coalesce(keys: pd.DataFrame, target_keys: pd.DataFrame, position: Positions) -> pd.DataFrame:
+    """The target's values at these positions, and the source's where there is none."""
+    taken = pa.array(position, mask=position < 0)
+    columns = {
+        i: frames.series(
+            pc.coalesce(frames.as_arrow(target_keys.iloc[:, i]).take(taken), frames.as_arrow(keys.iloc[:, i]))
+        ).set_axis(keys.index)
+        for i in range(keys.shape[1])
+    }
+    return pd.DataFrame(columns, index=keys.index).set_axis(keys.columns, axis=1)
+
+
+def drop_null_keys(keys: pd.DataFrame) -> pd.DataFrame:
+    non_null = frames.non_null_rows(keys)
+    return keys if non_null.all() else keys[non_null]
