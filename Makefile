@@ -1,10 +1,10 @@
 # Every target installs what it lacks first; see .ci/setup.
 PYTHON := .venv/bin/python
 
-.PHONY: help demo test lint notebook bench clean
+.PHONY: help demo test test-lowest lint notebook bench clean
 
 help: ## what can be made (this)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.for-use ## sync a small sample into a MariaDB of its own, twice, and look at the result
 	@bash .ci/setup mariadb
@@ -13,6 +13,10 @@ demo: .venv/.for-use ## sync a small sample into a MariaDB of its own, twice, an
 test: .venv/.for-work ## the tests, against a real MariaDB; or the server that DFSYNC_TEST_URL names; ARGS="-k verify" for less
 	@bash .ci/setup mariadb
 	$(PYTHON) -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+test-lowest: .venv-lowest/.for-test ## the tests on the lowest versions that pyproject.toml allows, in .venv-lowest
+	@bash .ci/setup mariadb .venv-lowest
+	.venv-lowest/bin/python -m pytest -n auto --maxprocesses 4 --ignore tests/benchmarks --ignore tests/docs $(ARGS)
 
 lint: .venv/.for-work ## style, format and types
 	.venv/bin/ruff check
@@ -27,8 +31,8 @@ bench: .venv/.for-bench ## how fast, beside the server's own limit and other too
 	@bash .ci/setup mariadb
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-clean: ## remove .venv, caches and what a benchmark left; data and dfsync-out stay
-	rm -rf .venv benchmarks/work .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
+clean: ## remove .venv, .venv-lowest, caches and what a benchmark left; data and dfsync-out stay
+	rm -rf .venv .venv-lowest benchmarks/work .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: the packages are in, and neither list has changed since.
@@ -43,3 +47,7 @@ clean: ## remove .venv, caches and what a benchmark left; data and dfsync-out st
 .venv/.for-bench: requirements.txt pyproject.toml
 	@bash .ci/setup venv bench
 	@touch .venv/.for-use $@
+
+.venv-lowest/.for-test: .ci/lowest.txt pyproject.toml
+	@bash .ci/setup lowest
+	@touch $@
