@@ -1,5 +1,7 @@
 # Every target installs what it lacks first; see .ci/setup.
 PYTHON := .venv/bin/python
+# What needs more than dfsync itself and the extra 'test'.
+LOWEST_LEAVES_OUT := --ignore tests/benchmarks --ignore tests/docs --ignore tests/test_architecture.py
 
 .PHONY: help demo test test-lowest lint notebook bench clean
 
@@ -16,12 +18,13 @@ test: .venv/.for-work ## the tests, against a real MariaDB; or the server that D
 
 test-lowest: .venv-lowest/.for-test ## the tests on the lowest versions that pyproject.toml allows, in .venv-lowest
 	@bash .ci/setup mariadb .venv-lowest
-	.venv-lowest/bin/python -m pytest -n auto --maxprocesses 4 --ignore tests/benchmarks --ignore tests/docs $(ARGS)
+	.venv-lowest/bin/python -m pytest -n auto --maxprocesses 4 $(LOWEST_LEAVES_OUT) $(ARGS)
 
-lint: .venv/.for-work ## style, format and types
+lint: .venv/.for-work ## style, format, types, and which package imports which
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
 
 notebook: .venv/.for-work ## run the notebooks in place, so that their outputs are those of this code
 	@bash .ci/setup mariadb
@@ -32,7 +35,7 @@ bench: .venv/.for-bench ## how fast, beside the server's own limit and other too
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 clean: ## remove .venv, .venv-lowest, caches and what a benchmark left; data and dfsync-out stay
-	rm -rf .venv .venv-lowest benchmarks/work .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
+	rm -rf .venv .venv-lowest benchmarks/work .mypy_cache .import_linter_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: the packages are in, and neither list has changed since.
