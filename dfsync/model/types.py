@@ -1,4 +1,4 @@
-"""The kinds of columns, and the Arrow type in which each travels once `conform` has checked it."""
+"""The kinds of columns, the Arrow type of each in a conformed frame, and the names of the arrays' types."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from dfsync.model.schema import Column
 
 OldIds = NDArray[np.int64]
-"""The ids of source rows."""
+"""Ids of source rows."""
 NewIds = NDArray[np.integer[Any]]
-"""The ids of target rows; unsigned where the target's column needs it."""
+"""Ids of target rows; unsigned where the target's column is."""
 Mask = NDArray[np.bool_]
-"""One truth value per row."""
+"""One bool per row."""
 Positions = NDArray[np.intp]
-"""Row numbers in an array or a frame, from 0."""
+"""Positions of rows in an array or frame, -1 where there is no such row."""
 Hashes = NDArray[np.uint64]
-"""One hash per row."""
+"""One half of the 128-bit hash of each row."""
 
 MIXED_STORAGE = pa.struct(
     [("integer", pa.int64()), ("real", pa.float64()), ("text", pa.string()), ("blob", pa.binary())]
@@ -37,25 +37,60 @@ _ARROW = {
     "datetime": pa.timestamp("us"),
     "timestamp": pa.timestamp("us"),
 }
+_DECIMAL128_DIGITS = 38
 
 
 def data_type(column: Column) -> str:
-    """The type's bare word, `int` of `int(10) unsigned`."""
+    """Return the bare word of a column's type.
+
+    Parameters
+    ----------
+    column
+        A column of the target.
+
+    Returns
+    -------
+    str
+        In lower case, `int` of `INT(10) UNSIGNED`; empty where the type has no word.
+    """
     match = re.match(r"\w+", column.type)
     return match.group().lower() if match else ""
 
 
 def integer_range(column: Column) -> tuple[int, int]:
-    """Smallest and largest value of an integer column.
+    """Return the smallest and the largest value that an integer column can hold.
 
-    Source: https://mariadb.com/docs/server/reference/data-types/numeric-data-types/int
+    Parameters
+    ----------
+    column
+        A column of the target, of kind `integer`.
+
+    Returns
+    -------
+    tuple of int
+        Both bounds are values that the column can hold.
+
+    References
+    ----------
+    https://mariadb.com/docs/server/reference/data-types/numeric-data-types/int
     """
     bits = _BITS[data_type(column)]
     return (0, 2**bits - 1) if column.unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-def arrow_type(column: Column) -> Any:
-    """The Arrow type of a conformed value of the target column. Kinds not named travel as text."""
+def arrow_type(column: Column) -> pa.DataType:
+    """Return the Arrow type of a column's conformed values.
+
+    Parameters
+    ----------
+    column
+        A column of the target.
+
+    Returns
+    -------
+    pyarrow.DataType
+        A string for every kind that has no type of its own in Arrow, such as JSON, ENUM, SET and TIME.
+    """
     if column.kind == "integer":
         return pa.uint64() if integer_range(column)[1] > 2**63 else pa.int64()
     if column.kind == "decimal":
@@ -63,7 +98,22 @@ def arrow_type(column: Column) -> Any:
     return _ARROW.get(column.kind, pa.string())
 
 
-def decimal_type(column: Column) -> Any:
-    """Wide enough for every value of a DECIMAL column, which has at most 65 digits."""
+def decimal_type(column: Column) -> pa.DataType:
+    """Return an Arrow decimal that holds every value of a DECIMAL column.
+
+    Parameters
+    ----------
+    column
+        A column of the target, of kind `decimal`; without `precision` and `scale` it is a DECIMAL(10, 0).
+
+    Returns
+    -------
+    pyarrow.DataType
+        A decimal of 128 bits where 38 digits are enough, else of 256.
+
+    References
+    ----------
+    https://mariadb.com/docs/server/reference/data-types/numeric-data-types/decimal
+    """
     digits, scale = column.precision or 10, column.scale or 0
-    return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
+    return pa.decimal128(digits, scale) if digits <= _DECIMAL128_DIGITS else pa.decimal256(digits, scale)

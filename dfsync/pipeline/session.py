@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.pipeline.mapping_store import MappingStore
-from dfsync.pipeline.shim import RowHasher
 from dfsync.plan.binding import TableBinding, bind_all
 from dfsync.plan.discovery import resolve, select_draft
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select, with_on_match
 from dfsync.source.sqlite import SqliteSource
+from dfsync.stages.row_hash import RowHasher
 from dfsync.target import packet
 from dfsync.target.config import CONFIG_FILE, EMBEDDED, EMBEDDED_DATA, VARIABLE, TargetLocation, named_target, parse_url
 from dfsync.target.connection import abort, connect, make_engine

@@ -1,97 +1,180 @@
-"""Which source rows are in the target already: the anti-join on the natural key."""
+"""Find the source rows that the target already has: the anti-join on the natural key."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dfsync.model import frames
-from dfsync.stages.row_hash import HASH_COLUMNS, row_hashes
+from dfsync.model.types import Hashes, Mask, Positions
+from dfsync.stages.row_hash import HASH_COLUMNS, RowHasher
 
-FIRST_ID = "first_id"
+S = TypeVar("S", bound=np.generic)
+
+REPRESENTATIVE_ID = "representative_id"
 _PARTITION_ROWS = 300_000
 
 
-def match(source: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
-    """For every source row the target row of the same natural key, or the source row that will make one.
+@dataclass(frozen=True)
+class Matches:
+    """What `first_matches` found, by positions in the two frames.
 
-    `source` is indexed by `old_id`, `target` by `new_id`; both hold the natural key's columns, in the form
-    in which equal to the target means identical here (see `dfsync.equality`).
-    Gives a frame by ascending `old_id`: `new_id` (Arrow integer, NULL where the target has no such row; the lowest of
-    several) and `first_id` (int64, the lowest `old_id` of the source rows with the same key: itself where there is no
-    other). A NULL in a key equals nothing: such a row has no `new_id` and is its own `first_id`.
+    Attributes
+    ----------
+    position
+        For each source row the position of the first target row with the same hash, -1 where there is none.
+    duplicates
+        The source rows that are equal to an earlier source row.
+    originals
+        For each duplicate the first source row that it is equal to.
     """
+
+    position: Positions
+    duplicates: Positions
+    originals: Positions
+
+    @property
+    def representative(self) -> Positions:
+        """For each source row the position of the first source row with the same hash."""
+        return self.representative_of(np.arange(len(self.position)))
+
+    def representative_of(self, values: NDArray[S]) -> NDArray[S]:
+        """Return for each source row the value of the first row with the same hash; `values` itself without duplicates.
+
+        Parameters
+        ----------
+        values
+            One value per source row, such as its id.
+
+        Returns
+        -------
+        array
+            Of the same dtype.
+        """
+        if not len(self.duplicates):
+            return values
+        of_first = values.copy()
+        of_first[self.duplicates] = values[self.originals]
+        return of_first
+
+
+def match(source: pd.DataFrame, target: pd.DataFrame, hasher: RowHasher | None = None) -> pd.DataFrame:
+    """Find for every source row the target row of the same natural key, or the source row that stands for it.
+
+    Parameters
+    ----------
+    source
+        The columns of the natural key, of Arrow dtypes: index `old_id` (int64, unique). Texts are in the form in which
+        equal to the target means identical (see `dfsync.target.collation`).
+    target
+        The same columns of the target's rows, in the same form: index `new_id` (int64 or uint64, unique).
+    hasher
+        Compares the keys; None takes one with a random seed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `old_id`, ascending. `new_id` (Arrow integer): the lowest id of the target rows with this key, NULL where
+        there is none. `representative_id` (int64): the lowest `old_id` of the source rows with this key, the row's own
+        where there is no other. A NULL in a key equals nothing: such a row has no `new_id` and represents itself.
+    """
+    hasher = hasher or RowHasher.random()
     source, target = source.sort_index(), target[list(source.columns)].sort_index()
-    keyed = frames.non_null_rows(source)
+    keyed = np.flatnonzero(frames.non_null_rows(source))
     target = target[frames.non_null_rows(target)]
-    found, (followers, leaders) = first_matches(row_hashes(source[keyed]), row_hashes(target))
-    new_id, first_id = np.zeros(len(source), target.index.to_numpy().dtype), source.index.to_numpy().copy()
-    known = np.zeros(len(source), dtype=bool)
-    known[keyed] = found >= 0
-    new_id[known] = target.index.to_numpy()[found[found >= 0]]
-    rows = np.flatnonzero(keyed)
-    first_id[rows[followers]] = first_id[rows[leaders]]
-    columns = {frames.NEW_ID: pa.array(new_id, mask=~known), FIRST_ID: first_id}
+    matches = first_matches(hasher.hashes(source.iloc[keyed]), hasher.hashes(target))
+    position = np.full(len(source), -1)
+    position[keyed] = matches.position
+    representative_id = source.index.to_numpy().copy()
+    representative_id[keyed] = matches.representative_of(representative_id[keyed])
+    new_id = pa.array(target.index.to_numpy()).take(pa.array(position, mask=position < 0))
+    columns = {frames.NEW_ID: new_id, REPRESENTATIVE_ID: representative_id}
     return frames.from_arrow(pa.table(columns), source.index)
 
 
-def first_matches(source: pd.DataFrame, target: pd.DataFrame) -> tuple[Any, tuple[Any, Any]]:
-    """By digests: for each row of the source the place of the first row of the target that is equal, -1 where there is
-    none; then the places of the rows of the source that are equal to an earlier one, and those of the first such one.
+def first_matches(source: pd.DataFrame, target: pd.DataFrame) -> Matches:
+    """Find for each source row the first target row and the first source row of the same hash.
+
+    Parameters
+    ----------
+    source, target
+        The columns `HASH_COLUMNS` (uint64), as `RowHasher.hashes` returns them; the index does not count.
+
+    Returns
+    -------
+    Matches
+        Positions in `target` and in `source`.
     """
-    sides = [[side[name].to_numpy() for name in HASH_COLUMNS] for side in (target, source)]
-    found = np.full(len(source), -1) if len(target) else np.broadcast_to(np.int64(-1), len(source))
-    followers, leaders = [np.array([], np.int64)], [np.array([], np.int64)]
-    # Part by part, since sorting takes several times the memory of what is sorted.
-    parts = 1 + (len(source) + len(target)) // _PARTITION_ROWS
-    parted = [_hash_partition(side[0], parts) for side in sides]
-    for part in range(parts):
-        there, here = (np.flatnonzero(side == part) for side in parted)
-        order, group = _group_equal([np.concatenate([t[there], s[here]]) for t, s in zip(*sides, strict=True)])
-        ours = order >= len(there)
-        rows, group_of = here[order[ours] - len(there)], group[ours]
-        leads = np.append(True, np.diff(group_of) != 0)[: len(rows)]
-        followers.append(rows[~leads])
-        leaders.append(rows[leads][np.cumsum(leads) - 1][~leads])
-        if len(there):
-            lowest = order[np.append(True, np.diff(group) != 0)]
-            matched = lowest[group_of] < len(there)
-            found[rows[matched]] = there[lowest[group_of][matched]]
-    return found, (np.concatenate(followers), np.concatenate(leaders))
+    # The target's rows are laid before the source's and all are sorted by hash, equal ones in the order laid. The
+    # first row of each run of equals then answers for the whole run: a target row is the match of its source rows.
+    # With letters for hashes, target [c, a] and source [a, b, a] are laid as c0 a1 a2 b3 a4 and sorted as
+    #     a1 a2 a4 | b3 | c0
+    # Run a starts at 1, a target row: source rows 0 and 2 (a2, a4) match it, and source row 0 represents both. Run b
+    # starts at 3, a source row: no match.
+    target_side, source_side = ([side[name].to_numpy() for name in HASH_COLUMNS] for side in (target, source))
+    # Without a target the array of -1 needs no memory.
+    position = np.full(len(source), -1) if len(target) else np.broadcast_to(np.int64(-1), len(source))
+    duplicates, originals = [np.array([], np.intp)], [np.array([], np.intp)]
+    # Partition by partition, since sorting takes several times the memory of what is sorted.
+    count = 1 + (len(source) + len(target)) // _PARTITION_ROWS
+    target_partition, source_partition = (_hash_partition(side[0], count) for side in (target_side, source_side))
+    for partition in range(count):
+        target_rows = np.flatnonzero(target_partition == partition)
+        source_rows = np.flatnonzero(source_partition == partition)
+        laid = [np.concatenate([t[target_rows], s[source_rows]]) for t, s in zip(target_side, source_side, strict=True)]
+        order, starts = _sort_equal(laid)
+        run = np.cumsum(starts) - 1
+        is_source = order >= len(target_rows)
+        rows, run_of_row = source_rows[order[is_source] - len(target_rows)], run[is_source]
+        is_first = _starts_of_runs(run_of_row)
+        duplicates.append(rows[~is_first])
+        originals.append(rows[is_first][np.cumsum(is_first) - 1][~is_first])
+        if len(target_rows):
+            first = order[starts][run_of_row]
+            matched = first < len(target_rows)
+            position[rows[matched]] = target_rows[first[matched]]
+    return Matches(position, np.concatenate(duplicates), np.concatenate(originals))
 
 
-def _group_equal(digests: list[Any]) -> tuple[Any, Any]:
-    """The rows in an order that puts equal ones together, in their own order, and the number of each one's group."""
-    # Sorted as what is left of one digest with the row's place behind it: one number is sorted much faster than two.
-    bits = np.uint64(len(digests[0]).bit_length())
-    placed = (digests[-1] << bits) | np.arange(len(digests[0]), dtype=np.uint64)
-    placed.sort()
-    order = (placed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-    alike = np.diff(placed >> bits) == 0
-    new = _boundaries(digests, order)
-    if (new[1:] & alike).any():
-        # Rare: others may stand between equals.
-        order = np.lexsort(digests)
-        new = _boundaries(digests, order)
-    return order, np.cumsum(new)
+def _sort_equal(hashes: list[Hashes]) -> tuple[Positions, Mask]:
+    """Return the rows in an order that puts equal ones together, in their own order, and where each run starts."""
+    # What is left of one half with the row's position behind it: one number is sorted much faster than two.
+    bits = np.uint64(len(hashes[0]).bit_length())
+    packed = (hashes[-1] << bits) | np.arange(len(hashes[0]), dtype=np.uint64)
+    packed.sort()
+    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.intp)
+    starts = _boundaries(hashes, order)
+    same_bits = np.diff(packed >> bits) == 0
+    if (starts[1:] & same_bits).any():
+        # Rare: other rows that share these bits may stand between equal ones.
+        order = np.lexsort(hashes)
+        starts = _boundaries(hashes, order)
+    return order, starts
 
 
-def _boundaries(digests: list[Any], order: Any) -> Any:
-    """bool: where a row in that order differs from the one before it."""
-    new = np.zeros(len(order), dtype=bool)
-    for digest in digests:
-        new[1:] |= np.diff(digest[order]) != 0
-    return new
+def _boundaries(hashes: list[Hashes], order: Positions) -> Mask:
+    """Return where a row, in that order, differs from the row before it."""
+    starts = np.zeros(len(order), dtype=bool)
+    starts[:1] = True
+    for half in hashes:
+        starts[1:] |= np.diff(half[order]) != 0
+    return starts
 
 
-def _hash_partition(digest: Any, parts: int) -> Any:
-    """The part in which each digest is."""
-    made = np.zeros(len(digest), np.uint16)
-    # Piece by piece, for the memory that the steps between take.
-    for start in range(0, len(digest) if parts > 1 else 0, _PARTITION_ROWS):
-        piece = slice(start, start + _PARTITION_ROWS)
-        made[piece] = (digest[piece] >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
-    return made
+def _starts_of_runs(values: NDArray[Any]) -> Mask:
+    return np.append(True, np.diff(values) != 0)[: len(values)]
+
+
+def _hash_partition(hashes: Hashes, count: int) -> NDArray[np.uint16]:
+    """Return the number of the partition of each hash."""
+    partition = np.zeros(len(hashes), np.uint16)
+    # Slice by slice, for the memory of the intermediate steps.
+    for start in range(0, len(hashes) if count > 1 else 0, _PARTITION_ROWS):
+        part = slice(start, start + _PARTITION_ROWS)
+        partition[part] = (hashes[part] >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)
+    return partition

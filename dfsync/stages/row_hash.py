@@ -1,12 +1,10 @@
-"""Rows in 128 bits: by these they are compared, since millions of keys would not fit into memory as they are.
-
-The digests are keyed with secrets of this process, so that no source can be made to hold two rows of one digest.
-"""
+"""Hash rows to 128 bits each, by which they are compared: millions of keys do not fit into memory as they are."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,70 +12,131 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfsync.model import frames
-from dfsync.stages.siphash import siphash
+from dfsync.model.types import Hashes
+from dfsync.stages.siphash import Key, siphash
 
-HASH_COLUMNS = ("digest_1", "digest_2")
-_KEY = (np.uint64(secrets.randbits(64)), np.uint64(secrets.randbits(64)))
-_NUMBERS = np.random.default_rng(secrets.randbits(128))
-
-
-def _odd() -> np.uint64:
-    return np.uint64(_NUMBERS.integers(2**64, dtype=np.uint64) | np.uint64(1))
+HASH_COLUMNS = ("hash_1", "hash_2")
+"""The columns of a frame of hashes, uint64: both halves of each row's 128 bits."""
+_SEED_BITS = 256
+_WORDS = 10
 
 
-_STEP, _FACTOR, _NEGATIVE, _NULL = ({name: _odd() for name in HASH_COLUMNS} for _ in range(4))
+@dataclass(frozen=True)
+class RowHasher:
+    """Hashes rows with a secret seed, so that nobody can make a source that has two rows of one hash.
 
+    Two hashers of one seed give the same hashes, in other processes and on other machines too.
 
-def row_hashes(frame: pd.DataFrame) -> pd.DataFrame:
-    """128 bits over the values of each row, NULL among them: the columns `DIGESTS`, uint64, indexed as the frame.
-
-    Equal values have equal digests where both are integers, or both of the same other Arrow type.
+    Parameters
+    ----------
+    seed
+        From 0 to 2**256 - 1. Hashes of different seeds cannot be compared.
     """
-    made = {name: np.zeros(len(frame), np.uint64) for name in HASH_COLUMNS}
-    for place in range(frame.shape[1]):
-        hashed = _column_hash(frames.as_arrow(frame.iloc[:, place]))
-        for name in HASH_COLUMNS:
-            made[name] *= _STEP[name]
-            made[name] += _finalize(hashed[name])
-    return pd.DataFrame(made, index=frame.index, copy=False)
+
+    seed: int = field(repr=False)
+    _key: Key = field(init=False, repr=False, compare=False)
+    _factors: tuple[dict[str, np.uint64], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive the key of SipHash, and the odd factors of each half of a hash, from the seed."""
+        derived = hashlib.shake_256(self.seed.to_bytes(_SEED_BITS // 8, "little")).digest(8 * _WORDS)
+        words = np.frombuffer(derived, "<u8").astype(np.uint64)
+        odd = iter(words[2:] | np.uint64(1))
+        object.__setattr__(self, "_key", (words[0], words[1]))
+        object.__setattr__(self, "_factors", tuple({name: next(odd) for name in HASH_COLUMNS} for _ in range(4)))
+
+    @classmethod
+    def random(cls) -> RowHasher:
+        """Return a hasher with a seed of the operating system's random numbers."""
+        return cls(secrets.randbits(_SEED_BITS))
+
+    def hashes(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Hash the values of each row.
+
+        Parameters
+        ----------
+        frame
+            Columns of Arrow dtypes, in an order that counts; their names and the index do not count.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns `HASH_COLUMNS` (uint64), with the index of the frame. Equal values have equal hashes where both
+            are integers, or both of the same other Arrow type. NULL equals NULL alone.
+        """
+        step = self._factors[0]
+        hashes = {name: np.zeros(len(frame), np.uint64) for name in HASH_COLUMNS}
+        for position in range(frame.shape[1]):
+            column_hash = self._column_hash(frames.as_arrow(frame.iloc[:, position]))
+            for name in HASH_COLUMNS:
+                hashes[name] *= step[name]
+                hashes[name] += mix64(column_hash[name])
+        return pd.DataFrame(hashes, index=frame.index, copy=False)
+
+    def with_occurrence(self, hashes: pd.DataFrame) -> pd.DataFrame:
+        """Hash each row together with its occurrence number among the equal rows, in the frame's order.
+
+        Parameters
+        ----------
+        hashes
+            As `RowHasher.hashes` returns them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `hashes`, without equal rows: the k-th of equal rows has the hash of the k-th of them in any other frame.
+        """
+        factor = self._factors[1]
+        number = hashes.groupby(list(HASH_COLUMNS), sort=False).cumcount().to_numpy().astype(np.uint64)
+        return hashes.assign(**{name: mix64(hashes[name].to_numpy() + number * factor[name]) for name in HASH_COLUMNS})
+
+    def _column_hash(self, values: pa.Array) -> dict[str, Hashes]:
+        _, factor, negative_factor, null = self._factors
+        if pa.types.is_integer(values.type):
+            numbers = pc.fill_null(values, 0).to_numpy()
+            # An id may be signed on one side and unsigned on the other.
+            unsigned, negative = numbers.astype(np.uint64), numbers < 0
+            hashes = {name: unsigned * factor[name] + negative * negative_factor[name] for name in HASH_COLUMNS}
+        else:
+            hashes = dict(zip(HASH_COLUMNS, siphash(pc.fill_null(_as_text(values), ""), self._key), strict=True))
+        if not values.null_count:
+            return hashes
+        is_null = values.is_null()
+        return {name: np.where(is_null, null[name], half) for name, half in hashes.items()}
 
 
-def no_hashes() -> pd.DataFrame:
-    """As `digests` of no row: uint64, index int64."""
+def empty_hashes() -> pd.DataFrame:
+    """Return the hashes of no rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns `HASH_COLUMNS` (uint64), index int64.
+    """
     return pd.DataFrame({name: np.array([], np.uint64) for name in HASH_COLUMNS}, index=pd.Index([], dtype="int64"))
 
 
-def with_occurrence(digested: pd.DataFrame) -> pd.DataFrame:
-    """The digests of each row together with its place among its equals, in the frame's order: the k-th of equal rows
-    has the digest of the k-th elsewhere, and of no other."""
-    number = digested.groupby(list(HASH_COLUMNS), sort=False).cumcount().to_numpy().astype(np.uint64)
-    return digested.assign(
-        **{name: _finalize(digested[name].to_numpy() + number * _FACTOR[name]) for name in HASH_COLUMNS}
-    )
+def mix64(words: Hashes) -> Hashes:
+    """Spread each bit of a word over all bits of it.
+
+    Parameters
+    ----------
+    words
+        Any numbers of 64 bits.
+
+    Returns
+    -------
+    numpy.ndarray of uint64
+        The finalizer of MurmurHash3, a bijection.
+
+    References
+    ----------
+    https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp, `fmix64`
+    """
+    words = (words ^ (words >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    words = (words ^ (words >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return words ^ (words >> np.uint64(33))
 
 
-def _column_hash(values: Any) -> dict[str, Any]:
-    if pa.types.is_integer(values.type):
-        numbers = pc.fill_null(values, 0).to_numpy()
-        # An id may be signed at one end and unsigned at the other.
-        unsigned, negative = numbers.astype(np.uint64), numbers < 0
-        hashed = {name: unsigned * _FACTOR[name] + negative * _NEGATIVE[name] for name in HASH_COLUMNS}
-    else:
-        hashed = dict(zip(HASH_COLUMNS, siphash(pc.fill_null(_text(values), ""), _KEY), strict=True))
-    if not values.null_count:
-        return hashed
-    null = values.is_null()
-    return {name: np.where(null, _NULL[name], of_values) for name, of_values in hashed.items()}
-
-
-def _text(values: Any) -> Any:
-    if pa.types.is_binary(values.type):
-        return frames.to_hex(values)
-    return values.cast(pa.string())
-
-
-def _finalize(hashed: Any) -> Any:
-    """Each bit of it spread over all (the finalizer of MurmurHash3, a bijection)."""
-    hashed = (hashed ^ (hashed >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    hashed = (hashed ^ (hashed >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return hashed ^ (hashed >> np.uint64(33))
+def _as_text(values: pa.Array) -> pa.Array:
+    return frames.to_hex(values) if pa.types.is_binary(values.type) else values.cast(pa.string())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dfsync.model import frames
 from dfsync.stages.match import first_matches, match
-from dfsync.stages.row_hash import HASH_COLUMNS, row_hashes
+from dfsync.stages.row_hash import HASH_COLUMNS, RowHasher
 
 
 def source(keys: dict[int, tuple[Any, ...]], *types: Any) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def table(keys: list[tuple[Any, ...]], *types: Any) -> pa.Table:
 
 def outcome(made: pd.DataFrame) -> dict[int, tuple[int | None, int]]:
     new = frames.as_arrow(made["new_id"]).to_pylist()
-    return dict(zip(made.index.tolist(), zip(new, made["first_id"].tolist(), strict=True), strict=True))
+    return dict(zip(made.index.tolist(), zip(new, made["representative_id"].tolist(), strict=True), strict=True))
 
 
 def test_a_row_is_matched_by_its_whole_key() -> None:
@@ -79,16 +79,18 @@ def test_an_empty_target_matches_nothing_and_keeps_the_type_of_its_ids(id_type: 
 
 
 def test_nothing_has_a_place_in_an_empty_target() -> None:
-    keys = row_hashes(source({1: ("a", 1), 2: ("b", 1), 3: ("a", 1)}))
-    found, (followers, leaders) = first_matches(keys, keys[:0])
-    assert found.tolist() == [-1, -1, -1]
-    assert (followers.tolist(), leaders.tolist()) == ([2], [0])
+    keys = RowHasher.random().hashes(source({1: ("a", 1), 2: ("b", 1), 3: ("a", 1)}))
+    matches = first_matches(keys, keys[:0])
+    assert matches.position.tolist() == [-1, -1, -1]
+    assert matches.representative.tolist() == [0, 1, 0]
+    assert matches.duplicates.tolist() == [2]
+    assert not len(first_matches(keys[:2], keys[:0]).duplicates)
 
 
 def test_an_empty_source_gives_an_empty_outcome() -> None:
     made = match(source({}), target({1: ("a", 1)}))
     assert made.empty
-    assert list(made.columns) == ["new_id", "first_id"]
+    assert list(made.columns) == ["new_id", "representative_id"]
 
 
 def test_unsigned_ids_beyond_int64_stay_exact() -> None:
@@ -121,9 +123,9 @@ def test_keys_of_every_type_are_matched(type_: Any, same: Any, other: Any) -> No
 
 
 def test_columns_may_have_any_names() -> None:
-    keys = frames.from_arrow(pa.table([["a"], [1], [2]], names=["new_id", "old_id", "first_id"]), [3])
+    keys = frames.from_arrow(pa.table([["a"], [1], [2]], names=["new_id", "old_id", "representative_id"]), [3])
     have = frames.target_frame(
-        pa.array([8]), pa.table([[1], ["a"], [2]], names=list("abc")), ["old_id", "new_id", "first_id"]
+        pa.array([8]), pa.table([[1], ["a"], [2]], names=list("abc")), ["old_id", "new_id", "representative_id"]
     )
     assert outcome(match(keys, have)) == {3: (8, 3)}
 
@@ -155,17 +157,15 @@ def test_equals_that_sort_apart_because_others_share_their_last_bits_are_found_a
     )
     ours[HASH_COLUMNS[1]] = ours[HASH_COLUMNS[1]].to_numpy() + np.array([0, 1, 1, 0], np.uint64) * high
     theirs = ours.iloc[[2, 0]]
-    found, (followers, leaders) = first_matches(ours, theirs)
-    assert found.tolist() == [1, 0, 0, -1]
-    assert (followers.tolist(), leaders.tolist()) == ([2], [1])
+    matches = first_matches(ours, theirs)
+    assert matches.position.tolist() == [1, 0, 0, -1]
+    assert matches.representative.tolist() == [0, 1, 1, 3]
 
 
 @given(st.lists(st.sampled_from([0, 1, 1 << 62, 1 << 63, 3 << 62]), max_size=12), st.integers(0, 12))
 def test_places_are_those_of_the_first_equal(values: list[int], cut: int) -> None:
     theirs, ours = values[:cut], values[cut:]
     frames_ = [pd.DataFrame({name: np.array(side, np.uint64) for name in HASH_COLUMNS}) for side in (ours, theirs)]
-    found, (followers, leaders) = first_matches(*frames_)
-    assert found.tolist() == [theirs.index(value) if value in theirs else -1 for value in ours]
-    again = [place for place, value in enumerate(ours) if value in ours[:place]]
-    assert sorted(followers.tolist()) == again
-    assert {f: ours.index(ours[f]) for f in again} == dict(zip(followers.tolist(), leaders.tolist(), strict=True))
+    matches = first_matches(*frames_)
+    assert matches.position.tolist() == [theirs.index(value) if value in theirs else -1 for value in ours]
+    assert matches.representative.tolist() == [ours.index(value) for value in ours]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,10 @@ from hypothesis import strategies as st
 
 from dfsync.model import frames
 from dfsync.stages.match import first_matches
-from dfsync.stages.row_hash import HASH_COLUMNS, _finalize, _odd, row_hashes, with_occurrence
+from dfsync.stages.row_hash import HASH_COLUMNS, RowHasher, mix64
+
+HASHER = RowHasher.random()
+row_hashes, with_occurrence = HASHER.hashes, HASHER.with_occurrence
 
 
 def rows(
@@ -90,14 +94,32 @@ def test_an_id_is_the_same_signed_or_unsigned() -> None:
 
 
 def test_bits_are_spread_as_murmurhash3_does() -> None:
-    made = _finalize(np.array([0, 1, 2**33, 2**64 - 1], np.uint64))
+    made = mix64(np.array([0, 1, 2**33, 2**64 - 1], np.uint64))
     assert made.tolist() == [0, 0xB456BCFC34C2CB2C, 0x6B80F8591E1145C3, 0x64B5720B4B825F21]
 
 
-def test_the_secrets_are_odd_and_of_64_bits() -> None:
-    drawn = [int(_odd()) for _ in range(64)]
-    assert all(number % 2 for number in drawn)
-    assert 2**60 < max(drawn) < 2**64
+def test_the_factors_are_odd_and_of_64_bits() -> None:
+    derived = [int(factor) for seed in range(8) for half in RowHasher(seed)._factors for factor in half.values()]
+    assert all(number % 2 for number in derived)
+    assert len(set(derived)) == len(derived) == 64
+    assert 2**60 < max(derived) < 2**64
+
+
+def test_one_seed_gives_the_same_hashes_everywhere_and_another_seed_gives_others() -> None:
+    frame = rows(("a", "b"), ("c", None))
+    # Written down, since the hashes of another process or release must be the same.
+    assert RowHasher(7).hashes(frame).to_numpy().tolist() == [
+        [1167525306441559233, 3066596248726493544],
+        [5827994694342150306, 11558689250745129249],
+    ]
+    copy = pickle.loads(pickle.dumps(RowHasher(7)))
+    assert copy == RowHasher(7)
+    assert copy.hashes(frame).equals(RowHasher(7).hashes(frame))
+    assert not (RowHasher(8).hashes(frame) == RowHasher(7).hashes(frame)).to_numpy().any()
+
+
+def test_the_seed_is_not_shown() -> None:
+    assert "12345" not in repr(RowHasher(12345))
 
 
 def test_names_and_index_do_not_count() -> None:
@@ -127,9 +149,9 @@ def test_equal_rows_are_numbered_in_their_order() -> None:
 def test_two_equal_rows_want_two_in_the_target_the_kth_with_the_kth() -> None:
     ours = with_occurrence(row_hashes(rows(("a",), ("b",), ("a",), ("a",))))
     theirs = with_occurrence(row_hashes(rows(("a",), ("a",), ("c",))))
-    found, (followers, _) = first_matches(ours, theirs)
-    assert found.tolist() == [0, -1, 1, -1]
-    assert len(followers) == 0
+    matches = first_matches(ours, theirs)
+    assert matches.position.tolist() == [0, -1, 1, -1]
+    assert not len(matches.duplicates)
 
 
 TEXTS = st.one_of(st.none(), st.text(max_size=3), st.sampled_from(["NULL", "=", ""]))

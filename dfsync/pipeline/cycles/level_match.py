@@ -9,7 +9,6 @@ import pandas as pd
 from dfsync.model.frames import empty_frame
 from dfsync.model.types import OldIds
 from dfsync.pipeline.cycles.member import CycleMember
-from dfsync.pipeline.shim import first_matches
 from dfsync.pipeline.table.keys import adopt_target_values, drop_null_keys, key_normalizers, read_both_sides
 from dfsync.pipeline.table.ledger import RowMatches
 from dfsync.pipeline.table.match import (
@@ -20,7 +19,8 @@ from dfsync.pipeline.table.match import (
     row_matches,
 )
 from dfsync.pipeline.table.spool import KeySpool
-from dfsync.stages.row_hash import no_hashes
+from dfsync.stages.match import first_matches
+from dfsync.stages.row_hash import empty_hashes
 
 
 def match_cycle_table(member: CycleMember) -> MatchResult:
@@ -34,7 +34,7 @@ class LevelMatcher:
     def __init__(self, member: CycleMember) -> None:
         self._member = member
         self._keys: list[pd.DataFrame] = []
-        self._hashes = no_hashes()
+        self._hashes = empty_hashes()
 
     def match(self, ids: OldIds | None) -> MatchResult:
         """Match source rows, given what became of those before.

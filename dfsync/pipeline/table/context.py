@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from dfsync.execution.timing import StageTimer
 from dfsync.model.types import OldIds
 from dfsync.pipeline.mapping_store import MappingStore
-from dfsync.pipeline.shim import RowHasher
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
 from dfsync.source.sqlite import SqliteSource
+from dfsync.stages.row_hash import RowHasher
 
 KEY_BATCH_ROWS = 200_000
 """Rows of a batch of which only the key is read."""

@@ -21,7 +21,7 @@ from dfsync.pipeline.table.extract import RejectLog, read_batches
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
 from dfsync.stages.match import match
-from dfsync.stages.row_hash import HASH_COLUMNS, no_hashes
+from dfsync.stages.row_hash import HASH_COLUMNS, empty_hashes
 from dfsync.target.collation import KeyNormalizer, normalize_pair
 from dfsync.target.read.keys import lookup_by_key, read_keys
 from dfsync.target.read.rows import id_span
@@ -47,7 +47,7 @@ class SourceKeys:
     """
 
     spool: KeySpool
-    hashes: pd.DataFrame = field(default_factory=no_hashes)
+    hashes: pd.DataFrame = field(default_factory=empty_hashes)
     keyless: OldIds = field(default_factory=lambda: np.array([], np.int64))
     log: RejectLog = field(default_factory=RejectLog)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from dfsync.model.types import NewIds, OldIds, Positions
-from dfsync.pipeline.shim import first_matches
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import RejectLog, read_batches
 from dfsync.pipeline.table.keys import (
@@ -24,7 +23,8 @@ from dfsync.pipeline.table.keys import (
 from dfsync.pipeline.table.ledger import RowMatches
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
-from dfsync.stages.row_hash import no_hashes
+from dfsync.stages.match import first_matches
+from dfsync.stages.row_hash import empty_hashes
 from dfsync.target.collation import KeyNormalizer
 from dfsync.target.read.rows import read_rows
 
@@ -102,7 +102,7 @@ def match_keys(
         The array has the position of each row's target row in `target_keys`, -1 where there is none.
     """
     hashes = source.hashes
-    source.hashes = no_hashes()
+    source.hashes = empty_hashes()
     if any(normalizer.needs_server for normalizer in normalizers.values()):
         keyed = (hash_keys(table, normalizers, drop_null_keys(frame)) for frame in source.spool.read())
         hashes = collect_hashes(keyed, len(hashes))
@@ -169,7 +169,8 @@ def read_target_content(table: TableContext) -> pd.DataFrame:
     binding = table.binding
     key = [column.name for column in binding.key]
     batches = read_rows(table.connection, binding.target, binding.id, binding.columns, key)
-    return pd.concat([table.hasher.hashes(rows[binding.names]) for rows in batches] or [no_hashes()])
+    # Not beside the empty frame, whose index would turn unsigned ids into floats.
+    return pd.concat([table.hasher.hashes(rows[binding.names]) for rows in batches] or [empty_hashes()])
 
 
 def row_matches(
