@@ -73,9 +73,11 @@ class ThreadExecutor:
         self._pool.shutdown()
 
     def submit(self, function: Callable[[], R]) -> Future[R]:
+        """Begin a call in a thread: see `Executor.submit`."""
         return self._pool.submit(function)
 
     def map(self, function: Callable[[T], R], partitions: Iterable[T]) -> Iterator[R]:
+        """Apply a function to each partition in a thread: see `Executor.map`."""
         # The thread also takes the partition: a generator's own work is done there, too.
         results = map(function, partitions)
         take: Callable[[], R] = partial(next, results, _END)

@@ -1,4 +1,4 @@
-"""The words that all other packages share: schemas, types, frames, rejects, options, errors.
+"""The types that all other packages share: schemas, types, frames, batches, rejects, options, errors.
 
 Imports nothing of dfsync but `text` and `execution`. It does nothing by itself.
 """

@@ -1,4 +1,4 @@
-"""What a caller may choose about a run."""
+"""The choices that a caller has for a run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from dfsync.model.errors import DfsyncError
 
 ON_MATCH = ("skip", "update")
 MAX_BATCH_ROWS = 10_000_000
-"""Of a batch: more of them need more memory than any machine has."""
+"""The maximum of `batch_size`: more rows need more memory than any machine has."""
 MAX_JOBS = 64
-"""Tables at a time: each takes a connection, of which a server has no endless number."""
+"""The maximum of `jobs`: each takes a connection, and a server limits their number."""
 
 
 @dataclass(frozen=True)
 class SyncOptions:
     """The choices of one run, the same for the command line, the notebook and Python.
 
-    A path may be given as text, and names in any order and collection. Raises `DfsyncError` for what is no choice.
+    A path may be given as text, and names in any order and collection.
+
+    Raises
+    ------
+    DfsyncError
+        Where a value is not allowed.
     """
 
     plan: Path | None = None
@@ -30,11 +35,11 @@ class SyncOptions:
     on_match: str | None = None
     """`skip` or `update` for every table; None leaves it to the plan."""
     dry_run: bool = False
-    """Do all but write: nothing in the target changes, no file is written."""
+    """Whether to do everything but write: nothing in the target changes, and no file is written."""
     local_infile: bool = True
-    """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, plain inserts do the job."""
+    """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, INSERT is used."""
     jobs: int = 3
-    """Tables at a time, where they do not need each other; each has a transaction of its own."""
+    """How many tables may be synced at a time, where they do not depend on each other; each has its own transaction."""
 
     def __post_init__(self) -> None:
         if self.on_match not in (None, *ON_MATCH):

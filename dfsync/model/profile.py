@@ -1,4 +1,4 @@
-"""What a source column holds and how it is declared."""
+"""What a source column holds, and how it is declared."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from dfsync.model.schema import Column, Table
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """What a source column holds. What was not asked for is None."""
+    """What was measured of a source column; None for what was not. Each answer to a yes-or-no question is 0 or 1."""
 
     classes: frozenset[str]
+    """The storage classes of the values."""
     longest: int | None = None
+    """The maximum of characters of a text, or of bytes of a blob."""
     octets: int | None = None
+    """The maximum of bytes of a text."""
     low: int | None = None
+    """The smallest integer."""
     high: int | None = None
+    """The largest integer."""
     digits: int | None = None
-    """Before the decimal point."""
+    """The maximum of digits before the decimal point."""
     parts: int | None = None
     """Whether some real is no whole number."""
     finer: int | None = None
@@ -31,11 +36,13 @@ class ColumnProfile:
     padded: int | None = None
     """Whether some text ends in a space."""
     broken: int | None = None
-    """Whether some text is no JSON."""
+    """Whether some text is not JSON."""
 
 
 @dataclass(frozen=True)
 class DeclaredType:
+    """The type of a source column, read as the target's databases read it."""
+
     name: str | None
     """None where the values decide."""
     length: int | None
@@ -48,7 +55,33 @@ class Profiler(Protocol):
     def profile(
         self, table: Table, requests: Mapping[str, tuple[DeclaredType, tuple[str, ...]]]
     ) -> dict[str, ColumnProfile]:
-        """What each named column holds, as far as these measures tell."""
+        """Measure columns of a table.
+
+        Parameters
+        ----------
+        table
+            A table of the source.
+        requests
+            By column, its declared type and the fields of `ColumnProfile` to measure.
+
+        Returns
+        -------
+        dict
+            By column, its profile.
+        """
 
     def collations(self, table: Table, columns: Iterable[Column]) -> dict[str, str]:
-        """`NOCASE` or `RTRIM` by text column, as far as they are not `BINARY`."""
+        """Read the collations of text columns.
+
+        Parameters
+        ----------
+        table
+            A table of the source.
+        columns
+            Text columns of it.
+
+        Returns
+        -------
+        dict
+            By column, `NOCASE` or `RTRIM`; without the columns that have `BINARY`.
+        """

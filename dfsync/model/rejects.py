@@ -2,47 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from dfsync.model.frames import OLD_ID, STRING
 
-_SHOWN_CHARACTERS = 200
-NOT_NULL = "is NULL, which the column does not allow"
-
-
-def display_values(values: Any) -> list[str | None]:
-    """Values as text for a reject, row by row since rejects are few; long ones end in an ellipsis."""
-    return [None if value is None else _display(value) for value in values.to_pylist()]
-
-
-def _display(value: Any) -> str:
-    if isinstance(value, dict):
-        return next((_display(part) for part in value.values() if part is not None), "")
-    text = f"x'{value[:_SHOWN_CHARACTERS].hex()}'" if isinstance(value, bytes) else str(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-
-
 REJECT_COLUMNS = ("column", "value", "reason")
+NOT_NULL = "is NULL, which the column does not allow"
+MISSING_PARENT = "missing parent"
+_MAX_VALUE_CHARACTERS = 200
 
 
-def reject_frame(ids: Any, column: str | None, values: Any, reason: Any) -> pd.DataFrame:
-    """A reject frame: index `old_id`, `column`, `value` and `reason` as Arrow strings, a row per id.
+def reject_frame(
+    ids: ArrayLike | pd.Index[Any], column: str | None, values: Iterable[Any], reason: str | Iterable[Any]
+) -> pd.DataFrame:
+    """Return the rejects of one column.
 
-    `column` is None where the row is refused as a whole.
+    Parameters
+    ----------
+    ids
+        The `old_id` of each rejected row (int64).
+    column
+        The name of the column at fault; None where the row is rejected as a whole.
+    values
+        The value of each row as text, or one text for all.
+    reason
+        The reason of each row, or one for all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `old_id`; `REJECT_COLUMNS` as Arrow strings.
     """
     frame = pd.DataFrame(index=pd.Index(np.asarray(ids), dtype="int64", name=OLD_ID))
-    for name, content in zip(REJECT_COLUMNS, (column, values, reason), strict=True):
+    contents: tuple[Any, ...] = (column, values, reason)
+    for name, content in zip(REJECT_COLUMNS, contents, strict=True):
         frame[name] = content if content is None or isinstance(content, str) else pd.array(content, dtype=STRING)
     return frame.astype(STRING)
 
 
 @cache
 def no_rejects() -> pd.DataFrame:
+    """Return the rejects of no rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `old_id`; `REJECT_COLUMNS` as Arrow strings. The same object for every caller.
+    """
     return reject_frame([], "", [], "")
 
 
-MISSING_PARENT = "missing parent"
+def display_values(values: pa.Array) -> list[str | None]:
+    """Return values as text for rejects.
+
+    Parameters
+    ----------
+    values
+        Of any Arrow type, `dfsync.model.types.MIXED_STORAGE` among them.
+
+    Returns
+    -------
+    list
+        One text per value, a blob as `x'00ff'`; a long one ends in an ellipsis. NULL is None.
+
+    Notes
+    -----
+    The work is done row by row, since rejects are few.
+    """
+    return [None if value is None else _display(value) for value in values.to_pylist()]
+
+
+def _display(value: Any) -> str:
+    if isinstance(value, dict):
+        return next((_display(part) for part in value.values() if part is not None), "")
+    text = f"x'{value[:_MAX_VALUE_CHARACTERS].hex()}'" if isinstance(value, bytes) else str(value)
+    return text if len(text) <= _MAX_VALUE_CHARACTERS else text[:_MAX_VALUE_CHARACTERS] + "…"

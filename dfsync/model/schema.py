@@ -1,4 +1,4 @@
-"""What a table looks like, the same words for source and target: read by reflection, never written by hand."""
+"""Tables, columns and keys of a database, of source and target alike, as reflection reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `kind` is the family of values it holds (see `dfsync.types`), `type` what its database calls it."""
+    """A column: `kind` is the family of its values (see `dfsync.model.types`), `type` what its database calls it."""
 
     name: str
     kind: str
@@ -19,12 +19,12 @@ class Column:
     generated: bool = False
     auto_increment: bool = False
     on_update_timestamp: bool = False
-    """Set to the present time by an UPDATE that does not name it."""
+    """Whether an UPDATE that does not name the column sets it to the present time."""
     unsigned: bool = False
     length: int | None = None
-    """Most characters of a text column, or bytes of a binary one; None where there is no limit."""
+    """The maximum of characters of a text column, or of bytes of a binary one; None where there is no limit."""
     octets: int | None = None
-    """Most bytes of a text column, which for the TEXT types is the tighter limit."""
+    """The maximum of bytes of a text column, which for the TEXT types is the tighter limit."""
     precision: int | None = None
     """Digits of a decimal, bits of a BIT, digits of the fraction of a second."""
     scale: int | None = None
@@ -37,13 +37,13 @@ class Column:
 
     @property
     def required(self) -> bool:
-        """Whether an insert must name it: NOT NULL, and nothing fills it in."""
+        """Whether an INSERT must name the column: it is NOT NULL, and the database does not fill it in."""
         return not (self.nullable or self.default is not None or self.generated or self.auto_increment)
 
 
 @dataclass(frozen=True)
 class ForeignKeyConstraint:
-    """A declared foreign key: `columns` of this table point to `parent_columns` of `parent`, in the same order."""
+    """A declared foreign key: `columns` of this table refer to `parent_columns` of `parent`, in the same order."""
 
     columns: tuple[str, ...]
     parent: str
@@ -52,6 +52,8 @@ class ForeignKeyConstraint:
 
 @dataclass(frozen=True)
 class Index:
+    """An index of a table, over `columns` in this order."""
+
     name: str
     columns: tuple[str, ...]
     unique: bool
@@ -59,6 +61,8 @@ class Index:
 
 @dataclass(frozen=True)
 class Table:
+    """A table of the source or the target; names of columns ignore case."""
+
     name: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
@@ -77,31 +81,85 @@ class Table:
         return column.lower() in self._by_name
 
     def __getitem__(self, column: str) -> Column:
-        """The column of that name; names of columns ignore case in SQLite, MariaDB and MySQL alike."""
+        """Return the column of that name; SQLite, MariaDB and MySQL ignore the case of columns' names."""
         return self._by_name[column.lower()]
 
     def pick(self, names: Iterable[str]) -> list[Column]:
+        """Return the columns of these names, in the order of the names.
+
+        Parameters
+        ----------
+        names
+            Names of columns of this table, in any case.
+
+        Returns
+        -------
+        list of Column
+            One for each name.
+
+        Raises
+        ------
+        KeyError
+            Where the table has no such column.
+        """
         return [self[name] for name in names]
 
     def all_indexes(self) -> list[tuple[str, ...]]:
+        """Return the columns of each index, the primary key first.
+
+        Returns
+        -------
+        list of tuple
+            Names of columns in the order of the index; the first tuple is empty where there is no primary key.
+        """
         return [self.primary_key, *(index.columns for index in self.indexes)]
 
     def is_indexed(self, columns: Iterable[str]) -> bool:
-        """Whether an index begins with these columns, in any order."""
-        wanted = {column.lower() for column in columns}
-        return any({column.lower() for column in index[: len(wanted)]} == wanted for index in self.all_indexes())
+        """Tell whether an index begins with these columns, in any order.
+
+        Parameters
+        ----------
+        columns
+            Names of columns, in any case.
+
+        Returns
+        -------
+        bool
+            Whether the database can look up values of these columns through an index.
+        """
+        requested = {column.lower() for column in columns}
+        prefixes = (index[: len(requested)] for index in self.all_indexes())
+        return any({column.lower() for column in prefix} == requested for prefix in prefixes)
 
     def uniques(self) -> list[tuple[str, ...]]:
-        """The column sets that no two rows share, the primary key first."""
+        """Return the sets of columns whose values no two rows share.
+
+        Returns
+        -------
+        list of tuple
+            Names of columns, those of the primary key first, then those of each unique index.
+        """
         keys = [self.primary_key] if self.primary_key else []
         return keys + [index.columns for index in self.indexes if index.unique and index.columns not in keys]
 
 
 class Schema(dict[str, Table]):
-    """The tables of a database by their names; a name is also found in other case where that is unambiguous."""
+    """The tables of a database by their names."""
 
     def find(self, name: str) -> Table | None:
+        """Return a table, also where its name is in another case and no other table has this name.
+
+        Parameters
+        ----------
+        name
+            The name of the table.
+
+        Returns
+        -------
+        Table or None
+            None where there is no such table, or several in other cases.
+        """
         if name in self:
             return self[name]
-        same = [table for key, table in self.items() if key.lower() == name.lower()]
-        return same[0] if len(same) == 1 else None
+        matches = [table for key, table in self.items() if key.lower() == name.lower()]
+        return matches[0] if len(matches) == 1 else None
