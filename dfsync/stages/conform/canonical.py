@@ -1,6 +1,6 @@
-"""Values of which the server keeps a form of its own: JSON, UUIDs, addresses, the two zeros of a real.
+"""Bring values that the server stores in a form of its own into one form: JSON, UUIDs, addresses, the zeros of a real.
 
-Both sides are brought into one form, so that what went in is recognised when it is read back.
+Both sides take this form, so that a value that was inserted is recognised when it is read back.
 """
 
 from __future__ import annotations
@@ -23,11 +23,24 @@ from dfsync.stages.conform.text import text, text_from_real, via_text
 _INTEGERS = range(-(2**63), 2**64)
 
 
-def canonicalize(values: Any, column: Column) -> Any:
-    """What was read from the target's column, in the form in which `conform` gives it."""
+def canonicalize(values: pa.Array, column: Column) -> pa.Array:
+    """Bring values of a target column into the form that `conform` gives those of the source.
+
+    Parameters
+    ----------
+    values
+        As read from the target, of `dfsync.model.types.arrow_type` of the column.
+    column
+        The target's column.
+
+    Returns
+    -------
+    pyarrow.Array
+        Of the same type.
+    """
     if column.kind in ("float", "double"):
         return pc.add(values, 0.0)
-    # Of an address the server writes some forms otherwise than the C library does.
+    # The server writes some forms of an address otherwise than the C library does.
     form = (lambda value: _Json().form(value)) if column.kind == "json" else _FORMS.get(data_type(column))
     if form is None:
         return values
@@ -35,23 +48,23 @@ def canonicalize(values: Any, column: Column) -> Any:
 
 
 class _Json:
-    """One JSON text: its form, and whether the server would keep its numbers."""
+    """Reads one JSON text: its canonical form, and whether the server keeps its numbers and keys."""
 
     def __init__(self) -> None:
         self.exact = True
-        self.twice: str | None = None
+        self.duplicate_key: str | None = None
 
     def form(self, value: str) -> str:
-        """Raises `ValueError` or `RecursionError` where the text is not JSON as the server takes it."""
-        read = json.loads(
+        """Return the canonical form; raise `ValueError` or `RecursionError` where the server would refuse the text."""
+        document = json.loads(
             value,
             parse_int=self._integer,
             parse_float=self._float,
             parse_constant=_no_constant,
             object_pairs_hook=self._object,
         )
-        form = json.dumps(read, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-        # Half of a surrogate pair, which may be written and cannot be meant.
+        form = json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        # Raises for half of a surrogate pair.
         form.encode()
         return form
 
@@ -65,48 +78,48 @@ class _Json:
         return number
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            self.twice = "has a key twice, of which the column keeps one"
-        return made
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            self.duplicate_key = "has a key twice, of which the column keeps one"
+        return members
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _json(values: Any, column: Column) -> ConversionResult:
+def _json(values: pa.Array, column: Column) -> ConversionResult:
     # Row by row: Arrow cannot read JSON.
     forms: list[str | None] = []
     faults: dict[str, list[bool]] = {}
     exact = True
-    for place, value in enumerate(values.to_pylist()):
+    for position, value in enumerate(values.to_pylist()):
         reader = _Json()
         try:
             forms.append(None if value is None else reader.form(value))
-            reason = reader.twice
+            reason = reader.duplicate_key
         except (ValueError, RecursionError):
             forms.append(None)
             reason = "is not valid JSON"
         if reason is not None:
-            faults.setdefault(reason, [False] * len(values))[place] = True
+            faults.setdefault(reason, [False] * len(values))[position] = True
         exact = exact and reader.exact
     note = None if exact else f"{column.type} keeps about 16 digits of a number"
     return with_faults(
-        pa.array(forms, pa.string()), *((pa.array(m), reason) for reason, m in faults.items()), note=note
+        pa.array(forms, pa.string()), *((pa.array(mask), reason) for reason, mask in faults.items()), note=note
     )
 
 
-def _other(values: Any, column: Column) -> ConversionResult:
-    """What is none of these goes as it is, for the server to judge."""
+def _other(values: pa.Array, column: Column) -> ConversionResult:
+    """Convert UUIDs and addresses; values of other types stay as they are, for the server to judge."""
     form = _FORMS.get(data_type(column))
     if form is None:
         return text(values, column)
     # Row by row over the distinct values: Arrow knows neither UUIDs nor addresses.
     distinct = pc.unique(values)
     forms = pa.array([_try_form(form, value) for value in distinct.to_pylist()], pa.string())
-    made = pc.take(forms, pc.index_in(values, value_set=distinct))
-    return with_faults(made, (pc.and_(values.is_valid(), made.is_null()), f"is not of {column.type}"))
+    converted = pc.take(forms, pc.index_in(values, value_set=distinct))
+    return with_faults(converted, (pc.and_(values.is_valid(), converted.is_null()), f"is not of {column.type}"))
 
 
 def _try_form(form: Callable[[str], str], value: str | None) -> str | None:
@@ -117,11 +130,11 @@ def _try_form(form: Callable[[str], str], value: str | None) -> str | None:
 
 
 def _uuid(value: str) -> str:
-    made = uuid.UUID(value)
-    # Python takes signs, underscores and the digits of any script for parts of a number.
-    if made.hex not in value.replace("-", "").lower():
+    parsed = uuid.UUID(value)
+    # Python accepts signs, underscores and the digits of any script as parts of a number.
+    if parsed.hex not in value.replace("-", "").lower():
         raise ValueError(value)
-    return str(made)
+    return str(parsed)
 
 
 def _address(family: socket.AddressFamily) -> Callable[[str], str]:

@@ -1,8 +1,4 @@
-"""Values as the target's columns hold them, and the rows of which a value does not fit.
-
-What SQLite's loose typing stores but means the same is converted (`'12'` for an integer); what would lose something is
-a reject. Digits beyond a column's precision are rounded as the server rounds them, and said once per column.
-"""
+"""Convert values to the types of the target's columns, and reject the rows of which a value does not fit."""
 
 from __future__ import annotations
 
@@ -24,8 +20,33 @@ from dfsync.stages.conform.dispatch import CONVERSIONS
 
 
 def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Batch:
-    """The frame (index `old_id`) with its values as the target's `columns`, of the same names, hold them."""
-    made: dict[str, pd.Series[Any]] = {}
+    """Convert the values of a frame to the types of the target's columns.
+
+    Parameters
+    ----------
+    frame
+        Rows as extracted: index `old_id` (int64, unique); columns of Arrow's int64, float64, string and binary, or of
+        `dfsync.model.types.MIXED_STORAGE`.
+    columns
+        Columns of the target, of the names that they have in `frame`, which may have others.
+
+    Returns
+    -------
+    Batch
+        `frame` has these columns, of the dtypes of `dfsync.model.types.arrow_type`, without the rows of which a value
+        does not fit; these are the rejects. A note says once per column what is rounded.
+
+    Notes
+    -----
+    A value that SQLite's loose typing stores in another form but with the same meaning is converted (`'12'` for an
+    integer). A value that would lose anything is rejected, save digits beyond a column's precision: these are rounded
+    as the server rounds them.
+
+    References
+    ----------
+    https://www.sqlite.org/datatype3.html
+    """
+    converted_columns: dict[str, pd.Series[Any]] = {}
     notes: dict[str, str] = {}
     rejected = [no_rejects()]
     for column in columns:
@@ -37,15 +58,15 @@ def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Batch:
         if not column.nullable and not column.auto_increment and values.null_count:
             faults = [(values.is_null(), NOT_NULL), *faults]
         rejected += [_rejects(frame.index, column, values, mask, reason) for mask, reason in faults]
-        made[column.name] = frames.series(converted.values).set_axis(frame.index)
+        converted_columns[column.name] = frames.series(converted.values).set_axis(frame.index)
     rejects = pd.concat(rejected)
     rejects = rejects[~rejects.index.duplicated()]
-    whole = pd.DataFrame(made, index=frame.index, copy=False)
-    return Batch(whole.drop(index=rejects.index) if len(rejects) else whole, rejects, notes)
+    conformed = pd.DataFrame(converted_columns, index=frame.index, copy=False)
+    return Batch(conformed.drop(index=rejects.index) if len(rejects) else conformed, rejects, notes)
 
 
-def _convert(values: Any, column: Column) -> ConversionResult:
-    """By the storage class of the values; a column of several classes is converted class by class."""
+def _convert(values: pa.Array, column: Column) -> ConversionResult:
+    """Convert by the storage class of the values; a column of several classes is converted class by class."""
     if values.null_count == len(values):
         return ConversionResult(pa.nulls(len(values), arrow_type(column)))
     if not pa.types.is_struct(values.type):
@@ -61,7 +82,7 @@ def _convert(values: Any, column: Column) -> ConversionResult:
     )
 
 
-def _storage_class(type_: Any) -> str:
+def _storage_class(type_: pa.DataType) -> str:
     if pa.types.is_integer(type_):
         return "integer"
     if pa.types.is_floating(type_):
@@ -69,6 +90,6 @@ def _storage_class(type_: Any) -> str:
     return "text" if pa.types.is_string(type_) else "blob"
 
 
-def _rejects(index: pd.Index[Any], column: Column, values: Any, mask: Any, reason: str) -> pd.DataFrame:
-    chosen = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
-    return reject_frame(index[chosen], column.name, display_values(values.take(pa.array(chosen))), reason)
+def _rejects(index: pd.Index[Any], column: Column, values: pa.Array, mask: pa.Array, reason: str) -> pd.DataFrame:
+    positions = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
+    return reject_frame(index[positions], column.name, display_values(values.take(pa.array(positions))), reason)

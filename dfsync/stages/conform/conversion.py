@@ -1,10 +1,9 @@
-"""The result of converting one column, and the faults found on the way."""
+"""The result of converting one column: values, and the faults of those that do not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,34 +11,88 @@ import pyarrow.compute as pc
 from dfsync.model.schema import Column
 from dfsync.model.types import arrow_type
 
+Fault = tuple[pa.Array, str]
+"""A mask (Arrow bool) of values that do not fit, and the reason as the end of a sentence about one of them."""
+
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """Values of `types.arrow_type` of the column; the masks of those that do not fit, each with the reason why not."""
+    """The converted values of one column.
 
-    values: Any
-    faults: list[tuple[Any, str]] = field(default_factory=list)
+    Attributes
+    ----------
+    values
+        Of `dfsync.model.types.arrow_type` of the column, as many as there were.
+    faults
+        For each reason a mask (Arrow bool) of the values that do not fit, and the reason. What `values` holds in
+        their place does not count.
+    note
+        What the column cannot hold of the values' precision; None where it holds all of it.
+    """
+
+    values: pa.Array
+    faults: list[Fault] = field(default_factory=list)
     note: str | None = None
 
 
-Conversion = Callable[[Any, Column], ConversionResult]
+Conversion = Callable[[pa.Array, Column], ConversionResult]
+"""Takes Arrow values of one storage class and the target's column."""
 
 
-def with_faults(values: Any, *faults: tuple[Any, str], note: str | None = None) -> ConversionResult:
-    """Without the faults that no value has."""
-    found = [(mask, reason) for mask, reason in faults if pc.any(mask).as_py()]
-    return ConversionResult(values, found, note)
+def with_faults(values: pa.Array, *faults: Fault, note: str | None = None) -> ConversionResult:
+    """Return a result without the faults that no value has.
+
+    Parameters
+    ----------
+    values
+        The converted values.
+    *faults
+        Masks and reasons, the first of which counts where a value has several.
+    note
+        As in `ConversionResult`.
+
+    Returns
+    -------
+    ConversionResult
+        With the faults of which some element of the mask is true.
+    """
+    present = [(mask, reason) for mask, reason in faults if pc.any(mask).as_py()]
+    return ConversionResult(values, present, note)
 
 
 def rejects_all(reason: str) -> Conversion:
-    """No value of that storage class can go into such a column."""
+    """Return the conversion of a storage class of which a column can hold no value.
 
-    def refuse(values: Any, column: Column) -> ConversionResult:
+    Parameters
+    ----------
+    reason
+        Why not, as the end of a sentence about one value.
+
+    Returns
+    -------
+    Conversion
+        Rejects every value but NULL.
+    """
+
+    def reject(values: pa.Array, column: Column) -> ConversionResult:
         return with_faults(pa.nulls(len(values), arrow_type(column)), (values.is_valid(), reason))
 
-    return refuse
+    return reject
 
 
-def where(values: Any, mask: Any) -> Any:
-    """The values where the mask holds, else NULL."""
+def where(values: pa.Array, mask: pa.Array) -> pa.Array:
+    """Return the values where a mask is true, else NULL.
+
+    Parameters
+    ----------
+    values
+        Of any type.
+    mask
+        Arrow bool, one element per value.
+
+    Returns
+    -------
+    pyarrow.Array
+        Of the type of `values`; NULL too where the mask is NULL.
+    """
     return pc.if_else(mask, values, pa.scalar(None, values.type))

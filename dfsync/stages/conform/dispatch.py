@@ -1,7 +1,4 @@
-"""How values of each SQLite storage class become values of each kind of column: a table of functions.
-
-Each takes an Arrow array and the target's column and gives `Converted`. Dates and times are in `temporal`.
-"""
+"""Which function converts the values of each SQLite storage class for each kind of target column."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from dfsync.stages.conform.text import binary, enum_member, set_members, text, t
 
 _A_BLOB = rejects_all("is a blob, or text that is not UTF-8")
 _A_BLOB_NUMBER = rejects_all("is a blob, not a number")
-VALUES: dict[tuple[str, str], Conversion] = {
+_VALUES: dict[tuple[str, str], Conversion] = {
     **{(kind, "integer"): integer for kind in BOUNDS},
     **{(kind, "real"): integer_from_real for kind in BOUNDS},
     **{(kind, "text"): integer_from_text for kind in BOUNDS},
@@ -47,5 +44,5 @@ VALUES: dict[tuple[str, str], Conversion] = {
     ("binary", "text"): binary,
     ("binary", "blob"): binary,
 }
-CONVERSIONS: dict[tuple[str, str], Conversion] = {**VALUES, **TEMPORAL, **CANONICAL}
+CONVERSIONS: dict[tuple[str, str], Conversion] = {**_VALUES, **TEMPORAL, **CANONICAL}
 """By the kind of the target's column and the storage class of the source's values."""

@@ -1,8 +1,6 @@
-"""Text, bytes, ENUM and SET."""
+"""Convert to text, bytes, ENUM and SET."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +14,28 @@ _OUTSIDE_CHARSET = {
     "ascii": r"[^\x00-\x7f]",
     "utf8": r"[^\x{0}-\x{ffff}]",
     "utf8mb3": r"[^\x{0}-\x{ffff}]",
-    # MySQL's latin1 is Windows' cp1252, whose five holes it fills with control characters.
+    # The latin1 of both servers is cp1252 with control characters in its five holes:
+    # https://dev.mysql.com/doc/refman/8.4/en/charset-we-sets.html
     "latin1": f"[^\\x{{0}}-\\x{{7f}}\\x{{a0}}-\\x{{ff}}{_CP1252}]",
 }
 
 
-def text(values: Any, column: Column) -> ConversionResult:
+def text(values: pa.Array, column: Column) -> ConversionResult:
+    """Check texts for the length and the character set of a column.
+
+    Parameters
+    ----------
+    values
+        Arrow strings.
+    column
+        The target's column, of kind `text`.
+
+    Returns
+    -------
+    ConversionResult
+        Arrow strings, without the trailing spaces that a CHAR does not keep; those too long, or with a character
+        outside of the character set, are faults.
+    """
     note = None
     if data_type(column) == "char" and pc.any(pc.ends_with(values, " ")).as_py():
         values = pc.utf8_rtrim(values, characters=" ")
@@ -40,22 +54,59 @@ def text(values: Any, column: Column) -> ConversionResult:
 
 
 def via_text(conversion: Conversion) -> Conversion:
-    """For integers, which show as their digits."""
+    """Return a conversion of texts as one of integers, which show as their digits.
+
+    Parameters
+    ----------
+    conversion
+        Takes Arrow strings.
+
+    Returns
+    -------
+    Conversion
+        Takes Arrow int64.
+    """
     return lambda values, column: conversion(pc.cast(values, pa.string()), column)
 
 
 def text_from_real(conversion: Conversion) -> Conversion:
-    """For reals, in as few digits as tell them from others; as in SQLite, one always shows that it is no integer."""
+    """Return a conversion of texts as one of reals.
 
-    def convert(values: Any, column: Column) -> ConversionResult:
+    Parameters
+    ----------
+    conversion
+        Takes Arrow strings.
+
+    Returns
+    -------
+    Conversion
+        Takes Arrow float64. A real shows in the fewest digits that distinguish it from every other real, and always
+        with a point or an exponent, as in SQLite.
+    """
+
+    def convert(values: pa.Array, column: Column) -> ConversionResult:
         texts = pc.cast(values, pa.string())
-        bare = pc.match_substring_regex(texts, r"^-?[0-9]+$")
-        return conversion(pc.if_else(bare, pc.binary_join_element_wise(texts, ".0", ""), texts), column)
+        looks_integer = pc.match_substring_regex(texts, r"^-?[0-9]+$")
+        return conversion(pc.if_else(looks_integer, pc.binary_join_element_wise(texts, ".0", ""), texts), column)
 
     return convert
 
 
-def binary(values: Any, column: Column) -> ConversionResult:
+def binary(values: pa.Array, column: Column) -> ConversionResult:
+    """Check bytes for the length of a column.
+
+    Parameters
+    ----------
+    values
+        Arrow strings or binary values.
+    column
+        The target's column, of kind `binary`.
+
+    Returns
+    -------
+    ConversionResult
+        Arrow binary values; those too long, or too short for a BINARY, are faults.
+    """
     values = pc.cast(values, pa.binary())
     faults = [(pc.greater(pc.binary_length(values), column.length), f"is longer than {column.type}")]
     if data_type(column) == "binary":
@@ -63,30 +114,58 @@ def binary(values: Any, column: Column) -> ConversionResult:
     return with_faults(values, *faults)
 
 
-def enum_member(values: Any, column: Column) -> ConversionResult:
+def enum_member(values: pa.Array, column: Column) -> ConversionResult:
+    """Convert texts to members of an ENUM.
+
+    Parameters
+    ----------
+    values
+        Arrow strings.
+    column
+        The target's column, of kind `enum`.
+
+    Returns
+    -------
+    ConversionResult
+        Arrow strings in the case of the column's members; other texts are faults.
+    """
     members = pa.array(column.values, pa.string())
-    place = pc.index_in(values, value_set=members)
-    if _folds(column):
-        place = pc.coalesce(place, pc.index_in(pc.utf8_lower(values), value_set=pc.utf8_lower(members)))
-    unknown = pc.and_(values.is_valid(), pc.is_null(place))
-    return with_faults(pc.take(members, place), (unknown, f"is not one of {column.type}"))
+    position = pc.index_in(values, value_set=members)
+    if _ignores_case(column):
+        position = pc.coalesce(position, pc.index_in(pc.utf8_lower(values), value_set=pc.utf8_lower(members)))
+    unknown = pc.and_(values.is_valid(), pc.is_null(position))
+    return with_faults(pc.take(members, position), (unknown, f"is not one of {column.type}"))
 
 
-def _folds(column: Column) -> bool:
+def _ignores_case(column: Column) -> bool:
     return not (column.collation or "binary").endswith(("binary", "_bin", "_cs"))
 
 
-def set_members(values: Any, column: Column) -> ConversionResult:
+def set_members(values: pa.Array, column: Column) -> ConversionResult:
+    """Convert texts that list members of a SET, with commas between them.
+
+    Parameters
+    ----------
+    values
+        Arrow strings.
+    column
+        The target's column, of kind `set`.
+
+    Returns
+    -------
+    ConversionResult
+        Arrow strings with the members in the order and the case of the column; texts with other members are faults.
+    """
     # Row by row over the distinct values, which are few.
     distinct = pc.unique(values)
     forms = pa.array([value and _members(value, column) for value in distinct.to_pylist()], pa.string())
-    made = pc.take(forms, pc.index_in(values, value_set=distinct))
-    return with_faults(made, (pc.and_(values.is_valid(), made.is_null()), f"is not of {column.type}"))
+    members = pc.take(forms, pc.index_in(values, value_set=distinct))
+    return with_faults(members, (pc.and_(values.is_valid(), members.is_null()), f"is not of {column.type}"))
 
 
 def _members(value: str, column: Column) -> str | None:
-    """The members in the order and the case of the column, as the server keeps them."""
-    same = str.lower if _folds(column) else str
-    wanted = {same(member) for member in value.split(",")}
-    found = [member for member in column.values if same(member) in wanted]
-    return ",".join(found) if len({same(member) for member in found}) == len(wanted) else None
+    """Return the members in the order and the case of the column, as the server stores them."""
+    same = str.lower if _ignores_case(column) else str
+    listed = {same(member) for member in value.split(",")}
+    present = [member for member in column.values if same(member) in listed]
+    return ",".join(present) if len({same(member) for member in present}) == len(listed) else None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfsync.model.schema import Column
-from dfsync.stages.conform.dispatch import VALUES
+from dfsync.stages.conform.dispatch import CONVERSIONS
 
 EXACT = Context(prec=2_000, Emax=9_999, Emin=-9_999, rounding=ROUND_HALF_UP)
 SHAPES = [(1, 0), (5, 2), (20, 0), (22, 2), (24, 4), (37, 3), (38, 2), (38, 38), (39, 2), (65, 0), (65, 30)]
@@ -24,7 +24,7 @@ def expected(text: str, digits: int, scale: int) -> Decimal | None:
 
 def fit(texts: list[str], digits: int, scale: int) -> None:
     column = Column("v", "decimal", f"decimal({digits},{scale})", precision=digits, scale=scale)
-    made = VALUES["decimal", "text"](pa.array(texts, pa.string()), column)
+    made = CONVERSIONS["decimal", "text"](pa.array(texts, pa.string()), column)
     wanted = [expected(text, digits, scale) for text in texts]
     assert made.values.to_pylist() == wanted
     outside = next((mask.to_pylist() for mask, _ in made.faults), [False] * len(texts))
@@ -41,7 +41,7 @@ def test_numbers_about_powers_of_two_are_exact(digits: int, scale: int) -> None:
 def test_so_are_those_that_sqlite_holds_as_integers() -> None:
     column = Column("v", "decimal", "decimal(22,2)", precision=22, scale=2)
     numbers = [sign * (2**power + more) for power in range(2, 63) for more in (-1, 0, 1) for sign in (1, -1)]
-    made = VALUES["decimal", "integer"](pa.array([*numbers, 2**63 - 1, -(2**63)]), column)
+    made = CONVERSIONS["decimal", "integer"](pa.array([*numbers, 2**63 - 1, -(2**63)]), column)
     assert made.values.to_pylist() == [*numbers, 2**63 - 1, -(2**63)]
     assert not made.faults
     assert made.note is None
