@@ -1,4 +1,4 @@
-"""Foreign keys from the source's ids to the target's, by merging with the parents' mappings."""
+"""Replace foreign keys' source ids by target ids, by merging with the parents' mappings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,23 @@ from dfsync.plan.model import ForeignKey
 
 
 def remap(frame: pd.DataFrame, foreign_keys: Sequence[ForeignKey], mappings: Mapping[str, pd.DataFrame]) -> Batch:
-    """Every foreign key of the frame with its new value, and the rows whose parent has no target row.
+    """Replace the source ids in every foreign key by target ids.
 
-    `frame` is indexed by `old_id`; the columns of foreign keys that it holds are of an Arrow integer dtype.
-    `mappings` holds, by parent, `old_id` and `new_id`, one row per source row of the parent that has a target row,
-    by ascending `old_id`.
-    Gives the frame without the rejected rows, and their reject frame. NULL stays NULL.
+    Parameters
+    ----------
+    frame
+        Conformed rows: index `old_id` (int64, unique); the columns of foreign keys are Arrow integers.
+    foreign_keys
+        Those whose column the frame does not have are passed over.
+    mappings
+        By parent table, the source rows that have a target row, by ascending `old_id`: `old_id` (int64) and `new_id`
+        (Arrow integer).
+
+    Returns
+    -------
+    Batch
+        The frame with the new ids, NULL where a foreign key is NULL, without the rows of which a parent has no target
+        row; these are the rejects, each with the first such foreign key.
     """
     remapped = frame.copy(deep=False)
     rejected = [no_rejects()]
@@ -29,40 +40,80 @@ def remap(frame: pd.DataFrame, foreign_keys: Sequence[ForeignKey], mappings: Map
             continue
         old = frame[foreign_key.column]
         new = new_ids(old, mappings[foreign_key.parent])
-        orphans = (old.notna() & new.isna()).to_numpy(dtype=bool)
-        if orphans.any():
-            rejected.append(orphan_rejects(old[orphans], foreign_key))
+        is_orphan = (old.notna() & new.isna()).to_numpy(dtype=bool)
+        if is_orphan.any():
+            rejected.append(orphan_rejects(old[is_orphan], foreign_key))
         remapped[foreign_key.column] = new
-    bad = pd.concat(rejected)
-    bad = bad[~bad.index.duplicated()]
+    rejects = pd.concat(rejected)
+    rejects = rejects[~rejects.index.duplicated()]
     # Not even an empty drop is free: it copies every column.
-    return Batch(remapped.drop(index=bad.index) if len(bad) else remapped, bad)
+    return Batch(remapped.drop(index=rejects.index) if len(rejects) else remapped, rejects)
+
+
+def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:
+    """Look up the new id of each old one.
+
+    Parameters
+    ----------
+    old
+        Arrow integers, of any index.
+    mapping
+        As `remap` takes it: `old_id` (int64, ascending) and `new_id` (Arrow integer).
+
+    Returns
+    -------
+    pandas.Series
+        Of the dtype of `new_id`, with the index of `old`; NULL where the mapping has no such id.
+    """
+    requested = pd.DataFrame({frames.OLD_ID: old.array}).astype(frames.INT64)
+    merged = requested.merge(_requested_range(requested[frames.OLD_ID], mapping), on=frames.OLD_ID, how="left")
+    return merged[frames.NEW_ID].set_axis(old.index)
 
 
 def orphan_rejects(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.DataFrame:
-    """The reject frame of rows whose parent has no target row; `references` are the old ids that they refer to."""
+    """Return the rejects of rows whose parent has no target row.
+
+    Parameters
+    ----------
+    references
+        The old ids that the rows refer to (Arrow integers): index `old_id`.
+    foreign_key
+        The foreign key that holds them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `dfsync.model.rejects.reject_frame`.
+    """
     reason = f"{MISSING_PARENT}: {foreign_key.parent} has no row with this id in the target"
     values = references.astype(frames.STRING).to_numpy()
     return reject_frame(references.index, foreign_key.column, values, reason)
 
 
 def orphan_rejects_by_value(values: pd.Series[Any], parent: str, referenced: str) -> pd.DataFrame:
-    """The reject frame of rows that refer to `parent` by a value that no row of it has in the column `referenced`;
-    `values` as they were extracted, under the name of their column."""
+    """Return the rejects of rows that refer by value to a row that their parent does not have.
+
+    Parameters
+    ----------
+    values
+        As extracted, of an Arrow dtype, under the name of their column: index `old_id`.
+    parent
+        The table that the rows refer to.
+    referenced
+        The column of it that was to have these values.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `dfsync.model.rejects.reject_frame`.
+    """
     reason = f"{MISSING_PARENT}: {parent} has no row with this {referenced} in the target"
     return reject_frame(values.index, str(values.name), display_values(frames.as_arrow(values)), reason)
 
 
-def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:
-    """The new id for each old one, NULL where there is none; the index of `old` stays."""
-    wanted = pd.DataFrame({frames.OLD_ID: old.array}).astype(frames.INT64)
-    merged = wanted.merge(_near(wanted[frames.OLD_ID], mapping), on=frames.OLD_ID, how="left")
-    return merged[frames.NEW_ID].set_axis(old.index)
-
-
-def _near(wanted: pd.Series[Any], mapping: pd.DataFrame) -> pd.DataFrame:
-    """The part of the mapping between the lowest and the highest id wanted, since it may have millions of rows."""
+def _requested_range(requested: pd.Series[Any], mapping: pd.DataFrame) -> pd.DataFrame:
+    """Return the mapping from the lowest to the highest requested id, since it may have millions of rows."""
     known = mapping[frames.OLD_ID].to_numpy(dtype=np.int64)
-    low, high = wanted.min(), wanted.max()
+    low, high = requested.min(), requested.max()
     part = slice(0) if pd.isna(low) else slice(np.searchsorted(known, low), np.searchsorted(known, high, "right"))
     return mapping[[frames.OLD_ID, frames.NEW_ID]].iloc[part].astype({frames.OLD_ID: frames.INT64})
