@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -137,7 +138,7 @@ KEYS = st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([1, 2, None]
 @given(st.lists(KEYS, max_size=9), st.lists(KEYS, max_size=9))
 def test_matching_is_what_a_plain_loop_would_find(at_once: int, ours: list[Any], theirs: list[Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dfsync.stages.match._PARTITION_ROWS", at_once)
+        patch.setattr(sys.modules[match.__module__], "_PARTITION_ROWS", at_once)
         made = match(source(dict(enumerate(ours, 1))), target(dict(enumerate(theirs, 100))))
     expected: dict[int, tuple[int | None, int]] = {}
     for old_id, key in enumerate(ours, 1):

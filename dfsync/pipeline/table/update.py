@@ -18,7 +18,7 @@ from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.keys import fetch_rows_by_key
 from dfsync.pipeline.table.ledger import RowLedger
-from dfsync.stages.diff import differing_cells
+from dfsync.stages.diff import diff
 from dfsync.target.read.rows import lookup_by_id
 from dfsync.target.write.update import update
 
@@ -73,7 +73,7 @@ def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Ite
         if dry_run:
             target_rows = pd.concat([target_rows, _dry_run_rows(table, ledger, batch.frame.index, columns)])
         values = batch.frame.loc[target_rows.index, list(target_rows.columns)]
-        cells = differing_cells(values, target_rows)
+        cells = diff(values, target_rows)
         changed = cells.index[cells.any(axis=1).to_numpy(dtype=bool)]
         refused = no_rejects() if dry_run else update(table.connection, binding.target, by, values, cells)
         unfit = pd.concat([refused, batch.rejects])
