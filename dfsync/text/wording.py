@@ -1,4 +1,4 @@
-"""Words for people: names of tables as titles, values of any kind as harmless text."""
+"""Word names, numbers and values for people: tables as titles, any value as harmless text."""
 
 from __future__ import annotations
 
@@ -7,45 +7,18 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 MAX_LINE_CHARACTERS = 200
 _VALUE_CHARACTERS = 40
 _BLOB_CHARACTERS = re.compile("x'[0-9a-f]*'")
 _CONTEXT_CHARACTERS = 10
-
-
-def quoted_pair(source: Any, target: Any) -> tuple[str, str]:
-    """Both as harmless text, cut so that the first difference is in sight."""
-    if is_missing(source) or is_missing(target):
-        return _quoted(source), _quoted(target)
-    pairs = zip(source, target, strict=False)
-    start = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(source), len(target)))
-    cut = start - _CONTEXT_CHARACTERS if start >= _VALUE_CHARACTERS - _CONTEXT_CHARACTERS else 0
-    return _quoted(source, cut), _quoted(target, cut)
-
-
-def _quoted(value: Any, cut: int = 0) -> str:
-    if is_missing(value):
-        return "NULL"
-    quote = "" if _BLOB_CHARACTERS.fullmatch(value) else "'"
-    return f"{quote}{'…' if cut else ''}{printable(value[cut:], _VALUE_CHARACTERS)}{quote}"
-
-
-def is_missing(value: Any) -> bool:
-    import pandas as pd
-
-    return value is None or value is pd.NA
-
-
-LONG_NAME = 80
-LONG_VALUE = 60
-ACRONYMS = {"api", "csv", "db", "html", "http", "id", "ip", "json", "pr", "sql", "uri", "url", "xml"}
+_MAX_NAME_CHARACTERS = 80
+_MAX_VALUE_CHARACTERS = 60
+_MAX_COMMAND_CHARACTERS = 1000
+_ACRONYMS = {"api", "csv", "db", "html", "http", "id", "ip", "json", "pr", "sql", "uri", "url", "xml"}
 # Ending of the plural, letters to take off, letters to put on; the first that fits.
-SINGULARS = (
+_SINGULARS = (
     ("series", 0, ""),
     ("species", 0, ""),
     ("movies", 1, ""),
@@ -64,59 +37,216 @@ SINGULARS = (
 )
 
 
+def quoted_pair(source: Any, target: Any) -> tuple[str, str]:
+    """Quote two values so that the first difference between them is visible.
+
+    Parameters
+    ----------
+    source, target
+        Cells of a frame of texts, blobs as `x'00ff'`; missing for NULL.
+
+    Returns
+    -------
+    tuple of str
+        Each of at most 40 characters between quotes, with `…` where it is cut; `NULL` for a missing value.
+    """
+    if is_missing(source) or is_missing(target):
+        return _quoted(source), _quoted(target)
+    pairs = zip(source, target, strict=False)
+    start = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(source), len(target)))
+    cut = start - _CONTEXT_CHARACTERS if start >= _VALUE_CHARACTERS - _CONTEXT_CHARACTERS else 0
+    return _quoted(source, cut), _quoted(target, cut)
+
+
+def _quoted(value: Any, cut: int = 0) -> str:
+    if is_missing(value):
+        return "NULL"
+    quote = "" if _BLOB_CHARACTERS.fullmatch(value) else "'"
+    return f"{quote}{'…' if cut else ''}{printable(value[cut:], _VALUE_CHARACTERS)}{quote}"
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value of a frame is NULL.
+
+    Parameters
+    ----------
+    value
+        A cell, as Python has it.
+
+    Returns
+    -------
+    bool
+        True for None and `pandas.NA`; a NaN is a value.
+    """
+    import pandas as pd
+
+    return value is None or value is pd.NA
+
+
 def title_case_name(name: str) -> str:
-    """The name of a planned table as a title: `pr_approvals` is `PR Approvals`."""
-    words = printable(name, LONG_NAME).replace("_", " ").replace("-", " ").split()
-    return " ".join(word.upper() if word in ACRONYMS else word[0].upper() + word[1:] for word in words) or "?"
+    """Return the name of a table as a title.
+
+    Parameters
+    ----------
+    name
+        The table's name in the plan, `pr_approvals`.
+
+    Returns
+    -------
+    str
+        `PR Approvals`; `?` where the name has no letters.
+    """
+    words = printable(name, _MAX_NAME_CHARACTERS).replace("_", " ").replace("-", " ").split()
+    return " ".join(word.upper() if word in _ACRONYMS else word[0].upper() + word[1:] for word in words) or "?"
 
 
 def singular(words: str) -> str:
-    """One of what the label names: `PR Approvals` gives `PR Approval`."""
-    for ending, off, on in SINGULARS:
+    """Return the singular of a title.
+
+    Parameters
+    ----------
+    words
+        A title in the plural, `PR Approvals`.
+
+    Returns
+    -------
+    str
+        `PR Approval`; the title itself where its ending is none of a plural.
+    """
+    for ending, off, on in _SINGULARS:
         if words.lower().endswith(ending):
             return words[: len(words) - off] + (on.upper() if words.isupper() else on)
     return words
 
 
-def printable(value: object, longest: int = LONG_VALUE) -> str:
-    """Any value as one line that a terminal shows and does not obey, cut with `…` where it is too long."""
+def printable(value: object, max_characters: int = _MAX_VALUE_CHARACTERS) -> str:
+    """Return any value as one line that is safe in a terminal.
+
+    Parameters
+    ----------
+    value
+        Text, bytes (shown as `0x00FF`) or anything that has a `str`.
+    max_characters
+        Longer text is cut, with `…` at its end.
+
+    Returns
+    -------
+    str
+        Without control characters: these are shown as escapes.
+    """
     if isinstance(value, bytes):
-        value = "0x" + value[:longest].hex().upper()
+        value = "0x" + value[:max_characters].hex().upper()
     text = str(value)
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    text = text if len(text) <= max_characters else text[: max_characters - 1] + "…"
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def lower(title: str) -> str:
-    """A label inside a sentence: `PR Approvals` is `PR approvals`."""
+    """Return a title as it is written inside a sentence.
+
+    Parameters
+    ----------
+    title
+        As `title_case_name` returns it, `PR Approvals`.
+
+    Returns
+    -------
+    str
+        `PR approvals`.
+    """
     return " ".join(word if word.isupper() else word.lower() for word in title.split())
 
 
 def count_of(number: int, title: str) -> str:
-    """So many of what a label names, inside a sentence: `2 commits`, or `2 rows of book` where it is no plural."""
+    """Return a number of rows inside a sentence.
+
+    Parameters
+    ----------
+    number
+        How many.
+    title
+        The table's title.
+
+    Returns
+    -------
+    str
+        `2 commits`, or `2 rows of book` where the title is not a plural.
+    """
     words = lower(title)
     return with_count(number, words) if singular(words) != words else f"{with_count(number, 'rows')} of {words}"
 
 
 def command_line(command: str, source: str | Path, plan: str | Path | None = None) -> str:
-    """A command as one would type it: `python -m dfsync check --source my.db`."""
+    """Return a command as the user would type it.
+
+    Parameters
+    ----------
+    command
+        `check`.
+    source
+        The path of the SQLite file.
+    plan
+        The path of the plan file, if one is needed.
+
+    Returns
+    -------
+    str
+        `python -m dfsync check --source my.db`, quoted for a shell.
+    """
     options = ["--source", str(source), *(["--plan", str(plan)] if plan else [])]
-    return printable(f"python -m dfsync {shlex.join([command, *options])}", 1000)
+    return printable(f"python -m dfsync {shlex.join([command, *options])}", _MAX_COMMAND_CHARACTERS)
 
 
 def with_count(number: int, plural: str) -> str:
-    """`1 table`, `2 tables`."""
+    """Return a number with its noun.
+
+    Parameters
+    ----------
+    number
+        How many.
+    plural
+        The noun in the plural.
+
+    Returns
+    -------
+    str
+        `1 table`, `2 tables`.
+    """
     return f"{number} {singular(plural) if number == 1 else plural}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'commits'?` where one of the known words is near, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    """Suggest the known word that is most similar to an unknown one.
+
+    Parameters
+    ----------
+    word
+        What the user wrote.
+    known
+        The words that are allowed.
+
+    Returns
+    -------
+    str
+        ` Did you mean 'commits'?`, to be put after a sentence; empty where no word is similar.
+    """
+    similar = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {similar[0]!r}?" if similar else ""
 
 
 def reindent(sql: str) -> str:
-    """As a person would write it; SQLAlchemy begins the lines with tabs and ends them with blanks."""
+    """Indent a CREATE TABLE statement as a person would write it.
+
+    Parameters
+    ----------
+    sql
+        As SQLAlchemy writes it, with tabs at the start of lines and blanks at their end.
+
+    Returns
+    -------
+    str
+        With two blanks at the start of lines.
+    """
     return re.sub(r" ?\n\t", "\n  ", sql).replace("\n)ENGINE", "\n) ENGINE")
