@@ -223,7 +223,7 @@ def check(
         if not as_json:
             _print_lines([choice.description])
         with ProgressBar(RichConsole(stderr=True)) as bar:
-            result = run(source, choice.url, options, bar)
+            result = run(source, choice.url, options=options, observer=bar)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:

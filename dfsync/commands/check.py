@@ -1,19 +1,30 @@
-"""What is in the way of a sync, found before any row moves: all of it, not the first alone."""
+"""What is in the way of a sync, found before any row is written: all of it, not the first alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from dfsync.commands.preflight import Preflight
+from dfsync.commands.preflight import (
+    Preflight,
+    TableInspection,
+    inspect_table,
+    open_preflight,
+    ready_tables,
+    reject_findings,
+    value_findings,
+)
+from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import COUNTED, SyncResult
 from dfsync.pipeline.observer import Observer
-from dfsync.pipeline.session import draft_plan
+from dfsync.pipeline.session import draft_plan, open_target
 from dfsync.plan.discovery import expected_schema, resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select, with_on_match
@@ -42,6 +53,8 @@ class CheckCounts:
 
 @dataclass(frozen=True)
 class CheckResult:
+    """The outcome of `dfsync.check`."""
+
     source: str
     """The SQLite file."""
     target: str
@@ -56,6 +69,13 @@ class CheckResult:
         return not any(finding.level == ERROR for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
+        """Convert to what `--json` prints.
+
+        Returns
+        -------
+        dict
+            Of values that JSON has.
+        """
         return {
             "ok": self.ok,
             "source": self.source,
@@ -67,88 +87,116 @@ class CheckResult:
 
 
 def check(
-    source: str | Path, url: str | sa.URL, options: SyncOptions | None = None, observer: Observer | None = None
+    source: str | Path,
+    target: str | sa.URL | None = None,
+    *,
+    options: SyncOptions | None = None,
+    observer: Observer | None = None,
 ) -> CheckResult:
-    """Looks at both ends, the plan, tables, columns, keys and values; the target does not change.
+    """Look at both ends, the plan, tables, columns, keys and values; the target does not change.
 
-    Raises `DfsyncError` where it cannot look: an end is out of reach, or there is no such plan.
+    Parameters
+    ----------
+    source
+        The SQLite file.
+    target
+        A URL; None looks where the command line looks.
+    options
+        The options that the sync is to have.
+    observer
+        Hears how far the dry run is.
+
+    Returns
+    -------
+    CheckResult
+
+    Raises
+    ------
+    DfsyncError
+        Where it cannot look: an end is out of reach, or there is no such plan.
     """
     options = options or SyncOptions()
-    engine = make_engine(url)
-    try:
-        opened, connection = _open_both(source, engine)
-        with opened, connection:
-            there = reflect(connection)
-            draft = with_on_match(draft_plan(options.plan, opened), options.on_match)
-            plan = resolve(draft, opened.schema, expected_schema(opened.schema, there))
-            names = select(plan, options.tables or plan.names)
-            look = Preflight(opened, connection, there, plan)
-            # The parents too: without their maps no row of the children goes in.
-            for name in (name for name in plan.names if name in {*names, *ancestors(plan, names)}):
-                look.inspect(plan[name])
-            for name in names:
-                look.inspect_writing(plan[name])
-            connection.rollback()
-            ready = look.ready(names)
-            rehearsed = _dry_run(look, source, url, replace(options, tables=tuple(ready), dry_run=True), observer)
-            for name in names:
-                if name not in look.totals or (rehearsed and name in ready):
-                    continue
-                look.inspect_values(plan[name])
-            tables = [_table_check(plan[name], look, rehearsed) for name in names if name in look.totals]
-            ends = str(opened.path), display_name(engine.url)
-            return CheckResult(*ends, plan, tuple(look.findings), tuple(tables))
-    finally:
-        engine.dispose()
+    with open_target(target, source) as location:
+        engine = make_engine(location.url)
+        try:
+            with _open_both(source, engine) as (opened, connection):
+                return _check(opened, connection, options, observer)
+        finally:
+            engine.dispose()
 
 
-def _open_both(source: str | Path, engine: sa.Engine) -> tuple[SqliteSource, sa.Connection]:
+def _check(
+    source: SqliteSource, connection: sa.Connection, options: SyncOptions, observer: Observer | None
+) -> CheckResult:
+    url = connection.engine.url
+    target = reflect(connection)
+    draft = with_on_match(draft_plan(options.plan, source), options.on_match)
+    plan = resolve(draft, source.schema, expected_schema(source.schema, target))
+    names = select(plan, options.tables or plan.names)
+    preflight = open_preflight(source, connection, target, plan)
+    # The parents too: without their mappings no row of the children is inserted.
+    needed = {*names, *ancestors(plan, names)}
+    inspections = {
+        name: inspect_table(preflight, plan[name], written=name in names) for name in plan.names if name in needed
+    }
+    connection.rollback()
+    ready = ready_tables(plan, names, {name for name, inspection in inspections.items() if inspection.blocked})
+    dry_run, dry_run_findings = _dry_run(preflight, url, replace(options, tables=tuple(ready), dry_run=True), observer)
+    findings = [finding for inspection in inspections.values() for finding in inspection.findings]
+    findings += dry_run_findings
+    for name in names:
+        if dry_run is None or name not in ready:
+            findings += value_findings(preflight, plan[name])
+    counts = (_check_counts(plan[name], inspections[name], dry_run) for name in names)
+    tables = tuple(count for count in counts if count is not None)
+    return CheckResult(str(source.path), display_name(url), plan, tuple(findings), tables)
+
+
+@contextmanager
+def _open_both(source: str | Path, engine: sa.Engine) -> Iterator[tuple[SqliteSource, sa.Connection]]:
     """Both ends. Raises one `DfsyncError` for both where neither can be reached."""
-    opened: SqliteSource | None = None
-    connection: sa.Connection | None = None
-    faults = []
-    try:
-        opened = SqliteSource(source)
-    except DfsyncError as error:
-        faults.append(str(error))
-    try:
-        connection = connect(engine)
-    except DfsyncError as error:
-        faults.append(str(error))
-    if opened is not None and connection is not None:
-        return opened, connection
-    if opened is not None:
-        opened.close()
-    if connection is not None:
-        connection.close()
-    raise DfsyncError(" ".join(faults))
+    with ExitStack() as stack:
+        opened: SqliteSource | None = None
+        connection: sa.Connection | None = None
+        errors = []
+        try:
+            opened = stack.enter_context(SqliteSource(source))
+        except DfsyncError as error:
+            errors.append(str(error))
+        try:
+            connection = stack.enter_context(connect(engine))
+        except DfsyncError as error:
+            errors.append(str(error))
+        if opened is None or connection is None:
+            raise DfsyncError(" ".join(errors))
+        yield opened, connection
 
 
 def _dry_run(
-    look: Preflight, source: str | Path, url: str | sa.URL, options: SyncOptions, observer: Observer | None
-) -> SyncResult | None:
+    preflight: Preflight, url: sa.URL, options: SyncOptions, observer: Observer | None
+) -> tuple[SyncResult | None, list[Finding]]:
     """The dry run of the tables that are ready, and its findings; None where there is none."""
     if not options.tables:
-        return None
-    from dfsync.commands.sync import sync
-
+        return None, []
     try:
-        result = sync(source, url, options=options, observer=observer)
+        result = sync(preflight.source.path, url, options=options, observer=observer)
     except DfsyncError as error:
-        look.findings.append(Finding(ERROR, "", None, str(error)))
-        return None
+        return None, [Finding(ERROR, "", None, str(error))]
+    findings = []
     for counts in result.counts:
-        plan = look.plan[counts.name]
         if counts.error is not None:
-            look.findings.append(Finding(ERROR, plan.name, None, counts.error))
-        if counts.failed and counts.error is None:
-            look.rejects(plan, result.rejects[plan.name])
-    return result
+            findings.append(Finding(ERROR, counts.name, None, counts.error))
+        elif counts.failed:
+            findings += reject_findings(preflight.plan[counts.name], result.rejects[counts.name])
+    return result, findings
 
 
-def _table_check(plan: TablePlan, look: Preflight, rehearsed: SyncResult | None) -> CheckCounts:
-    counts = next((c for c in rehearsed.counts if c.name == plan.name), None) if rehearsed else None
-    known = CheckCounts(plan.name, plan.table, look.totals[plan.name], shared=look.shared_rows.get(plan.name, 0))
+def _check_counts(plan: TablePlan, inspection: TableInspection, dry_run: SyncResult | None) -> CheckCounts | None:
+    """What would become of the rows of a table; None where the source lacks it."""
+    if inspection.total is None:
+        return None
+    known = CheckCounts(plan.name, plan.table, inspection.total, shared=inspection.shared)
+    counts = next((c for c in dry_run.counts if c.name == plan.name), None) if dry_run else None
     if counts is None or counts.note is not None:
         return known
     return replace(known, **{key: getattr(counts, key) for key in COUNTED})

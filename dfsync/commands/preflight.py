@@ -1,11 +1,10 @@
-"""What `check` looks at, table by table."""
+"""What `check` looks at, table by table. Each look returns findings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,211 +13,289 @@ import sqlalchemy as sa
 from dfsync.model import frames
 from dfsync.model.options import SyncOptions
 from dfsync.model.rejects import MISSING_PARENT, no_rejects
-from dfsync.model.schema import Column, Schema, Table
-from dfsync.plan.binding import TableBinding
+from dfsync.model.schema import Schema, Table
+from dfsync.model.types import Mask
+from dfsync.plan.binding import TableBinding, bind_unchecked
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan
-from dfsync.plan.validation import (
-    ERROR,
-    GENERATED,
-    NO_TABLE,
-    NOTE,
-    WARNING,
-    Finding,
-    copied_candidates,
-    copied_columns,
-    generated_columns,
-)
+from dfsync.plan.validation import ERROR, NOTE, WARNING, Finding, validate
 from dfsync.source.sqlite import SqliteSource
 from dfsync.stages.conform.conform import conform
 from dfsync.target.collation import normalize_pair
-from dfsync.target.schema.builder import bare_dialect, index_statement, quoted
+from dfsync.target.quoting import quote_literal_identifier
+from dfsync.target.schema.builder import index_statement, quoted
 from dfsync.target.schema.preconditions import before_triggers, missing_privileges
 from dfsync.text.wording import printable
 
 _KEY_BATCH_ROWS = 1_000_000
+_SHARED = "the target row is shared, and none is added"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Preflight:
-    """The findings so far, and what they are made from."""
+    """What the looks at all tables have in common: both ends and the plan."""
 
     source: SqliteSource
     connection: sa.Connection
-    there: Schema
+    target: Schema
     plan: Plan
-    findings: list[Finding] = field(default_factory=list)
-    totals: dict[str, int] = field(default_factory=dict)
-    """Rows in the source, of the tables that it has."""
-    shared_rows: dict[str, int] = field(default_factory=dict)
+    triggers: Mapping[tuple[str, str], list[str]]
+    """The names of the triggers that may change a row before it is written, by table and event."""
+
+    def tables(self, plan: TablePlan) -> tuple[Table | None, Table | None]:
+        """Find a planned table in the source and in the target; None where it is missing."""
+        return self.source.schema.find(plan.table), self.target.find(plan.table)
+
+
+@dataclass(frozen=True)
+class TableInspection:
+    """What a look at one table found."""
+
+    findings: tuple[Finding, ...]
+    total: int | None = None
+    """Rows in the source; None where it lacks the table."""
+    shared: int = 0
     """Rows that share a target row with an earlier one."""
-    broken: set[str] = field(default_factory=set)
-    """Tables that cannot be synced at all."""
-
-    def __post_init__(self) -> None:
-        self._quote = bare_dialect(self.connection).identifier_preparer.quote_identifier
-        self._triggers = before_triggers(self.connection)
-
-    def inspect(self, plan: TablePlan) -> None:
-        """All of one table but its values."""
-        have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
-        if have is None:
-            self._add(NOTE, plan, "the source has no such table, so it is passed over")
-            return
-        self.totals[plan.name] = self.source.count(have)
-        if there is None:
-            self._break(plan, None, NO_TABLE)
-            return
-        self._columns(plan, have, there)
-        self._id(plan, there)
-        shape = TableBinding(plan, have, there, plan.id, copied_columns(plan, have, there))
-        if plan.lacks_key:
-            self._add(WARNING, plan, "no natural key: rows are recognised by their whole content, which takes longer")
-        elif plan.key and {name.lower() for name in plan.key} <= {name.lower() for name in shape.names}:
-            self._index(plan, there)
-            self._keys(shape)
-
-    def inspect_writing(self, plan: TablePlan) -> None:
-        """What keeps rows from being written, or may change them on the way."""
-        have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
-        if have is None or there is None:
-            return
-        if there.engine:
-            fix = f"ALTER TABLE {self._quote(there.name)} ENGINE=InnoDB"
-            self._break(plan, None, f"its engine {there.engine} cannot roll back what a failed run has written", fix)
-        updates = bool(plan.deferred) or plan.on_match == "update"
-        names = [column.name for column in copied_columns(plan, have, there)]
-        for right, said in missing_privileges(self.connection, there, names, updates=updates).items():
-            # Without the name of the table all tables of which it is true share one line.
-            of_all = re.sub(r" for table .*(?= \(\d+\)$)", "", said)
-            self._add(ERROR, plan, f"the target does not let its user {right} here: {of_all}")
-        for event in ("INSERT", "UPDATE") if updates else ("INSERT",):
-            for trigger in self._triggers.get((there.name, event), []):
-                message = f"the trigger {trigger} may change rows before {event}; `dfsync verify` tells where it did"
-                self._add(NOTE, plan, message)
-
-    def ready(self, names: Iterable[str]) -> list[str]:
-        """The tables that can be rehearsed: they and all that they refer to are whole."""
-        return [name for name in names if not {name, *ancestors(self.plan, [name])} & self.broken]
-
-    def inspect_values(self, plan: TablePlan) -> None:
-        """The values of a table that cannot be rehearsed, as far as its columns are there."""
-        have, there = self.source.schema.find(plan.table), self.there.find(plan.table)
-        assert have is not None
-        for column, parent in plan.parents.items():
-            self._orphans(plan, have, column, self.plan[parent])
-        if there is None:
-            return
-        shape = TableBinding(plan, have, there, plan.id, copied_columns(plan, have, there))
-        found = [no_rejects()]
-        for frame in self.source.batches(have, plan.id, shape.names, SyncOptions.batch_size):
-            found.append(conform(frame, shape.source_columns(shape.columns)).rejects)
-        self.rejects(plan, pd.concat(found).reset_index())
-
-    def rejects(self, plan: TablePlan, rejects: pd.DataFrame) -> None:
-        """A finding for each column and reason."""
-        for (column, reason), rows in rejects.fillna({"column": ""}).groupby(["column", "reason"], sort=False):
-            first = rows.iloc[0]
-            value = "NULL" if pd.isna(first["value"]) else f"'{printable(first['value'])}'"
-            example = f"such as {value} in {_which(plan, first[frames.OLD_ID])}"
-            self._add(ERROR, plan, f"{reason} ({example})", column=str(column) or None, count=len(rows))
-
-    def _add(self, level: str, plan: TablePlan, message: str, **details: Any) -> None:
-        self.findings.append(Finding(level, plan.name, **{"column": None, **details}, message=message))
-
-    def _break(self, plan: TablePlan, column: str | None, message: str, fix: str | None = None) -> None:
-        self.broken.add(plan.name)
-        self._add(ERROR, plan, message, column=column, fix=fix)
-
-    def _columns(self, plan: TablePlan, have: Table, there: Table) -> None:
-        for column in copied_candidates(plan, have):
-            if column.name not in there and not column.generated:
-                self._break(plan, column.name, "the target lacks this column; add it, or list it in ignore_columns")
-        filled = {c.name.lower() for c in copied_candidates(plan, have)} | {(plan.id or "").lower()}
-        for column in there.columns:
-            if column.required and column.name.lower() not in filled:
-                self._break(plan, column.name, "the target needs a value here, and the source has no such column")
-        ignored = {name.lower() for name in plan.ignore_columns}
-        for name in plan.key:
-            if name.lower() in ignored or (name in there and there[name].generated):
-                self._break(plan, name, "is in the natural key, and does not travel")
-        for name in generated_columns(plan, have, there):
-            if name.lower() not in (column.lower() for column in plan.key):
-                self._add(NOTE, plan, GENERATED, column=name)
-
-    def _id(self, plan: TablePlan, there: Table) -> None:
-        if plan.id is None:
-            return
-        if plan.id not in there:
-            self._break(plan, plan.id, "the target lacks this column, the id")
-        elif not there[plan.id].auto_increment:
-            fix = _auto_increment(self._quote, there, there[plan.id])
-            self._break(plan, plan.id, "is not AUTO_INCREMENT in the target, so no row gets a new id", fix)
-
-    def _index(self, plan: TablePlan, there: Table) -> None:
-        if there.is_indexed(plan.key):
-            return
-        columns = there.pick(plan.key)
-        fix = None if any(c.kind == "json" for c in columns) else index_statement(self.connection, there, columns)
-        self._add(WARNING, plan, f"the natural key {', '.join(plan.key)} has no index in the target", fix=fix)
-
-    def _keys(self, shape: TableBinding) -> None:
-        """Rows that share a natural key, by themselves or in the eyes of the target."""
-        plan, columns = shape.plan, shape.key
-        read = self.source.batches(shape.source, plan.id, [c.name for c in columns], _KEY_BATCH_ROWS)
-        keys = pd.concat([conform(frame, shape.source_columns(columns)).frame for frame in read] or [pd.DataFrame()])
-        if keys.empty:
-            return
-        whole = keys.dropna()
-        if len(whole) < len(keys):
-            message = "NULL in the natural key: such rows are recognised by their whole content"
-            self._add(NOTE, plan, message, count=len(keys) - len(whole))
-        same = whole.duplicated().to_numpy()
-        share = "the target row is shared, and none is added"
-        if same.any():
-            message = f"the natural key of an earlier row: {share} ({_pair(plan, whole, same)})"
-            self._add(NOTE, plan, message, count=int(same.sum()))
-        compared = whole.copy()
-        for column in columns:
-            compared[column.name] = normalize_pair(self.connection, column, whole[column.name], whole[column.name][:0])[
-                0
-            ]
-        alike = compared.duplicated().to_numpy() & ~same
-        if alike.any():
-            collations = ", ".join(sorted({c.collation for c in columns if c.collation}))
-            message = f"a natural key that the target's collation {collations} takes for that of an earlier row: "
-            pair = _pair(plan, compared, alike)
-            self._add(WARNING, plan, f"{message}{share} ({pair})", count=int(alike.sum()))
-        self.shared_rows[plan.name] = int((same | alike).sum())
-
-    def _orphans(self, plan: TablePlan, have: Table, column: str, parent: TablePlan) -> None:
-        child = sa.table(quoted(have.name), sa.column(column)).alias("child")
-        pointing: Any = child.c[column].is_not(None)
-        there = self.source.schema.find(parent.table)
-        if there is not None and parent.id is not None:
-            ids = sa.table(quoted(there.name), sa.column(parent.id)).alias("parent")
-            pointing &= ~sa.exists().where(ids.c[parent.id] == child.c[column])
-        count = sa.select(sa.func.count().label("n"), sa.func.min(child.c[column]).label("first")).where(pointing)
-        (row,) = self.source.query(count).to_pylist()
-        if row["n"]:
-            message = f"{MISSING_PARENT}: the source has no such row of {parent.name} (such as {row['first']!r})"
-            self._add(ERROR, plan, message, column=column, count=row["n"])
+    blocked: bool = False
+    """Whether the table cannot be synced at all."""
 
 
-def _which(plan: TablePlan, old_id: Any) -> str:
-    return f"{'ID' if plan.id else 'row'} {old_id}"
+def open_preflight(source: SqliteSource, connection: sa.Connection, target: Schema, plan: Plan) -> Preflight:
+    """Gather what all looks need.
+
+    Parameters
+    ----------
+    source
+        The open source.
+    connection
+        A connection to the target, which is only read.
+    target
+        All tables of the target.
+    plan
+        The complete plan.
+
+    Returns
+    -------
+    Preflight
+    """
+    return Preflight(source, connection, target, plan, before_triggers(connection))
 
 
-def _pair(plan: TablePlan, keys: pd.DataFrame, shared: Any) -> str:
+def inspect_table(preflight: Preflight, plan: TablePlan, *, written: bool) -> TableInspection:
+    """Look at all of one table but its values.
+
+    Parameters
+    ----------
+    preflight
+        Both ends and the plan.
+    plan
+        The table's plan.
+    written
+        Whether the sync is to write to the table, and not only to read the mapping that its children need.
+
+    Returns
+    -------
+    TableInspection
+    """
+    source_table, target_table = preflight.tables(plan)
+    findings = validate(plan, source_table, target_table)
+    if source_table is None:
+        return TableInspection(tuple(findings))
+    total = preflight.source.count(source_table)
+    if target_table is None:
+        return TableInspection(tuple(findings), total, blocked=True)
+    binding = bind_unchecked(plan, source_table, target_table)
+    if written:
+        findings += _engine_findings(preflight.connection, binding)
+    blocked = any(finding.level == ERROR for finding in findings)
+    shared = 0
+    if plan.key and {name.lower() for name in plan.key} <= {name.lower() for name in binding.names}:
+        findings += _index_findings(preflight.connection, binding)
+        key_findings, shared = _key_findings(preflight, binding)
+        findings += key_findings
+    if written:
+        findings += [*_privilege_findings(preflight.connection, binding), *_trigger_findings(preflight, binding)]
+    return TableInspection(tuple(findings), total, shared, blocked)
+
+
+def ready_tables(plan: Plan, names: Iterable[str], blocked: Collection[str]) -> list[str]:
+    """Select the tables that a dry run can sync.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+    names
+        Names of its tables.
+    blocked
+        The names of those that cannot be synced.
+
+    Returns
+    -------
+    list of str
+        In the order of `names`: the tables of which neither they nor a table that they refer to, at any distance, is
+        blocked.
+    """
+    return [name for name in names if not {name, *ancestors(plan, [name])} & {*blocked}]
+
+
+def value_findings(preflight: Preflight, plan: TablePlan) -> list[Finding]:
+    """Look at the values of a table that no dry run can sync, as far as the target has its columns.
+
+    Parameters
+    ----------
+    preflight
+        Both ends and the plan.
+    plan
+        The plan of a table that the source has.
+
+    Returns
+    -------
+    list of Finding
+        One for each foreign key with orphans, and for each column and reason of rejects.
+    """
+    source_table, target_table = preflight.tables(plan)
+    if source_table is None:
+        return []
+    findings = [
+        finding
+        for column, parent in plan.parents.items()
+        for finding in _orphan_findings(preflight.source, plan, source_table, column, preflight.plan[parent])
+    ]
+    if target_table is None:
+        return findings
+    binding = bind_unchecked(plan, source_table, target_table)
+    columns = binding.source_columns(binding.columns)
+    batches = preflight.source.batches(source_table, plan.id, binding.names, SyncOptions.batch_size)
+    rejects = pd.concat([no_rejects(), *(conform(frame, columns).rejects for frame in batches)])
+    return [*findings, *reject_findings(plan, rejects.reset_index())]
+
+
+def reject_findings(plan: TablePlan, rejects: pd.DataFrame) -> list[Finding]:
+    """Sum up the rejects of one table.
+
+    Parameters
+    ----------
+    plan
+        The table's plan.
+    rejects
+        `old_id` (int64), `column`, `value` and `reason` (strings), a row for each reject.
+
+    Returns
+    -------
+    list of Finding
+        An error for each column and reason, with the first such row as an example.
+    """
+    findings = []
+    for (column, reason), rows in rejects.fillna({"column": ""}).groupby(["column", "reason"], sort=False):
+        first = rows.iloc[0]
+        value = "NULL" if pd.isna(first["value"]) else f"'{printable(first['value'])}'"
+        message = f"{reason} (such as {value} in {_row_name(plan, first[frames.OLD_ID])})"
+        findings.append(Finding(ERROR, plan.name, str(column) or None, message, count=len(rows)))
+    return findings
+
+
+def _engine_findings(connection: sa.Connection, binding: TableBinding) -> list[Finding]:
+    table = binding.target
+    if not table.engine:
+        return []
+    message = f"its engine {table.engine} cannot roll back what a failed run has written"
+    fix = f"ALTER TABLE {quote_literal_identifier(connection.dialect, table.name)} ENGINE=InnoDB"
+    return [Finding(ERROR, binding.plan.name, None, message, fix=fix)]
+
+
+def _privilege_findings(connection: sa.Connection, binding: TableBinding) -> Iterator[Finding]:
+    missing = missing_privileges(connection, binding.target, binding.names, updates=_updates(binding.plan))
+    for privilege, reason in missing.items():
+        # Without the table's name, all tables of which it is true share one line.
+        reason = re.sub(r" for table .*(?= \(\d+\)$)", "", reason)
+        message = f"the target does not let its user {privilege} here: {reason}"
+        yield Finding(ERROR, binding.plan.name, None, message)
+
+
+def _trigger_findings(preflight: Preflight, binding: TableBinding) -> Iterator[Finding]:
+    for event in ("INSERT", "UPDATE") if _updates(binding.plan) else ("INSERT",):
+        for trigger in preflight.triggers.get((binding.target.name, event), []):
+            message = f"the trigger {trigger} may change rows before {event}; `dfsync verify` tells where it did"
+            yield Finding(NOTE, binding.plan.name, None, message)
+
+
+def _updates(plan: TablePlan) -> bool:
+    """Whether a sync may update rows of the table."""
+    return bool(plan.deferred) or plan.on_match == "update"
+
+
+def _index_findings(connection: sa.Connection, binding: TableBinding) -> list[Finding]:
+    plan, table = binding.plan, binding.target
+    if table.is_indexed(plan.key):
+        return []
+    columns = table.pick(plan.key)
+    # No index holds JSON.
+    fix = None if any(c.kind == "json" for c in columns) else index_statement(connection, table, columns)
+    message = f"the natural key {', '.join(plan.key)} has no index in the target"
+    return [Finding(WARNING, plan.name, None, message, fix=fix)]
+
+
+def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Finding], int]:
+    """About natural keys that are NULL or that rows share, and how many rows share one with an earlier row."""
+    plan, columns = binding.plan, binding.key
+    keys = _source_keys(preflight.source, binding)
+    if keys.empty:
+        return [], 0
+    findings = []
+    non_null = keys.dropna()
+    if len(non_null) < len(keys):
+        message = "NULL in the natural key: such rows are recognised by their whole content"
+        findings.append(Finding(NOTE, plan.name, None, message, count=len(keys) - len(non_null)))
+    same = non_null.duplicated().to_numpy()
+    if same.any():
+        message = f"the natural key of an earlier row: {_SHARED} ({_example_pair(plan, non_null, same)})"
+        findings.append(Finding(NOTE, plan.name, None, message, count=int(same.sum())))
+    normalized = non_null.copy()
+    for column in columns:
+        values = non_null[column.name]
+        normalized[column.name], _ = normalize_pair(preflight.connection, column, values, values[:0])
+    alike = normalized.duplicated().to_numpy() & ~same
+    if alike.any():
+        collations = ", ".join(sorted({c.collation for c in columns if c.collation}))
+        message = f"a natural key that the target's collation {collations} takes for that of an earlier row: "
+        message += f"{_SHARED} ({_example_pair(plan, normalized, alike)})"
+        findings.append(Finding(WARNING, plan.name, None, message, count=int(alike.sum())))
+    return findings, int((same | alike).sum())
+
+
+def _source_keys(source: SqliteSource, binding: TableBinding) -> pd.DataFrame:
+    """The natural keys of all rows of the source that fit their columns, by old id."""
+    columns = binding.key
+    batches = source.batches(binding.source, binding.plan.id, [c.name for c in columns], _KEY_BATCH_ROWS)
+    read = [conform(frame, binding.source_columns(columns)).frame for frame in batches]
+    return pd.concat(read) if read else pd.DataFrame()
+
+
+def _orphan_findings(
+    source: SqliteSource, plan: TablePlan, source_table: Table, column: str, parent: TablePlan
+) -> list[Finding]:
+    child = sa.table(quoted(source_table.name), sa.column(column)).alias("child")
+    orphaned: sa.ColumnElement[bool] = child.c[column].is_not(None)
+    parent_table = source.schema.find(parent.table)
+    if parent_table is not None and parent.id is not None:
+        parents = sa.table(quoted(parent_table.name), sa.column(parent.id)).alias("parent")
+        orphaned &= ~sa.exists().where(parents.c[parent.id] == child.c[column])
+    counted = sa.select(sa.func.count().label("n"), sa.func.min(child.c[column]).label("first")).where(orphaned)
+    (row,) = source.query(counted).to_pylist()
+    if not row["n"]:
+        return []
+    message = f"{MISSING_PARENT}: the source has no such row of {parent.name} (such as {row['first']!r})"
+    return [Finding(ERROR, plan.name, column, message, count=row["n"])]
+
+
+def _example_pair(plan: TablePlan, keys: pd.DataFrame, shared: Mask) -> str:
     """The first of the `shared` rows, and the earlier row that has the same of these keys."""
     number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
-    place = int(np.argmax(shared))
-    before = int(np.argmax(number == number[place]))
-    return f"such as {_which(plan, keys.index[place])} with {_which(plan, keys.index[before])}"
+    position = int(np.argmax(shared))
+    earlier = int(np.argmax(number == number[position]))
+    return f"such as {_row_name(plan, keys.index[position])} with {_row_name(plan, keys.index[earlier])}"
 
 
-def _auto_increment(quote: Callable[[str], str], table: Table, column: Column) -> str:
-    name = quote(column.name)
-    indexed = any(index[:1] == (column.name,) for index in table.all_indexes())
-    key = "" if indexed else f", ADD {'UNIQUE' if table.primary_key else 'PRIMARY KEY'} ({name})"
-    return f"ALTER TABLE {quote(table.name)} MODIFY {name} {column.type} NOT NULL AUTO_INCREMENT{key}"
+def _row_name(plan: TablePlan, old_id: object) -> str:
+    return f"{'ID' if plan.id else 'row'} {old_id}"

@@ -1,22 +1,24 @@
-"""One planned table, held against source and target: which columns travel, and as what."""
+"""One planned table, held against source and target: which columns are copied, and as what."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Column, Schema, Table
 from dfsync.model.types import arrow_type
+from dfsync.plan.columns import copied_columns
 from dfsync.plan.model import Plan, TablePlan
+from dfsync.plan.validation import require_valid
 
 
 @dataclass(frozen=True)
 class TableBinding:
+    """A table's plan with the table in the source and the table in the target."""
+
     plan: TablePlan
     source: Table
     target: Table
@@ -27,105 +29,133 @@ class TableBinding:
 
     @property
     def names(self) -> list[str]:
+        """The names of `columns`."""
         return [column.name for column in self.columns]
 
     @property
-    def id_type(self) -> Any:
+    def id_type(self) -> pa.DataType:
         """The Arrow type of new ids."""
         return pa.int64() if self.id is None else arrow_type(self.target[self.id])
 
     @property
-    def id_dtype(self) -> Any:
+    def id_dtype(self) -> type[np.int64 | np.uint64]:
         """The numpy dtype that holds any new id: uint64 where the target's id needs it, else int64."""
         return np.uint64 if pa.types.is_uint64(self.id_type) else np.int64
 
     @property
     def key(self) -> tuple[Column, ...]:
-        wanted = [name.lower() for name in self.plan.key]
+        """The columns of the natural key, in its order."""
         by_name = {column.name.lower(): column for column in self.columns}
-        return tuple(by_name[name] for name in wanted)
+        return tuple(by_name[name.lower()] for name in self.plan.key)
 
     def self_references_by_value(self) -> dict[str, str]:
-        """Columns that the target lets refer to the same table by a value that is no id, and the column referred to."""
-        own = {column.name.lower(): column.name for column in self.columns}
-        found = {
-            own.get(reference.columns[0].lower(), ""): own.get(reference.parent_columns[0].lower(), "")
+        """Find the columns that refer to the same table by a value that is no surrogate id.
+
+        Returns
+        -------
+        dict of str to str
+            By column, the column that a foreign key constraint of the target lets it refer to. Columns that are
+            foreign keys of the plan are not among them.
+        """
+        copied = {column.name.lower(): column.name for column in self.columns}
+        referred = {
+            copied.get(reference.columns[0].lower(), ""): copied.get(reference.parent_columns[0].lower(), "")
             for reference in self.target.references
             if len(reference.columns) == 1 and reference.parent.lower() == self.target.name.lower()
         }
-        return {c: p for c, p in found.items() if c and p and c not in self.plan.parents}
+        return {
+            column: parent
+            for column, parent in referred.items()
+            if column and parent and column not in self.plan.parents
+        }
 
     def source_columns(self, columns: Sequence[Column]) -> list[Column]:
-        """The columns for `conform`: a foreign key still holds the source's ids, whose size does not matter."""
+        """Describe columns as `conform` is to check them.
+
+        Parameters
+        ----------
+        columns
+            Some of `columns`.
+
+        Returns
+        -------
+        list of Column
+            The same, but foreign keys as BIGINT: they still hold the source's ids, whose size does not matter.
+        """
         parents = {column.lower() for column in self.plan.parents}
         return [_as_id(column) if column.name.lower() in parents else column for column in columns]
 
 
-def bind_all(plan: Plan, names: list[str], source: Schema, target: Schema) -> dict[str, TableBinding]:
-    """The shape of each named table that the source has. Raises `DfsyncError` for what keeps rows from travelling."""
+def bind_all(plan: Plan, names: Iterable[str], source: Schema, target: Schema) -> dict[str, TableBinding]:
+    """Bind the named tables that the source has.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+    names
+        Names of its tables.
+    source
+        All tables of the source.
+    target
+        All tables of the target.
+
+    Returns
+    -------
+    dict of str to TableBinding
+        By name in the plan.
+
+    Raises
+    ------
+    DfsyncError
+        Where a table cannot be synced as planned.
+    """
     return {name: bind(plan[name], source, target) for name in names if source.find(plan[name].table) is not None}
 
 
 def bind(plan: TablePlan, source: Schema, target: Schema) -> TableBinding:
-    have, there = source.find(plan.table), target.find(plan.table)
-    if have is None or there is None:
-        raise DfsyncError(f"{plan.table} is missing. `dfsync create-tables` makes the target's missing tables.")
-    ignored = {column.lower() for column in plan.ignore_columns}
-    travelling = [c for c in have.columns if c.name != plan.id and c.name.lower() not in ignored]
-    # The target computes its own generated columns; one that only the source computes is a plain value there.
-    travelling = [c for c in travelling if not (c.name in there and there[c.name].generated)]
-    travelling = [c for c in travelling if not (c.generated and c.name not in there)]
-    lacking = [c.name for c in travelling if c.name not in there]
-    if lacking:
-        raise DfsyncError(
-            f"The target's {plan.table} lacks the source's column {', '.join(lacking)}. Add it there, or list it in "
-            f"ignore_columns of [tables.{plan.name}] in a plan file."
-        )
-    columns = tuple(replace(there[c.name], name=c.name) for c in travelling)
-    own_id = _own_id(plan, there)
-    filled = {c.name.lower() for c in columns} | {(own_id or "").lower()}
-    unfilled = [c.name for c in there.columns if c.required and c.name.lower() not in filled]
-    if unfilled:
-        raise DfsyncError(
-            f"The target's {plan.table} needs a value for {', '.join(unfilled)}, which is NOT NULL and has no default, "
-            "and the source has none. Give it a default, or allow NULL."
-        )
-    missing = [name for name in plan.key if name.lower() not in filled]
-    if missing:
-        raise DfsyncError(
-            f"The natural key of {plan.name} names {', '.join(missing)}, which does not travel. "
-            f"Give [tables.{plan.name}] another natural_key in a plan file."
-        )
-    made = TableBinding(plan, have, there, own_id, columns)
-    _require_unique_update_key(made)
-    return made
+    """Bind one planned table to both schemas.
+
+    Parameters
+    ----------
+    plan
+        The table's complete plan.
+    source
+        All tables of the source.
+    target
+        All tables of the target.
+
+    Returns
+    -------
+    TableBinding
+
+    Raises
+    ------
+    DfsyncError
+        Where the table cannot be synced as planned: the first error that `validation` finds.
+    """
+    return bind_unchecked(plan, *require_valid(plan, source.find(plan.table), target.find(plan.table)))
 
 
-def _require_unique_update_key(shape: TableBinding) -> None:
-    """An update must know which row is meant."""
-    key = {column.name.lower() for column in shape.key}
-    unique = any({column.lower() for column in columns} == key for columns in shape.target.uniques())
-    if shape.plan.on_match == "update" and shape.id is None and key and len(shape.columns) > len(key) and not unique:
-        raise DfsyncError(
-            f"Rows of the target's {shape.target.name} cannot be updated: it has no surrogate id, and its natural key "
-            f"({', '.join(shape.plan.key)}) is not unique there. Make it unique, or give [tables.{shape.plan.name}] "
-            'on_match = "skip" in a plan file.'
-        )
+def bind_unchecked(plan: TablePlan, source_table: Table, target_table: Table) -> TableBinding:
+    """Bind one planned table as far as it can be, for a look at a table that may not be synced.
 
+    Parameters
+    ----------
+    plan
+        The table's complete plan.
+    source_table
+        The table in the source.
+    target_table
+        The table in the target.
 
-def _own_id(plan: TablePlan, there: Table) -> str | None:
-    if plan.id is None:
-        return None
-    if plan.id not in there:
-        raise DfsyncError(f"The target's {plan.table} has no column {plan.id}, the id of [tables.{plan.name}].")
-    column = there[plan.id]
-    if not column.auto_increment:
-        raise DfsyncError(
-            f"{plan.table}.{plan.id} of the target is not AUTO_INCREMENT, so the target cannot give new ids. "
-            f"Make it so, as in: ALTER TABLE {plan.table} MODIFY {plan.id} {column.type} NOT NULL AUTO_INCREMENT. Or, "
-            f'if it is no mere number and must stay as it is, give [tables.{plan.name}] id = "" in a plan file.'
-        )
-    return column.name
+    Returns
+    -------
+    TableBinding
+        Without the columns that the target lacks. Its `key` fails where one of them is in the natural key.
+    """
+    own_id = target_table[plan.id].name if plan.id and plan.id in target_table else plan.id
+    return TableBinding(plan, source_table, target_table, own_id, copied_columns(plan, source_table, target_table))
 
 
 def _as_id(column: Column) -> Column:

@@ -1,20 +1,23 @@
-"""What of a plan does not fit the two schemas, as findings."""
+"""What of a plan does not fit the two schemas, as findings: one table of rules for `bind` and for `check`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from dfsync.model.schema import Column, Table
+from dfsync.model.errors import DfsyncError
+from dfsync.model.schema import Table
+from dfsync.plan.columns import copied_columns, planned_columns, value_columns
 from dfsync.plan.model import TablePlan
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 NO_TABLE = "the target has no such table; create-tables makes it"
+GENERATED = "the target computes it, so the source's values are not copied"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that one should know before a sync. An `error` keeps a table, or some of its rows, from going in."""
+    """Something to know before a sync. An `error` keeps a table, or some of its rows, from being synced."""
 
     level: str
     """`error`, `warning` or `note`."""
@@ -28,23 +31,220 @@ class Finding:
     """The SQL statement that mends it in the target."""
 
 
-def copied_candidates(plan: TablePlan, have: Table) -> Iterator[Column]:
-    """The source's columns that are to travel."""
-    left = {name.lower() for name in (*plan.ignore_columns, plan.id or "")}
-    return (column for column in have.columns if column.name.lower() not in left)
+def validate(plan: TablePlan, source_table: Table | None, target_table: Table | None) -> list[Finding]:
+    """Hold a planned table against both schemas.
+
+    Parameters
+    ----------
+    plan
+        The table's complete plan.
+    source_table
+        The table in the source; None where the source lacks it.
+    target_table
+        The table in the target; None where the target lacks it.
+
+    Returns
+    -------
+    list of Finding
+        All that does not fit, in the order of the rules. With an error among them, the table cannot be synced.
+    """
+    if source_table is None:
+        return [Finding(NOTE, plan.name, None, "the source has no such table, so it is passed over")]
+    if target_table is None:
+        return [Finding(ERROR, plan.name, None, NO_TABLE)]
+    return [
+        Finding(rule.level, plan.name, column, rule.message, fix=rule.fix(plan, target_table) if rule.fix else None)
+        for rule, columns in _violations(plan, source_table, target_table)
+        for column in columns
+    ]
 
 
-def copied_columns(plan: TablePlan, have: Table, there: Table) -> tuple[Column, ...]:
-    """Those of them that can, as the target has them."""
-    both = [c for c in copied_candidates(plan, have) if c.name in there and not there[c.name].generated]
-    return tuple(replace(there[c.name], name=c.name) for c in both)
+def require_valid(plan: TablePlan, source_table: Table | None, target_table: Table | None) -> tuple[Table, Table]:
+    """Refuse a planned table that the first rule of level `error` finds unfit.
+
+    Parameters
+    ----------
+    plan
+        The table's complete plan.
+    source_table
+        The table in the source; None where the source lacks it.
+    target_table
+        The table in the target; None where the target lacks it.
+
+    Returns
+    -------
+    tuple of Table
+        Both tables, neither of which is missing.
+
+    Raises
+    ------
+    DfsyncError
+        Names all columns that break the rule, and the remedy.
+    """
+    if source_table is None or target_table is None:
+        raise DfsyncError(f"{plan.table} is missing. `dfsync create-tables` makes the target's missing tables.")
+    for rule, columns in _violations(plan, source_table, target_table):
+        if rule.level == ERROR:
+            raise DfsyncError(
+                rule.error.format(
+                    name=plan.name,
+                    table=plan.table,
+                    columns=", ".join(column for column in columns if column),
+                    key=", ".join(plan.key),
+                    fix=rule.fix(plan, target_table) if rule.fix else "",
+                )
+            )
+    return source_table, target_table
 
 
-GENERATED = "the target computes it, so the source's values stay behind"
+def generated_columns(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    """Collect the columns whose values are not copied, because the target computes its own.
+
+    Parameters
+    ----------
+    plan
+        The table's plan.
+    source_table
+        The table in the source.
+    target_table
+        The table in the target.
+
+    Returns
+    -------
+    list of str
+        The source's names. Without columns that the source computes too, and without those of the natural key, where
+        it is an error.
+    """
+    key = {name.lower() for name in plan.key}
+    return [
+        column.name
+        for column in planned_columns(plan, source_table)
+        if not column.generated and column.name.lower() not in key
+        if column.name in target_table and target_table[column.name].generated
+    ]
 
 
-def generated_columns(plan: TablePlan, source: Table, target: Table) -> list[str]:
-    """The source's columns whose values stay behind, because the target computes its own."""
-    ignored = {column.lower() for column in plan.ignore_columns}
-    own = [c.name for c in source.columns if not c.generated and c.name.lower() not in ignored]
-    return [name for name in own if name in target and target[name].generated]
+@dataclass(frozen=True)
+class _Rule:
+    level: str
+    violated_by: Callable[[TablePlan, Table, Table], list[str] | list[None]]
+    """The columns that break the rule; one None where the table breaks it as a whole."""
+    message: str
+    """Of a finding, beside the names of table and column."""
+    error: str = ""
+    """The same as the sentences of an error that stands alone."""
+    fix: Callable[[TablePlan, Table], str] | None = None
+
+
+def _violations(
+    plan: TablePlan, source_table: Table, target_table: Table
+) -> Iterator[tuple[_Rule, list[str] | list[None]]]:
+    """The rules that are broken, each with the columns that break it."""
+    for rule in _RULES:
+        columns = rule.violated_by(plan, source_table, target_table)
+        if columns:
+            yield rule, columns
+
+
+def _missing_columns(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    columns = value_columns(plan, source_table)
+    return [column.name for column in columns if column.name not in target_table and not column.generated]
+
+
+def _unfilled_columns(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    filled = _filled(plan, source_table, target_table)
+    return [column.name for column in target_table.columns if column.required and column.name.lower() not in filled]
+
+
+def _uncopied_key(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    missing = {name.lower() for name in _missing_columns(plan, source_table, target_table)}
+    known = missing | _filled(plan, source_table, target_table)
+    return [name for name in plan.key if name.lower() not in known]
+
+
+def _missing_id(plan: TablePlan, _: Table, target_table: Table) -> list[str]:
+    return [plan.id] if plan.id is not None and plan.id not in target_table else []
+
+
+def _unassigned_id(plan: TablePlan, _: Table, target_table: Table) -> list[str]:
+    present = plan.id is not None and plan.id in target_table
+    return [plan.id] if plan.id is not None and present and not target_table[plan.id].auto_increment else []
+
+
+def _ambiguous_update(plan: TablePlan, source_table: Table, target_table: Table) -> list[None]:
+    # Rows with an id are updated by it, and rows that are nothing but their key never differ.
+    key = {name.lower() for name in plan.key}
+    unique = any({name.lower() for name in columns} == key for columns in target_table.uniques())
+    more = len(copied_columns(plan, source_table, target_table)) > len(key)
+    return [None] if plan.on_match == "update" and plan.id is None and key and more and not unique else []
+
+
+def _without_key(plan: TablePlan, *_: Table) -> list[None]:
+    return [None] if plan.lacks_key else []
+
+
+def _filled(plan: TablePlan, source_table: Table, target_table: Table) -> set[str]:
+    """The columns of the target that every new row has a value for, in lower case."""
+    copied = {column.name.lower() for column in copied_columns(plan, source_table, target_table)}
+    return copied | {(plan.id or "").lower()}
+
+
+def _make_auto_increment(plan: TablePlan, target_table: Table) -> str:
+    column = target_table[plan.id or ""]
+    name = _quoted(column.name)
+    indexed = any(index[:1] == (column.name,) for index in target_table.all_indexes())
+    key = "" if indexed else f", ADD {'UNIQUE' if target_table.primary_key else 'PRIMARY KEY'} ({name})"
+    return f"ALTER TABLE {_quoted(target_table.name)} MODIFY {name} {column.type} NOT NULL AUTO_INCREMENT{key}"
+
+
+def _quoted(name: str) -> str:
+    # MariaDB and MySQL take backticks in every sql_mode.
+    return f"`{name.replace('`', '``')}`"
+
+
+_RULES = (
+    _Rule(
+        ERROR,
+        _missing_columns,
+        "the target lacks this column; add it, or list it in ignore_columns",
+        "The target's {table} lacks the source's column {columns}. Add it there, or list it in ignore_columns of "
+        "[tables.{name}] in a plan file.",
+    ),
+    _Rule(
+        ERROR,
+        _unfilled_columns,
+        "the target needs a value here, and the source has none; give it a default, or allow NULL",
+        "The target's {table} needs a value for {columns}, which is NOT NULL and has no default, and the source has "
+        "none. Give it a default, or allow NULL.",
+    ),
+    _Rule(
+        ERROR,
+        _uncopied_key,
+        "is in the natural key, but is not copied; give the table another natural_key",
+        "The natural key of {name} names {columns}, which is not copied. Give [tables.{name}] another natural_key in "
+        "a plan file.",
+    ),
+    _Rule(
+        ERROR,
+        _missing_id,
+        "the target lacks this column, the id",
+        "The target's {table} has no column {columns}, the id of [tables.{name}].",
+    ),
+    _Rule(
+        ERROR,
+        _unassigned_id,
+        "is not AUTO_INCREMENT in the target, so no row gets a new id",
+        "{table}.{columns} of the target is not AUTO_INCREMENT, so the target cannot give new ids. Make it so, as in: "
+        '{fix}. Or, if it is no mere number and must stay as it is, give [tables.{name}] id = "" in a plan file.',
+        fix=_make_auto_increment,
+    ),
+    _Rule(
+        ERROR,
+        _ambiguous_update,
+        "its rows cannot be updated: it has no surrogate id, and its natural key is not unique in the target",
+        "Rows of the target's {table} cannot be updated: it has no surrogate id, and its natural key ({key}) is not "
+        'unique there. Make it unique, or give [tables.{name}] on_match = "skip" in a plan file.',
+    ),
+    _Rule(NOTE, generated_columns, GENERATED),
+    _Rule(WARNING, _without_key, "no natural key: rows are recognised by their whole content, which takes longer"),
+)

@@ -165,13 +165,13 @@ def test_natural_key_without_an_index(path: Path, target: Engine, tmp_path: Path
     plan = tmp_path / "plan.toml"
     plan.write_text('[tables.t]\ntable = "a `b`"\nnatural_key = ["select", "100%", "b"]\n')
     run(target, "CREATE TABLE `a ``b``` (id INT AUTO_INCREMENT PRIMARY KEY, `100%` TEXT, `select` VARCHAR(9), b BLOB)")
-    result = check(path, target.url, SyncOptions(plan=plan))
+    result = check(path, target.url, options=SyncOptions(plan=plan))
     found = the(result, "t", "has no index")
     assert found.level == "warning"
     assert result.ok
     with target.connect().execution_options(no_parameters=True) as connection:
         connection.exec_driver_sql(found.fix or "")
-    assert check(path, target.url, SyncOptions(plan=plan)).findings == ()
+    assert check(path, target.url, options=SyncOptions(plan=plan)).findings == ()
 
 
 def test_keys_that_the_target_takes_for_the_same(path: Path, target: Engine) -> None:
@@ -199,7 +199,7 @@ def test_rows_that_share_a_target_row(path: Path, target: Engine, tmp_path: Path
     plan = tmp_path / "plan.toml"
     plan.write_text('[tables.t]\nnatural_key = ["k"]\n')
     run(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, n INT) CHARACTER SET utf8mb4")
-    result = check(path, target.url, SyncOptions(plan=plan))
+    result = check(path, target.url, options=SyncOptions(plan=plan))
     same, alike = (
         the(result, "t", "the natural key of an earlier row: the target row is shared"),
         the(result, "t", "the target's collation"),
@@ -225,14 +225,14 @@ def test_whole_content(path: Path, target: Engine) -> None:
 def test_some_tables(path: Path, target: Engine) -> None:
     fill(path)
     run(target, PARENT)
-    assert check(path, target.url, SyncOptions(tables=("parent",))).ok
-    assert errors(check(path, target.url, SyncOptions(tables=("child",)))) == [("child", None, None)]
+    assert check(path, target.url, options=SyncOptions(tables=("parent",))).ok
+    assert errors(check(path, target.url, options=SyncOptions(tables=("child",)))) == [("child", None, None)]
 
 
 def test_parents_that_are_missing_in_the_target_are_in_the_way_of_their_children(path: Path, target: Engine) -> None:
     fill(path)
     run(target, "CREATE TABLE child (id BIGINT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT, name TEXT, n TEXT)")
-    assert errors(check(path, target.url, SyncOptions(tables=("child",)))) == [("parent", None, None)]
+    assert errors(check(path, target.url, options=SyncOptions(tables=("child",)))) == [("parent", None, None)]
 
 
 def test_neither_end_can_be_reached(path: Path) -> None:

@@ -119,7 +119,9 @@ def test_the_log_counts_its_lines(example: Example) -> None:
 def test_the_log_is_warned_of_unless_a_plan_file_says_that_it_is_meant(example: Example) -> None:
     for options, warned in ((example.options, False), (dfsync.SyncOptions(), True)):
         of_plan = resolve_plan(example.source, example.target.url, options).warnings
-        of_check = [f.message for f in check(example.source, example.target.url, options).findings if f.table == "log"]
+        of_check = [
+            f.message for f in check(example.source, example.target.url, options=options).findings if f.table == "log"
+        ]
         assert [any("no natural key" in line for line in lines) for lines in (of_plan, of_check)] == [warned] * 2
 
 

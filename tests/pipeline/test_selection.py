@@ -306,7 +306,7 @@ class TestAPlanOfOnesOwn:
         assert said in refused(source, target, out, SyncOptions(plan=plan))
         for command in (check, resolve_plan):
             with pytest.raises(DfsyncError, match=re.escape(said)):
-                command(source, target.url, SyncOptions(plan=plan))
+                command(source, target.url, options=SyncOptions(plan=plan))
 
     def test_may_ignore_a_foreign_key(self, target: Engine, tmp_path: Path, out: Path) -> None:
         source = run_sql(
@@ -317,7 +317,7 @@ class TestAPlanOfOnesOwn:
         execute(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT)")
         plan = out.with_name("plan.toml")
         plan.write_text('[tables.t]\nignore_columns = ["UP"]\n')
-        assert check(source, target.url, SyncOptions(plan=plan)).ok
+        assert check(source, target.url, options=SyncOptions(plan=plan)).ok
         assert counts(run(source, target, out, plan=plan)) == {"t": (2, 0, 0)}
         assert fetch(target, "SELECT name, up FROM t ORDER BY id") == [("a", None), ("b", None)]
 
@@ -328,8 +328,11 @@ class TestAPlanOfOnesOwn:
         )
         plan = tmp_path / "plan.toml"
         plan.write_text('[tables.t]\nnatural_key = ["code"]\n')
-        (found,) = check(source, target.url, SyncOptions(plan=plan)).findings
-        assert (found.column, found.message) == ("code", "is in the natural key, and does not travel")
+        (found,) = check(source, target.url, options=SyncOptions(plan=plan)).findings
+        assert (found.column, found.message) == (
+            "code",
+            "is in the natural key, but is not copied; give the table another natural_key",
+        )
 
     @pytest.mark.parametrize("rows", [0, -1, 10**12])
     def test_takes_no_absurd_batch(self, source: Path, target: Engine, rows: int) -> None:

@@ -34,7 +34,7 @@ def scenario(tmp_path: Path, target: Engine) -> Scenario:
 
 
 def looked(scenario: Scenario, url: object = None, **options: object) -> CheckResult:
-    return check(scenario.source, url or scenario.target.url, SyncOptions(**options))  # type: ignore[arg-type]
+    return check(scenario.source, url or scenario.target.url, options=SyncOptions(**options))  # type: ignore[arg-type]
 
 
 def said(result: CheckResult, level: str) -> list[tuple[str, str]]:

@@ -171,7 +171,7 @@ class TestAColumnThatTheTargetComputes:
         scenario.create_target(
             "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, twice VARCHAR(18) AS (CONCAT(name, name)))"
         )
-        told = "the target computes it, so the source's values stay behind"
+        told = "the target computes it, so the source's values are not copied"
         findings = check(scenario.source, scenario.target.url).findings
         assert [(f.level, f.column, f.message) for f in findings] == [("note", "Twice", told)]
         assert scenario.sync_with_notes()[1] == [f"t.Twice: {told}"]
