@@ -46,7 +46,7 @@ def value_columns(plan: TablePlan, source_table: Table) -> tuple[Column, ...]:
     return tuple(column for column in planned_columns(plan, source_table) if column.name.lower() != own_id)
 
 
-def copied_columns(plan: TablePlan, source_table: Table, target_table: Table) -> tuple[Column, ...]:
+def copied_columns(plan: TablePlan, source_table: Table, target_table: Table | None) -> tuple[Column, ...]:
     """Collect the columns whose values are copied from the source to the target.
 
     Parameters
@@ -56,7 +56,7 @@ def copied_columns(plan: TablePlan, source_table: Table, target_table: Table) ->
     source_table
         The table in the source.
     target_table
-        The table in the target.
+        The table in the target; None where it is yet to be made after that of the source.
 
     Returns
     -------
@@ -64,6 +64,8 @@ def copied_columns(plan: TablePlan, source_table: Table, target_table: Table) ->
         As the target has them, under the source's names and in its order. The target computes its own generated
         columns, so these are not among them; a column that only the source computes is a plain value.
     """
+    if target_table is None:
+        return value_columns(plan, source_table)
     return tuple(
         replace(target_table[column.name], name=column.name)
         for column in value_columns(plan, source_table)

@@ -59,14 +59,14 @@ def read_plan(path: Path) -> Plan:
         raise DfsyncError(f"The plan {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
-    _known(path, "the file", content, ["tables"])
+    _require_known_settings(path, "the file", content, ["tables"])
     tables = content.get("tables")
     if not isinstance(tables, dict) or not tables:
         raise DfsyncError(f"The plan {path} names no tables: it needs at least one [tables.NAME].")
-    drafts = tuple(_table(path, name, entry) for name, entry in tables.items())
-    _each_table_once(path, drafts)
+    drafts = tuple(_draft(path, name, entry) for name, entry in tables.items())
+    _require_distinct_tables(path, drafts)
     for draft in drafts:
-        _consistent(path, draft)
+        _require_consistent(path, draft)
         for other in (*draft.parents.values(), *draft.after):
             if other not in tables:
                 hint = did_you_mean(other, tables)
@@ -98,7 +98,7 @@ def write_plan(path: Path, plan: Plan, *, force: bool = False) -> None:
         with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
             file.write(to_toml(plan))
     except FileExistsError as error:
-        raise DfsyncError(f"{path} is there already. Choose another name, or add --force to replace it.") from error
+        raise DfsyncError(f"{path} already exists. Choose another name, or add --force to replace it.") from error
     except OSError as error:
         raise DfsyncError(f"{path} cannot be written: {error.strerror}.") from error
 
@@ -166,7 +166,7 @@ def _settings(table: TablePlan) -> dict[str, Any]:
     }
 
 
-def _each_table_once(path: Path, drafts: Iterable[TablePlan]) -> None:
+def _require_distinct_tables(path: Path, drafts: Iterable[TablePlan]) -> None:
     names: dict[str, str] = {}
     for draft in drafts:
         other = names.setdefault(draft.table.lower(), draft.name)
@@ -176,8 +176,8 @@ def _each_table_once(path: Path, drafts: Iterable[TablePlan]) -> None:
             )
 
 
-def _consistent(path: Path, draft: TablePlan) -> None:
-    """Raises `DfsyncError` where the settings of a table, which alone are right, do not go together."""
+def _require_consistent(path: Path, draft: TablePlan) -> None:
+    """Raises `DfsyncError` where settings of a table contradict each other."""
     key, ignored = ([name.lower() for name in names] for names in (draft.key, draft.ignore_columns))
     parents = [column.lower() for column in draft.parents]
     faults = {
@@ -187,17 +187,19 @@ def _consistent(path: Path, draft: TablePlan) -> None:
         "foreign_keys names a column of ignore_columns": bool({*parents} & {*ignored}),
         "after names the table itself": draft.name in draft.after,
     }
-    for fault, found in faults.items():
-        if found:
+    for fault, present in faults.items():
+        if present:
             raise DfsyncError(f"The plan {path}: [tables.{draft.name}] {fault}.")
 
 
-def _table(path: Path, name: str, entry: Any) -> TablePlan:
+def _draft(path: Path, name: str, entry: object) -> TablePlan:
     where = f"[tables.{name}]"
     if not isinstance(entry, dict):
         raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
-    _known(path, where, entry, [f.name for f in fields(TablePlan) if f.name not in ("name", "deferred", "origin")])
-    _file_name(path, name)
+    _require_known_settings(
+        path, where, entry, [f.name for f in fields(TablePlan) if f.name not in ("name", "deferred", "origin")]
+    )
+    _require_file_name(path, name)
     on_match = entry.get("on_match", "skip")
     if on_match not in ON_MATCH:
         raise DfsyncError(f"The plan {path}: {where} on_match must be 'skip' or 'update', not {on_match!r}.")
@@ -208,43 +210,57 @@ def _table(path: Path, name: str, entry: Any) -> TablePlan:
         raise DfsyncError(f'The plan {path}: {where} foreign_keys must be like {{ repository_id = "repositories" }}.')
     return TablePlan(
         name=name,
-        table=_text(path, where, "table", entry, name) or name,
-        id="" if entry.get("id") == "" else _text(path, where, "id", entry, None),
-        natural_key=_texts(path, where, "natural_key", entry),
+        table=_name(path, where, "table", entry, name) or name,
+        id="" if entry.get("id") == "" else _name(path, where, "id", entry, None),
+        natural_key=_name_list(path, where, "natural_key", entry),
         foreign_keys=None if foreign_keys is None else tuple(ForeignKey(*item) for item in foreign_keys.items()),
-        after=_texts(path, where, "after", entry) or (),
+        after=_name_list(path, where, "after", entry) or (),
         on_match=on_match,
-        ignore_columns=_texts(path, where, "ignore_columns", entry) or (),
+        ignore_columns=_name_list(path, where, "ignore_columns", entry) or (),
         origin=dict.fromkeys(
             entry.keys() & {"id", "natural_key", "foreign_keys"}, "built-in plan" if path == BUILT_IN else "plan file"
         ),
     )
 
 
-def _known(path: Path, where: str, entry: Mapping[str, Any], keys: Iterable[str]) -> None:
-    known = list(keys)
+def _require_known_settings(path: Path, where: str, entry: Mapping[str, Any], known: list[str]) -> None:
     for key in entry:
         if key not in known:
             hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
             raise DfsyncError(f"The plan {path}: unknown setting {key!r} in {where}.{hint}")
 
 
-def _file_name(path: Path, name: str) -> None:
+def in_file_name(character: str) -> bool:
+    """Tell whether a file's name can hold a character on every system.
+
+    Parameters
+    ----------
+    character
+        A single one.
+
+    Returns
+    -------
+    bool
+    """
+    return character not in '/\\:*?"<>|' and ord(character) >= 32
+
+
+def _require_file_name(path: Path, name: str) -> None:
     # The name becomes a file's name in --out, so it must not leave the folder.
     if len(name.encode()) > _MAX_NAME_BYTES:
         raise DfsyncError(f"The plan {path}: {name[:20]}… is too long a name, because files are named after it.")
-    if not name or name.startswith(".") or any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name):
+    if not name or name.startswith(".") or not all(map(in_file_name, name)):
         raise DfsyncError(f"The plan {path}: {name!r} cannot be a name, because files are named after it.")
 
 
-def _text(path: Path, where: str, key: str, entry: Mapping[str, Any], default: str | None) -> str | None:
+def _name(path: Path, where: str, key: str, entry: Mapping[str, Any], default: str | None) -> str | None:
     value = entry.get(key, default)
     if value is not None and not (isinstance(value, str) and value):
         raise DfsyncError(f"The plan {path}: {where} {key} must be a name in quotes, not {value!r}.")
     return value
 
 
-def _texts(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _name_list(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[str, ...] | None:
     value = entry.get(key)
     if value is None:
         return None

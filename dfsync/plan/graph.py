@@ -1,4 +1,4 @@
-"""The order of tables, and which belong into one transaction."""
+"""The order of tables, and which are synced in one transaction."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def reachable(starts: Iterable[str], edges: Mapping[str, Collection[str]]) -> se
     set of str
         A start is among them only where a cycle leads back to it.
     """
-    found: set[str] = set()
+    reached: set[str] = set()
     pending = list(starts)
     while pending:
-        new = {*edges.get(pending.pop(), ())} - found
-        found |= new
+        new = {*edges.get(pending.pop(), ())} - reached
+        reached |= new
         pending += new
-    return found
+    return reached
 
 
 def ancestors(plan: Plan, names: Iterable[str]) -> set[str]:
@@ -100,7 +100,7 @@ def strongly_connected(tables: Iterable[TablePlan]) -> list[set[str]]:
         The names of each circle, by the first of its tables in the order given. A table in no circle is in none.
     """
     edges = _parents(tables)
-    # Quadratic, which a few hundred tables do not notice.
+    # Quadratic, which is fast enough for a few hundred tables.
     reach = {name: reachable([name], edges) for name in edges}
     components: list[set[str]] = []
     for name in edges:
@@ -161,7 +161,7 @@ def transaction_groups(plan: Plan) -> list[list[TablePlan]]:
     }
     order: list[int] = []
     while edges:
-        # An `after` may lead out of a circle and back into it; no order satisfies it, so the first group goes ahead.
+        # An `after` may lead out of a circle and back into it; no order satisfies it, so the first group is put first.
         placed = _stable_order(edges) or [next(iter(edges))]
         order += placed
         edges = {number: needed - {*placed} for number, needed in edges.items() if number not in placed}
@@ -206,12 +206,12 @@ def group_dependencies(
     """
     position = {table.name: number for number, group in enumerate(groups) for table in group}
     planned = {table.table.lower(): table.name for group in groups for table in group}
-    found = []
+    dependencies = []
     for number, group in enumerate(groups):
         parents = {parent.lower() for table in group for parent in enforced.get(table.name, ())}
         needed = direct_dependencies(group) | {planned[parent] for parent in parents & planned.keys()}
-        found.append({position[name] for name in needed if position[name] < number})
-    return found
+        dependencies.append({position[name] for name in needed if position[name] < number})
+    return dependencies
 
 
 def _parents(tables: Iterable[TablePlan]) -> dict[str, set[str]]:

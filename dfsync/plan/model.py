@@ -11,12 +11,12 @@ from dfsync.text.redaction import without_credentials
 from dfsync.text.wording import did_you_mean
 
 EXPLICIT_ORIGINS = ("plan file", "built-in plan")
-"""The origins of what nobody had to discover."""
+"""The origins of settings that are not discovered."""
 
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """`column` holds ids of the planned table `parent` and is remapped by its mapping."""
+    """A column that holds ids of the planned table `parent` and is remapped by its mapping."""
 
     column: str
     parent: str
@@ -24,7 +24,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class TablePlan:
-    """How one table travels. In a plan file's draft None means: left out, to be discovered."""
+    """How one table is copied. In a plan file's draft None means: left out, to be discovered."""
 
     name: str
     """In reports, JSON and file names."""
@@ -38,12 +38,13 @@ class TablePlan:
     on_match: str = "skip"
     ignore_columns: tuple[str, ...] = ()
     deferred: tuple[str, ...] = ()
-    """Foreign keys in a circle of tables that may be empty at first; never in a file, set by `dfsync.discover`."""
+    """Foreign keys in a circle of tables that are NULL at first; never in a file, set by `discovery.resolve`."""
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where `id`, `natural_key` and `foreign_keys` came from, in words for `dfsync plan`."""
 
     @property
     def key(self) -> tuple[str, ...]:
+        """The columns of the natural key; none where there is none, or it is not yet discovered."""
         return self.natural_key or ()
 
     @property
@@ -57,7 +58,13 @@ class TablePlan:
         return {fk.column: fk.parent for fk in self.foreign_keys or ()}
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; the foreign keys as `parents`."""
+        """Convert to what JSON holds.
+
+        Returns
+        -------
+        dict
+            The fields by name, the foreign keys as `parents`.
+        """
         return {**vars(self), "foreign_keys": self.parents, "origin": dict(self.origin)}
 
 
@@ -70,10 +77,12 @@ class Plan:
     """What to call it: the file's name, `built-in plan` or `discovered plan`."""
 
     def __getitem__(self, name: str) -> TablePlan:
+        """The plan of the table of that name."""
         return next(table for table in self.tables if table.name == name)
 
     @property
     def names(self) -> list[str]:
+        """The names of all tables, in order."""
         return [table.name for table in self.tables]
 
     @property
@@ -87,23 +96,58 @@ class Plan:
         return self.file or self.source
 
     def as_dict(self) -> dict[str, Any]:
-        """For `summary.json`."""
+        """Convert to what `summary.json` holds.
+
+        Returns
+        -------
+        dict
+            `source`, and `tables` in order.
+        """
         return {"source": self.source, "tables": [table.as_dict() for table in self.tables]}
 
 
 def select(plan: Plan, names: Iterable[str]) -> list[str]:
-    """The asked names in the plan's order. Raises `DfsyncError` for a name that is not in the plan."""
-    asked = list(names)
-    for name in asked:
+    """Put requested names into the plan's order.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    names
+        Names of its tables, in any order.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    DfsyncError
+        For a name that is not in the plan.
+    """
+    requested = list(names)
+    for name in requested:
         if name not in plan.names:
             hint = did_you_mean(name, plan.names) or f" It has {', '.join(plan.names)}."
-            # Whoever mistakes this for the target may give a password here.
+            # A URL of the target, with its password, may stand here by mistake.
             raise DfsyncError(f"No table {without_credentials(repr(name))} in the {plan.source}.{hint}")
-    return [name for name in plan.names if name in asked]
+    return [name for name in plan.names if name in requested]
 
 
 def with_on_match(plan: Plan, on_match: str | None) -> Plan:
-    """The plan with `on_match` for every table, or as it is where that is None."""
+    """Override what a plan does with rows that the target has.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    on_match
+        `skip` or `update` for every table; None leaves the plan as it is.
+
+    Returns
+    -------
+    Plan
+    """
     if on_match is None:
         return plan
     return replace(plan, tables=tuple(replace(table, on_match=on_match) for table in plan.tables))
