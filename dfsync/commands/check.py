@@ -175,7 +175,7 @@ def _open_both(source: str | Path, engine: sa.Engine) -> Iterator[tuple[SqliteSo
 def _dry_run(
     preflight: Preflight, url: sa.URL, options: SyncOptions, observer: Observer | None
 ) -> tuple[SyncResult | None, list[Finding]]:
-    """The dry run of the tables that are ready, and its findings; None where there is none."""
+    """Sync the tables that are ready without writing; None where none is, or where it could not start."""
     if not options.tables:
         return None, []
     try:
@@ -192,7 +192,7 @@ def _dry_run(
 
 
 def _check_counts(plan: TablePlan, inspection: TableInspection, dry_run: SyncResult | None) -> CheckCounts | None:
-    """What would become of the rows of a table; None where the source lacks it."""
+    """Count what would become of the rows of a table; None where the source lacks it."""
     if inspection.total is None:
         return None
     known = CheckCounts(plan.name, plan.table, inspection.total, shared=inspection.shared)

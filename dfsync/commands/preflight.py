@@ -237,7 +237,7 @@ def _index_findings(connection: sa.Connection, binding: TableBinding) -> list[Fi
 
 
 def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Finding], int]:
-    """About natural keys that are NULL or that rows share, and how many rows share one with an earlier row."""
+    """Look for keys that are NULL or shared by rows; also count the rows that share one with an earlier row."""
     plan, columns = binding.plan, binding.key
     keys = _source_keys(preflight.source, binding)
     if keys.empty:
@@ -265,7 +265,7 @@ def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Fin
 
 
 def _source_keys(source: SqliteSource, binding: TableBinding) -> pd.DataFrame:
-    """The natural keys of all rows of the source that fit their columns, by old id."""
+    """Read the natural keys of all rows of the source that fit their columns, by old id."""
     columns = binding.key
     batches = source.batches(binding.source, binding.plan.id, [c.name for c in columns], _KEY_BATCH_ROWS)
     read = [conform(frame, binding.source_columns(columns)).frame for frame in batches]
@@ -290,7 +290,7 @@ def _orphan_findings(
 
 
 def _example_pair(plan: TablePlan, keys: pd.DataFrame, shared: Mask) -> str:
-    """The first of the `shared` rows, and the earlier row that has the same of these keys."""
+    """Name the first of the `shared` rows, and the earlier row that has the same of these keys."""
     number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
     position = int(np.argmax(shared))
     earlier = int(np.argmax(number == number[position]))

@@ -122,7 +122,7 @@ def _fits(plan: Plan, source: Schema) -> bool:
 
 
 def _plan_names(tables: Iterable[str]) -> dict[str, str]:
-    """A name for each table that is its own or near it, can be a file's name, and is unique in any case."""
+    """Choose names that are the tables' own or near them, can name files, and are unique in any case."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for table in sorted(tables, key=lambda name: _sanitize(name) != name):
@@ -134,7 +134,7 @@ def _plan_names(tables: Iterable[str]) -> dict[str, str]:
 
 
 def _sanitize(name: str) -> str:
-    """The name with `_` for what a file's name cannot hold."""
+    """Replace by `_` what a file's name cannot hold."""
     sanitized = "".join(c if in_file_name(c) else "_" for c in name)
     return f"_{sanitized[1:]}" if sanitized.startswith(".") else sanitized
 
@@ -188,7 +188,7 @@ def _with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema
 
 
 def _require_planned_parent(table: TablePlan, reference: ForeignKeyConstraint, source: Schema, target: Schema) -> None:
-    """Raises `DfsyncError` for a planned column of ids of a table without a mapping: they would name other rows."""
+    """Refuse a planned column of ids of a table without a mapping: they would name other rows."""
     source_table, target_parent = source.find(table.table), target.find(reference.parent)
     planned = {column.name.lower() for column in planned_columns(table, source_table)} if source_table else set()
     columns = [column for column in reference.columns if column.lower() in planned]
@@ -207,7 +207,7 @@ def _require_planned_parent(table: TablePlan, reference: ForeignKeyConstraint, s
 def _id_keys(
     reference: ForeignKeyConstraint, parent: TablePlan, planned: dict[str, TablePlan], schema: Schema
 ) -> list[ForeignKey]:
-    """The columns of a constraint that hold surrogate ids, each with the table whose ids they are.
+    """Find the columns of a constraint that hold surrogate ids, and the tables whose ids they are.
 
     A column that refers to no id, but to a column that is itself a foreign key, holds the id that that one holds. Any
     other value is no surrogate id and is copied unchanged.
@@ -225,7 +225,7 @@ def _id_keys(
 def _id_owner(
     table: TablePlan, column: str, planned: dict[str, TablePlan], schema: Schema, *, depth: int
 ) -> str | None:
-    """The planned table whose ids the column holds, over at most `depth` constraints; None for other values."""
+    """Follow at most `depth` constraints to the planned table whose ids a column holds; None for other values."""
     if table.id is not None and column.lower() == table.id.lower():
         return table.name
     declaring = schema.find(table.table)
@@ -301,7 +301,7 @@ def _require_known_columns(draft: Plan, table: TablePlan, source: Schema) -> Non
 
 
 def _require_id_in_no_key(draft: Plan, table: TablePlan) -> None:
-    """Raises `DfsyncError` for an id that would not be assigned anew."""
+    """Refuse an id that would not be assigned anew."""
     for setting, columns in (("natural_key", table.key), ("foreign_keys", table.parents)):
         if table.id is not None and table.id in columns:
             raise DfsyncError(

@@ -153,7 +153,7 @@ def _to_toml_table(table: TablePlan) -> tomlkit.items.Table:
 
 
 def _settings(table: TablePlan) -> dict[str, Any]:
-    """What a plan file says of the table, in the file's order; None for what it leaves out."""
+    """List what a plan file says of the table, in the file's order; None for what it leaves out."""
     no_id = "" if table.origin.get("id") in EXPLICIT_ORIGINS else None
     return {
         "table": table.table if table.table != table.name else None,
@@ -177,7 +177,7 @@ def _require_distinct_tables(path: Path, drafts: Iterable[TablePlan]) -> None:
 
 
 def _require_consistent(path: Path, draft: TablePlan) -> None:
-    """Raises `DfsyncError` where settings of a table contradict each other."""
+    """Refuse a draft where settings of a table contradict each other."""
     key, ignored = ([name.lower() for name in names] for names in (draft.key, draft.ignore_columns))
     parents = [column.lower() for column in draft.parents]
     faults = {

@@ -220,13 +220,13 @@ def _parents(tables: Iterable[TablePlan]) -> dict[str, set[str]]:
 
 
 def _needed_first(table: TablePlan) -> set[str]:
-    """The tables that must be synced before it."""
+    """Collect the tables that must be synced before it."""
     parents = {parent for column, parent in table.parents.items() if column not in table.deferred}
     return (parents | {*table.after}) - {table.name}
 
 
 def _stable_order(edges: Mapping[N, Collection[N]]) -> list[N]:
-    """The nodes after those that they point to, else in the order given; without those that a cycle blocks."""
+    """Order nodes after those that they point to, else as given; without those that a cycle blocks."""
     nodes = list(edges)
     position = {node: number for number, node in enumerate(nodes)}
     sorter = TopologicalSorter(

@@ -77,7 +77,7 @@ class Plan:
     """What to call it: the file's name, `built-in plan` or `discovered plan`."""
 
     def __getitem__(self, name: str) -> TablePlan:
-        """The plan of the table of that name."""
+        """Return the plan of the table of that name."""
         return next(table for table in self.tables if table.name == name)
 
     @property

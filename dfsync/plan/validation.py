@@ -139,7 +139,7 @@ class _Rule:
 def _violations(
     plan: TablePlan, source_table: Table, target_table: Table
 ) -> Iterator[tuple[_Rule, list[str] | list[None]]]:
-    """The rules that are broken, each with the columns that break it."""
+    """Find the rules that are broken, each with the columns that break it."""
     for rule in _RULES:
         columns = rule.violated_by(plan, source_table, target_table)
         if columns:
@@ -184,7 +184,7 @@ def _without_key(plan: TablePlan, *_: Table) -> list[None]:
 
 
 def _filled(plan: TablePlan, source_table: Table, target_table: Table) -> set[str]:
-    """The columns of the target that every new row has a value for, in lower case."""
+    """Collect the columns of the target that every new row has a value for, in lower case."""
     copied = {column.name.lower() for column in copied_columns(plan, source_table, target_table)}
     return copied | {(plan.id or "").lower()}
 

@@ -17,6 +17,7 @@ from dfsync.commands.create_tables import create_tables
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.plan.validation import Finding
+from dfsync.target.config import VARIABLE
 
 SOURCE = """
     CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(20) UNIQUE);
@@ -220,6 +221,34 @@ def test_whole_content(path: Path, target: Engine) -> None:
     fill(path, "CREATE TABLE t (a TEXT)")
     create_tables(path, target.url)
     assert the(check(path, target.url), "t", "whole content").level == "warning"
+
+
+def test_an_update_that_is_ambiguous_keeps_no_other_table_from_being_tried(
+    path: Path, target: Engine, tmp_path: Path
+) -> None:
+    fill(path, "CREATE TABLE price (code TEXT, cents INT); CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE)")
+    fill(path, "INSERT INTO price VALUES ('a', 1); INSERT INTO t VALUES (1, 'x')")
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[tables.price]\nnatural_key = ["code"]\non_match = "update"\n[tables.t]\n')
+    run(
+        target,
+        "CREATE TABLE price (code VARCHAR(9), cents INT, KEY (code))",
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE)",
+    )
+    result = check(path, target.url, options=SyncOptions(plan=plan))
+    assert errors(result) == [("price", None, None)]
+    assert "natural key is not unique" in the(result, "price", "cannot be updated").message
+    assert [(t.name, t.inserted) for t in result.tables] == [("price", None), ("t", 1)]
+
+
+def test_the_target_is_found_where_the_command_line_finds_it(
+    path: Path, target: Engine, target_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path)
+    create_tables(path, target.url)
+    monkeypatch.setenv(VARIABLE, target_url)
+    result = check(path)
+    assert (result.ok, result.target) == (True, check(path, target_url).target)
 
 
 def test_some_tables(path: Path, target: Engine) -> None:

@@ -33,10 +33,10 @@ def discover(folder: Path, source: str, target: Engine | None = None, *, plan: s
     if plan is not None:
         file.write_text(plan, encoding="utf-8")
     with SqliteSource(path) as opened:
-        there = reflected(target)
-        completed = resolve(draft_plan(file if plan else None, opened), opened.schema, there)
-        present = [name for name in completed.names if there.find(completed[name].table) is not None]
-        bind_all(completed, present, opened.schema, there)
+        target_schema = reflected(target)
+        completed = resolve(draft_plan(file if plan else None, opened), opened.schema, target_schema)
+        present = [name for name in completed.names if target_schema.find(completed[name].table) is not None]
+        bind_all(completed, present, opened.schema, target_schema)
         return completed
 
 
@@ -159,7 +159,7 @@ class TestNaturalKeys:
         )
         assert keys(plan) == {"countries": ("code",), "readings": ("at", "sensor"), "settings": ("key",)}
 
-    def test_never_of_columns_that_do_not_travel(self, folder: Path, target: Engine) -> None:
+    def test_never_of_columns_that_are_not_copied(self, folder: Path, target: Engine) -> None:
         execute(
             target,
             """CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, y INT, low INT AS (x + 1) STORED UNIQUE,
@@ -387,9 +387,9 @@ class TestWhatIsLeftOut:
         execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT UNIQUE, y INT AS (x + 1))")
         path = run_sql(folder / "source.db", "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT AS (x + 1))")
         with SqliteSource(path) as source:
-            there = reflected(target)
-            plan = resolve(draft_plan(None, source), source.schema, there)
-            assert bind_all(plan, ["a"], source.schema, there)["a"].names == ["x"]
+            target_schema = reflected(target)
+            plan = resolve(draft_plan(None, source), source.schema, target_schema)
+            assert bind_all(plan, ["a"], source.schema, target_schema)["a"].names == ["x"]
 
 
 class TestAPlanFile:

@@ -25,7 +25,7 @@ def refusal(file: Path, text: str) -> str:
 
 
 class TestAPlanFile:
-    def test_says_how_each_table_travels(self, file: Path) -> None:
+    def test_says_how_each_table_is_copied(self, file: Path) -> None:
         file.write_text(
             """
             [tables.commits]
