@@ -46,6 +46,7 @@ from dfsync.cli.options import (
     WritePlan,
     table_names,
 )
+from dfsync.cli.remedies import OPTION_NAMES
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.text import redaction
@@ -97,7 +98,7 @@ def _target(target: str | None, source: Path) -> Iterator[TargetLocation]:
         redaction.hide_from_process_list(target)
     from dfsync.pipeline.session import open_target
 
-    with open_target(target, source) as choice:
+    with open_target(target, source, origin=OPTION_NAMES["target"]) as choice:
         yield choice
 
 

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from dfsync.cli.app import ALL_WELL, NOT_STARTED, SOME_FAILED, app
 from dfsync.cli.interrupts import Interrupted
 from dfsync.cli.log import sanitize
+from dfsync.cli.remedies import error_message
 from dfsync.model.errors import DfsyncError
 from dfsync.text.redaction import without_credentials
 
@@ -49,7 +50,7 @@ def run(argv: list[str] | None = None) -> int:
     except Interrupted as stopped:
         return _exit_with(str(stopped), stopped.status)
     except DfsyncError as error:
-        return _exit_with(str(error))
+        return _exit_with(error_message(error))
     except TyperException as error:
         return _usage_error(error, args)
     except BrokenPipeError:

@@ -158,17 +158,17 @@ def _open_both(source: str | Path, engine: sa.Engine) -> Iterator[tuple[SqliteSo
     with ExitStack() as stack:
         opened: SqliteSource | None = None
         connection: sa.Connection | None = None
-        errors = []
+        errors: list[DfsyncError] = []
         try:
             opened = stack.enter_context(SqliteSource(source))
         except DfsyncError as error:
-            errors.append(str(error))
+            errors.append(error)
         try:
             connection = stack.enter_context(connect(engine))
         except DfsyncError as error:
-            errors.append(str(error))
+            errors.append(error)
         if opened is None or connection is None:
-            raise DfsyncError(" ".join(errors))
+            raise DfsyncError.combined(errors)
         yield opened, connection
 
 

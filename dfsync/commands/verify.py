@@ -13,7 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.commands.verify_rows import COUNTED, TableVerifier, VerifyCounts
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.output import files
 from dfsync.output.mappings import LazyFrames
@@ -118,5 +118,6 @@ def _require_same_target(connection: sa.Connection, checks: list[TableVerifier],
     if False in looked and True not in looked:
         raise DfsyncError(
             f"None of the rows that the mappings in {out} name is in {display_name(connection.engine.url)}: they "
-            "belong to another target, or its rows are gone. Name the right --out or --target, or sync again."
+            "belong to another target, or its rows are gone.",
+            Remedy("Name the right {out} or {target}, or sync again."),
         )

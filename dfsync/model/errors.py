@@ -1,16 +1,98 @@
-"""What can go wrong for a reason that the user can act on."""
+"""What can go wrong for a reason that the user can act on, and what the user can do about it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+PYTHON_NAMES: Mapping[str, str] = {
+    "source": "source=",
+    "target": "target=",
+    "out": "out=",
+    "tables": "SyncOptions(tables=...)",
+    "force": "force=True",
+}
+"""What the parameters that a remedy names are called in Python."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What the user can do about an error, in a sentence that the command line and Python complete each for themselves.
+
+    Parameters
+    ----------
+    sentence
+        The advice. `{source}`, `{target}`, `{out}`, `{tables}` and `{force}` stand for parameters, `{create_tables}`
+        for the command or the call that creates the missing tables.
+    source
+        The SQLite file of `{create_tables}`.
+    plan
+        The plan file of `{create_tables}`; None where none was given.
+    """
+
+    sentence: str
+    source: str | Path | None = None
+    plan: str | Path | None = None
+
+    def worded(self, names: Mapping[str, str]) -> str:
+        """The sentence, with `names` by placeholder."""
+        return self.sentence.format_map(names)
+
+    def __str__(self) -> str:
+        plan = f", options=dfsync.SyncOptions(plan={str(self.plan)!r})" if self.plan else ""
+        call = f"dfsync.create_tables({str(self.source)!r}{plan})"
+        return self.worded({**PYTHON_NAMES, "create_tables": call})
 
 
 class DfsyncError(Exception):
-    """One plain sentence or two: what happened, where, and what to do. Shown without a traceback, exit status 2."""
+    """One plain sentence or two: what happened, where, and what to do. Shown without a traceback, exit status 2.
+
+    As text it is for callers in Python; `dfsync.cli.remedies` words it for the command line.
+
+    Parameters
+    ----------
+    message
+        What happened. With a remedy it may end in a line break, which then parts the two, in place of a blank.
+    remedy
+        What the user can do, where that names a parameter or a command.
+    """
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.parts: tuple[tuple[str, Remedy | None], ...] = ((message, remedy),)
+
+    @staticmethod
+    def combined(errors: Iterable[DfsyncError]) -> DfsyncError:
+        """One error that says what all of them say."""
+        error = DfsyncError("")
+        error.parts = tuple(part for each in errors for part in each.parts)
+        return error
+
+    def __str__(self) -> str:
+        return error_text((message, None if remedy is None else str(remedy)) for message, remedy in self.parts)
+
+
+def error_text(parts: Iterable[tuple[str, str | None]]) -> str:
+    """The text of an error from its messages, each with its remedy as it is worded for the reader."""
+    sentences = (message if advice is None else _joined(message, advice) for message, advice in parts)
+    return " ".join(sentences)
+
+
+def _joined(message: str, advice: str) -> str:
+    return message + advice if message.endswith("\n") else f"{message} {advice}"
 
 
 class OutputWriteError(DfsyncError):
-    """A file that has no room, or no permission; a run goes on without it, exit status 1."""
+    """A file that has no room, or no permission; a run goes on without it, exit status 1.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        Why it cannot be written.
+    """
 
     def __init__(self, path: Path, error: OSError) -> None:
         self.path = path

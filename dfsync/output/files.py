@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError, OutputWriteError
+from dfsync.model.errors import DfsyncError, OutputWriteError, Remedy
 from dfsync.output.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
@@ -51,9 +51,8 @@ def _ensure_writable(folder: Path) -> None:
         for killed in folder.glob(".*.[0-9]*.partial"):
             killed.unlink(missing_ok=True)
     except OSError as error:
-        raise DfsyncError(
-            f"The output folder {folder} cannot be {done}: {error.strerror}. Choose another --out."
-        ) from error
+        message = f"The output folder {folder} cannot be {done}: {error.strerror}."
+        raise DfsyncError(message, Remedy("Choose another {out}.")) from error
 
 
 def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
@@ -69,8 +68,8 @@ def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
         return None
     if not whole:
         raise DfsyncError(
-            f"{out} holds the maps of a sync into {before}, and this one goes into {target}. Choose another --out, or "
-            "sync without --tables."
+            f"{out} holds the maps of a sync into {before}, and this one goes into {target}.",
+            Remedy("Choose another {out}, or sync without {tables}."),
         )
     for path in (*out.glob("*/*.parquet"), out / ID_MAPPINGS):
         path.unlink(missing_ok=True)
@@ -109,7 +108,8 @@ def mapping_file(out: Path, name: str) -> Path:
     """The file of a mapping that must be there. Raises `DfsyncError` where it is not."""
     path = out / MAPPINGS / f"{name}.parquet"
     if not path.is_file():
-        raise DfsyncError(f"{out} has no mapping of {name}: it is made by a sync with this --out. Run that first.")
+        remedy = Remedy("it is made by a sync with this {out}. Run that first.")
+        raise DfsyncError(f"{out} has no mapping of {name}:", remedy)
     return path
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def load_mappings(folder: str | Path) -> Mapping[str, pd.DataFrame]:
     mappings = Path(folder) / "mappings"
     found = sorted(path.stem for path in mappings.glob("[!.]*.parquet"))
     if not found:
-        raise DfsyncError(f"No mappings in {folder}: it should be the --out folder of an earlier run.")
+        raise DfsyncError(f"No mappings in {folder}:", Remedy("it should be the {out} folder of an earlier run."))
     planned = _planned(Path(folder) / "summary.json")
     return LazyFrames(mappings, found if planned is None else [name for name in planned if name in found])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.pipeline.mapping_store import MappingStore
 from dfsync.plan.binding import TableBinding, bind_all
@@ -21,10 +21,19 @@ from dfsync.plan.model import Plan, select, with_on_match
 from dfsync.source.sqlite import SqliteSource
 from dfsync.stages.row_hash import RowHasher
 from dfsync.target import packet
-from dfsync.target.config import CONFIG_FILE, EMBEDDED, EMBEDDED_DATA, VARIABLE, TargetLocation, named_target, parse_url
+from dfsync.target.config import (
+    CONFIG_FILE,
+    EMBEDDED,
+    EMBEDDED_DATA,
+    PARAMETER,
+    VARIABLE,
+    TargetLocation,
+    named_target,
+    parse_url,
+)
 from dfsync.target.connection import abort, connect, make_engine
 from dfsync.target.schema.reflection import reflect, require_tables
-from dfsync.text.wording import command_line, with_count
+from dfsync.text.wording import with_count
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -117,7 +126,8 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions) ->
         names = select(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
-        remedy = command_line("create-tables", source, options.plan)
+        advice = "`{create_tables}`, with {target} if you gave one, makes what is missing."
+        remedy = Remedy(advice, source=source, plan=options.plan)
         require_tables(there, [plan[name].table for name in present], remedy)
         # A parent that the source lacks has no rows, and its map stays empty: whatever refers to one is a reject.
         return Session(opened, engine, options, plan, names, bind_all(plan, present, opened.schema, there))
@@ -128,13 +138,16 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions) ->
 
 
 @contextlib.contextmanager
-def open_target(target: str | URL | None, source: str | Path | None = None) -> Iterator[TargetLocation]:
+def open_target(
+    target: str | URL | None, source: str | Path | None = None, *, origin: str = PARAMETER
+) -> Iterator[TargetLocation]:
     """Find the target, and run the embedded MariaDB for as long as it is needed where nothing else is named.
 
     A `source` that cannot be read is refused before that server starts. Raises `DfsyncError` for it, and for a URL or a
-    `config.py` that cannot be used. Connects to nothing but the embedded server.
+    `config.py` that cannot be used. Connects to nothing but the embedded server. `origin` is what the caller's user
+    calls the `target`.
     """
-    choice = named_target(target)
+    choice = named_target(target, origin)
     if choice is not None:
         yield choice
         return
@@ -146,10 +159,9 @@ def open_target(target: str | URL | None, source: str | Path | None = None) -> I
     try:
         server.start()
     except DfsyncError as error:
-        raise DfsyncError(
-            f"{error}\nThe embedded MariaDB is used because neither --target nor {VARIABLE} nor a {CONFIG_FILE} "
-            "in this folder names a database."
-        ) from error
+        named = f"nor {VARIABLE} nor a {CONFIG_FILE} in this folder names a database."
+        remedy = Remedy(f"The embedded MariaDB is used because neither {{target}} {named}")
+        raise DfsyncError(f"{error}\n", remedy) from error
     try:
         yield TargetLocation(parse_url(server.url, f"the {EMBEDDED}"), EMBEDDED)
     finally:

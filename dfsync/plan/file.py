@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import ON_MATCH
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.text.wording import did_you_mean, printable
@@ -98,7 +98,8 @@ def write_plan(path: Path, plan: Plan, *, force: bool = False) -> None:
         with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
             file.write(to_toml(plan))
     except FileExistsError as error:
-        raise DfsyncError(f"{path} already exists. Choose another name, or add --force to replace it.") from error
+        remedy = Remedy("Choose another name, or add {force} to replace it.")
+        raise DfsyncError(f"{path} already exists.", remedy) from error
     except OSError as error:
         raise DfsyncError(f"{path} cannot be written: {error.strerror}.") from error
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.base import SQLiteIdentifierPreparer
 
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.schema import Table
 from dfsync.source.reflection import reflect
 from dfsync.source.storage_classes import is_valid, may_be_coerced, mixed_column, storage_classes, values_of_class
@@ -74,7 +74,7 @@ class SqliteSource:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not os.path.isfile(self.path):
-            raise DfsyncError(f"There is no source {self.path}. Name a SQLite file with --source.")
+            raise DfsyncError(f"There is no source {self.path}.", Remedy("Name a SQLite file with {source}."))
         self._wal_path = Path(f"{self.path.resolve()}-wal")
         self._wal_existed = self._wal_path.exists()
         self._lock = Lock()
@@ -88,7 +88,8 @@ class SqliteSource:
             self.query(sa.text(f"PRAGMA busy_timeout = {_WAIT_MS}"))
             self.schema = reflect(self)
             if not self.schema:
-                raise DfsyncError(f"The source {self.path} has no tables. Name another SQLite file with --source.")
+                remedy = Remedy("Name another SQLite file with {source}.")
+                raise DfsyncError(f"The source {self.path} has no tables.", remedy)
         except BaseException:
             self.close()
             raise

@@ -19,6 +19,7 @@ from dfsync.text.wording import did_you_mean
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+PARAMETER = "target="
 VARIABLE = "MARIADB_URL"
 CONFIG_FILE = "config.py"
 CONFIG_NAME = "MARIADB_CONFIG"
@@ -46,7 +47,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TargetLocation:
-    """The target database, and where its name came from: `--target`, `MARIADB_URL`, `config.py`, `embedded MariaDB`."""
+    """The target database, and where its name came from.
+
+    That is `--target` or `target=`, `MARIADB_URL`, `config.py` or `embedded MariaDB`.
+    """
 
     url: URL
     """For `sqlalchemy.create_engine` as it is: driver PyMySQL, charset utf8mb4, options checked."""
@@ -64,10 +68,13 @@ class TargetLocation:
         return f"Target: {self.url.database} on {where}{user} ({origin})"
 
 
-def named_target(target: str | URL | None) -> TargetLocation | None:
-    """The target that the caller, the environment or `config.py` names; None where none of them does."""
+def named_target(target: str | URL | None, origin: str = PARAMETER) -> TargetLocation | None:
+    """The target that the caller, the environment or `config.py` names; None where none of them does.
+
+    `origin` is what the caller's user calls the `target`.
+    """
     if target is not None:
-        return TargetLocation(parse_url(target, "--target"), "--target")
+        return TargetLocation(parse_url(target, origin), origin)
     from_environment = os.environ.get(VARIABLE)
     if from_environment is not None:
         if not from_environment.strip():

@@ -81,7 +81,7 @@ def test_the_built_in_plan_is_written_as_it_is(tmp_path: Path) -> None:
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("mine")
-    with pytest.raises(Exception, match=r"plan\.toml already exists\. Choose another name, or add --force"):
+    with pytest.raises(Exception, match=r"plan\.toml already exists\. Choose another name, or add force=True"):
         write_plan(path, read_plan(BUILT_IN))
     assert path.read_text() == "mine"
     with pytest.raises(Exception, match="cannot be written: No such file or directory"):

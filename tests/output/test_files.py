@@ -98,7 +98,7 @@ class TestTheFolder:
 
     def test_that_cannot_be_made_is_said_in_a_sentence(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(DfsyncError, match=r"cannot be made: Not a directory\. Choose another --out\.$"):
+        with pytest.raises(DfsyncError, match=r"cannot be made: Not a directory\. Choose another out=\.$"):
             files.open_folder(tmp_path / "file" / "out")
 
     def test_that_cannot_be_written_is_said_in_a_sentence(self) -> None:
@@ -109,7 +109,7 @@ class TestTheFolder:
             with read_only(out), pytest.raises(DfsyncError) as raised:
                 files.open_folder(out)
         assert str(raised.value) == (
-            f"The output folder {out} cannot be written to: Permission denied. Choose another --out."
+            f"The output folder {out} cannot be written to: Permission denied. Choose another out=."
         )
 
     def test_is_rid_of_what_a_killed_run_has_half_written(self, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ class TestTheFolder:
         assert not any(path.exists() for path in half)
 
     def test_that_holds_no_mappings_is_said_in_a_sentence(self, tmp_path: Path) -> None:
-        with pytest.raises(DfsyncError, match="should be the --out folder of an earlier run"):
+        with pytest.raises(DfsyncError, match="should be the out= folder of an earlier run"):
             dfsync.load_mappings(tmp_path)
 
 

@@ -87,8 +87,8 @@ class TestAMissingTable:
         create_tables(target)
         execute(target, "DROP TABLE pr_approvals, staff_metrics")
         assert refused(source, target, out) == (
-            "The target lacks pr_approvals, staff_metrics. `python -m dfsync create-tables --source "
-            f"{source}`, with --target if you gave one, makes what is missing."
+            f"The target lacks pr_approvals, staff_metrics. `dfsync.create_tables({str(source)!r})`, with target= if "
+            "you gave one, makes what is missing."
         )
         assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(0,)]
 

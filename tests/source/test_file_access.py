@@ -72,7 +72,7 @@ def writing(path: Path) -> Iterator[Writer]:
 
 
 def test_a_missing_source_or_a_folder_is_said_so(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none.db") == f"There is no source {tmp_path}/none.db. Name a SQLite file with --source."
+    assert refusal(tmp_path / "none.db") == f"There is no source {tmp_path}/none.db. Name a SQLite file with source=."
     assert "There is no source" in refusal(tmp_path)
     assert os.listdir(tmp_path) == []
 
@@ -86,7 +86,7 @@ def test_a_file_that_is_no_database_is_said_so(path: Path, content: bytes) -> No
 
 def test_an_empty_file_is_a_database_without_tables(path: Path) -> None:
     path.touch()
-    with pytest.raises(DfsyncError, match=r"source\.db has no tables\. Name another SQLite file with --source\.$"):
+    with pytest.raises(DfsyncError, match=r"source\.db has no tables\. Name another SQLite file with source=\.$"):
         SqliteSource(path)
     assert path.read_bytes() == b""
 

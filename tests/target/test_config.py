@@ -29,7 +29,7 @@ def config(body: str) -> None:
 
 
 def description(target: str | None = None) -> str:
-    choice = named_target(target)
+    choice = named_target(target, "--target")
     assert choice is not None
     return choice.description
 
@@ -97,7 +97,7 @@ class TestWhichTarget:
         Path("data/mariadb").mkdir(parents=True)
         Path("data/mariadb/mine.txt").touch()
         with (
-            pytest.raises(DfsyncError, match=r"(?s)not an embedded MariaDB's.*neither --target nor MARIADB_URL nor"),
+            pytest.raises(DfsyncError, match=r"(?s)not an embedded MariaDB's.*neither target= nor MARIADB_URL nor"),
             open_target(None),
         ):
             pass

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED
 from dfsync.output import files
 from dfsync.output.report.reasons import ReasonSummary, readable, summarize_reasons
@@ -57,8 +57,8 @@ def read_run(out: Path) -> RunArtifacts:
     path = out / files.SUMMARY
     if not path.is_file():
         raise DfsyncError(
-            f"{out} has no {files.SUMMARY}: it is not the folder of a finished sync. Name the --out of one, or run "
-            "a sync first; a dry run leaves no files."
+            f"{out} has no {files.SUMMARY}: it is not the folder of a finished sync.",
+            Remedy("Name the {out} of one, or run a sync first; a dry run leaves no files."),
         )
     with readable(path):
         content = json.loads(path.read_bytes())

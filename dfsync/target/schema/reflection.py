@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.schema import Column, ForeignKeyConstraint, Index, Schema, Table
 
 _WIDE_TIMESTAMPS = (11, 5)
@@ -62,13 +62,11 @@ def reflect(connection: sa.Connection) -> Schema:
     return schema
 
 
-def require_tables(schema: Schema, names: Iterable[str], remedy: str) -> None:
-    """Raises `DfsyncError` that names the tables which the target lacks; `remedy` is the command that makes them."""
+def require_tables(schema: Schema, names: Iterable[str], remedy: Remedy) -> None:
+    """Raises `DfsyncError` that names the tables which the target lacks, with the remedy."""
     missing = [name for name in names if schema.find(name) is None]
     if missing:
-        raise DfsyncError(
-            f"The target lacks {', '.join(missing)}. `{remedy}`, with --target if you gave one, makes what is missing."
-        )
+        raise DfsyncError(f"The target lacks {', '.join(missing)}.", remedy)
 
 
 def _grouped(connection: sa.Connection, statement: Any) -> dict[str, list[dict[str, Any]]]:

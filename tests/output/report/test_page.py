@@ -216,7 +216,7 @@ class TestAFolderThatIsNoFinishedRun:
     def test_no_folder(self, tmp_path: Path) -> None:
         out = tmp_path / "no"
         assert self.complaint(out) == (
-            f"{out} has no summary.json: it is not the folder of a finished sync. Name the --out of one, or run a sync "
+            f"{out} has no summary.json: it is not the folder of a finished sync. Name the out= of one, or run a sync "
             "first; a dry run leaves no files."
         )
 

@@ -1,0 +1,27 @@
+"""Errors as the command line words them: their remedies name options and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dfsync.model.errors import DfsyncError, Remedy, error_text
+from dfsync.text.wording import command_line
+
+OPTION_NAMES: Mapping[str, str] = {
+    "source": "--source",
+    "target": "--target",
+    "out": "--out",
+    "tables": "--tables",
+    "force": "--force",
+}
+"""What the parameters that a remedy names are called on the command line."""
+
+
+def error_message(error: DfsyncError) -> str:
+    """What happened, and what to do about it on the command line."""
+    return error_text((message, None if remedy is None else _advice(remedy)) for message, remedy in error.parts)
+
+
+def _advice(remedy: Remedy) -> str:
+    command = command_line("create-tables", remedy.source or "", remedy.plan)
+    return remedy.worded({**OPTION_NAMES, "create_tables": command})
