@@ -46,10 +46,10 @@ from dfsync.cli.options import (
     WritePlan,
     table_names,
 )
+from dfsync.cli.process_title import hide_from_process_list
 from dfsync.cli.remedies import OPTION_NAMES
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.text import redaction
 
 if TYPE_CHECKING:
     from dfsync.target.config import TargetLocation
@@ -95,7 +95,7 @@ app = typer.Typer(
 @contextmanager
 def _target(target: str | None, source: Path) -> Iterator[TargetLocation]:
     if target and "@" in target:
-        redaction.hide_from_process_list(target)
+        hide_from_process_list(target)
     from dfsync.pipeline.session import open_target
 
     with open_target(target, source, origin=OPTION_NAMES["target"]) as choice:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -58,21 +56,3 @@ def without_credentials(text: str) -> str:
         With `***` between the first `://` and the last `@`.
     """
     return re.sub(r"://.*@", f"://{MASK}@", text, flags=re.DOTALL)
-
-
-def hide_from_process_list(argument: str) -> None:
-    """Overwrite an argument of this process where `ps` reads it; elsewhere than on Linux it does nothing."""
-    import ctypes
-
-    try:
-        fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return
-    # proc(5): arg_start and arg_end are fields 48 and 49, and the first after the parenthesis is field 3.
-    start, end = int(fields[45]), int(fields[46])
-    arguments = ctypes.string_at(start, end - start)
-    wanted = os.fsencode(argument)
-    place = arguments.find(wanted)
-    while wanted and place >= 0:
-        ctypes.memset(start + place, ord("*"), len(wanted))
-        place = arguments.find(wanted, place + len(wanted))
