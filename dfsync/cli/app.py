@@ -174,7 +174,7 @@ def sync(
     kind, stream = (ErrorConsole, RichConsole(stderr=True)) if as_json else (SyncConsole, RichConsole())
     with (
         kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console,
-        interruptible(console.where_it_stood),
+        interruptible(console.interruption_message),
         _target(target, source) as choice,
     ):
         from dfsync.cli.allocator import release_freed_memory
@@ -259,7 +259,7 @@ def plan(
     with interruptible("stopped; nothing was changed."), _target(target, source) as choice:
         from dfsync.commands.plan import resolve_plan
 
-        found = resolve_plan(source, choice.url, options)
+        found = resolve_plan(source, choice.url, options=options)
     from dfsync.cli.render.plan import show_plan
     from dfsync.cli.render.tables import table_console
     from dfsync.plan.file import write_plan
@@ -361,7 +361,7 @@ def create_tables(
     with interruptible(stopped), _target(target, source) as choice:
         from dfsync.commands.create_tables import create_tables as run
 
-        creation = run(source, choice.url, options, print_only=print_only)
+        creation = run(source, choice.url, options=options, print_only=print_only)
     from dfsync.cli.render.create_tables import create_tables_lines, script
 
     _print_lines(script(creation) if print_only else [choice.description, *create_tables_lines(creation)])

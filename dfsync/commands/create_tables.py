@@ -1,4 +1,4 @@
-"""Makes the tables that the target lacks, after those of the source. `dfsync.table_builder` writes them."""
+"""Creates the tables that the target lacks, after those of the source; `dfsync.target.schema` writes the SQL."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pymysql
 import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.model.schema import Schema
+from dfsync.output.result import Result
 from dfsync.pipeline.session import draft_plan, open_target
 from dfsync.plan.discovery import expected_schema, resolve
 from dfsync.plan.graph import ancestors
@@ -23,45 +26,77 @@ from dfsync.target.connection import connect, make_engine
 from dfsync.target.errors import explain
 from dfsync.target.schema.builder import TableBuilder
 from dfsync.target.schema.reflection import reflect
-from dfsync.text.wording import reindent
+from dfsync.text.wording import reindent, with_count
 
 
-@dataclass(frozen=True)
-class CreateTablesResult:
-    """What `create_tables` did, or with `print_only` would do."""
+@dataclass(frozen=True, repr=False)
+class CreateTablesResult(Result):
+    """What `dfsync.create_tables` did, or with `print_only` would do."""
 
     plan: str
-    """The title of the plan that they are made after."""
+    """The title of the plan that the tables follow."""
     statements: tuple[str, ...]
-    """In the order in which they run."""
+    """The SQL, in the order in which it runs."""
     created: tuple[str, ...]
     existing: tuple[str, ...]
     """In the target already, and left alone."""
     lacking: tuple[str, ...]
     """In the plan, and not in the source."""
     notes: tuple[str, ...]
-    """Where a table differs from that of the source, and why, and where one that is there lacks a unique key."""
+    """Where a table differs from that of the source, and why, and where an existing one lacks a unique key."""
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per table, index `table`, column `outcome` str: `created`, `existing` or `lacking`."""
+        outcomes = {name: getattr(self, name) for name in ("created", "existing", "lacking")}
+        rows = [(table, outcome) for outcome, tables in outcomes.items() for table in tables]
+        return pd.DataFrame(rows, columns=["table", "outcome"]).set_index("table")
+
+    def __repr__(self) -> str:
+        created = f"{with_count(len(self.created), 'tables')} created"
+        return f"<CreateTablesResult: {created}, {len(self.existing)} existing, {len(self.lacking)} lacking>"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the fields as JSON takes them."""
+        return {name: value if isinstance(value, str) else list(value) for name, value in vars(self).items()}
 
 
 def create_tables(
     source: str | Path,
     target: str | sa.URL | None = None,
-    options: SyncOptions | None = None,
     *,
+    options: SyncOptions | None = None,
     print_only: bool = False,
 ) -> CreateTablesResult:
-    """Makes the planned tables of the source that the target lacks. With `print_only` nothing changes.
+    """Create the planned tables of the source that the target lacks.
 
-    `target` is a URL; None looks where the command line looks.
+    Parameters
+    ----------
+    source
+        The SQLite file.
+    target
+        The URL of the database; None looks where `sync` looks.
+    options
+        `plan` names a plan file, which says what the unique keys are; `tables` narrows it to these and their parents.
+    print_only
+        Whether the statements are only written down, and nothing changes.
 
-    Raises `DfsyncError` where an end cannot be reached, a table cannot be made, or the target refuses it.
+    Returns
+    -------
+    CreateTablesResult
+        The statements, and which tables were created.
+
+    Raises
+    ------
+    DfsyncError
+        Where source or target cannot be reached, no column type of the target holds the values, or the target refuses
+        a table.
     """
-    options = options or SyncOptions()
-    with open_target(target, source) as choice:
-        engine = make_engine(choice.url)
+    with open_target(target, source) as location:
+        engine = make_engine(location.url)
         try:
             with SqliteSource(source) as opened, connect(engine) as connection:
-                return _create_missing(opened, connection, options, print_only)
+                return _create_missing(opened, connection, options or SyncOptions(), print_only)
         finally:
             engine.dispose()
 
@@ -69,14 +104,14 @@ def create_tables(
 def _create_missing(
     source: SqliteSource, connection: sa.Connection, options: SyncOptions, print_only: bool
 ) -> CreateTablesResult:
-    there = reflect(connection)
-    plan = resolve(draft_plan(options.plan, source), source.schema, expected_schema(source.schema, there))
-    asked = select(plan, options.tables or plan.names)
-    tables = [plan[name] for name in plan.names if name in {*asked, *ancestors(plan, asked)}]
+    target_schema = reflect(connection)
+    plan = resolve(draft_plan(options.plan, source), source.schema, expected_schema(source.schema, target_schema))
+    requested = select(plan, options.tables or plan.names)
+    tables = [plan[name] for name in plan.names if name in {*requested, *ancestors(plan, requested)}]
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}
-    new = [table for table in present.values() if there.find(table.table) is None]
+    new = [table for table in present.values() if target_schema.find(table.table) is None]
     existing = [table for table in present.values() if table not in new]
-    builder = TableBuilder(source.schema, SourceProfiler(source), there, plan, connection)
+    builder = TableBuilder(source.schema, SourceProfiler(source), target_schema, plan, connection)
     statements = builder.build(new)
     if not print_only:
         _execute(connection, statements)
@@ -86,15 +121,15 @@ def _create_missing(
         created=tuple(table.table for table in new),
         existing=tuple(table.table for table in existing),
         lacking=tuple(table.table for table in tables if table.table.lower() not in present),
-        notes=(*builder.notes, *_not_unique(existing, there)),
+        notes=(*builder.notes, *_missing_unique_keys(existing, target_schema)),
     )
 
 
-def _not_unique(existing: list[TablePlan], there: Schema) -> Iterator[str]:
-    """A note for each table that is left alone though a new one would get a unique key."""
+def _missing_unique_keys(existing: list[TablePlan], target_schema: Schema) -> Iterator[str]:
+    """A note for each existing table without the unique key that a new one would get."""
     for table in existing:
-        made, key = there.find(table.table), {name.lower() for name in table.key}
-        if made and key and not any(key >= {name.lower() for name in unique} for unique in made.uniques()):
+        target_table, key = target_schema.find(table.table), {name.lower() for name in table.key}
+        if target_table and key and not any(key >= {n.lower() for n in unique} for unique in target_table.uniques()):
             yield (
                 f"{table.table} has no unique key over {', '.join(table.key)}, its natural key, so nothing keeps other "
                 "clients from writing a key twice. Add one in the target if its rows allow it."

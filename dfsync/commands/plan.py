@@ -1,4 +1,4 @@
-"""The plan of a sync, resolved against both ends."""
+"""The plan of a sync, resolved against source and target."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.model.options import SyncOptions
-from dfsync.pipeline.session import draft_plan
+from dfsync.output.result import Result
+from dfsync.pipeline.session import draft_plan, open_target
 from dfsync.plan.discovery import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
 from dfsync.source.sqlite import SqliteSource
 from dfsync.target.connection import connect, display_name, make_engine
 from dfsync.target.schema.reflection import reflect
-from dfsync.text.wording import printable
+from dfsync.text.wording import printable, with_count
 
 
-@dataclass(frozen=True)
-class ResolvedPlan:
-    """A completed plan and which of its tables are where."""
+@dataclass(frozen=True, repr=False)
+class ResolvedPlan(Result):
+    """A complete plan and the tables that source or target lack: what `dfsync.resolve_plan` returns."""
 
     plan: Plan
     missing: dict[str, list[str]]
-    """By name, the ends that lack the table: `source`, `target`; none where both have it."""
+    """By name, which of `source` and `target` lack the table; empty where both have it."""
     source: str = ""
     """The SQLite file."""
     target: str = ""
@@ -34,22 +36,46 @@ class ResolvedPlan:
 
     @property
     def to_write(self) -> Plan:
-        """The plan for a plan file, which names nothing that the source lacks, unless something refers to it."""
-        present = {name for name, ends in self.missing.items() if "source" not in ends}
+        """The plan for a plan file: without tables that the source lacks, unless another table refers to them."""
+        present = {name for name, lacking in self.missing.items() if "source" not in lacking}
         return _narrowed_to(self.plan, present | ancestors(self.plan, present))
 
     @property
     def warnings(self) -> list[str]:
-        """One for each table whose rows have nothing to be recognised by but everything, where no plan file says so."""
+        """One for each table that is compared by its whole content although no plan file asks for it."""
         return [
             f"{printable(table.name)}: no natural key, so rows are compared by their whole content: one that was "
-            "changed in the target goes in once more. Better name a natural_key in a plan file."
+            "changed in the target is inserted once more. Better name a natural_key in a plan file."
             for table in self.plan.tables
             if table.lacks_key and "source" not in self.missing[table.name]
         ]
 
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per table in the plan's order, index `name`, all columns str.
+
+        `table`, `id` (None where the table has none), `natural_key`, `foreign_keys` and `missing_in`, the last three
+        with commas between their parts.
+        """
+        rows = [
+            {
+                "name": table.name,
+                "table": table.table,
+                "id": table.id,
+                "natural_key": ", ".join(table.key),
+                "foreign_keys": ", ".join(f"{column} -> {parent}" for column, parent in table.parents.items()),
+                "missing_in": ", ".join(self.missing[table.name]),
+            }
+            for table in self.plan.tables
+        ]
+        columns = ["name", "table", "id", "natural_key", "foreign_keys", "missing_in"]
+        return pd.DataFrame(rows, columns=columns).set_index("name")
+
+    def __repr__(self) -> str:
+        return f"<ResolvedPlan: {self.plan.title}, {with_count(len(self.plan.tables), 'tables')}>"
+
     def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Give what `--json` prints."""
         tables = [
             {"order": order, **table.as_dict(), "missing_in": self.missing[table.name]}
             for order, table in enumerate(self.plan.tables, start=1)
@@ -58,30 +84,52 @@ class ResolvedPlan:
         return {"source": self.source, "target": self.target, "plan": plan, "warnings": self.warnings}
 
 
-def resolve_plan(source: str | Path, url: str | sa.URL, options: SyncOptions) -> ResolvedPlan:
-    """The plan of a sync with these options, also where tables are missing.
+def resolve_plan(
+    source: str | Path, target: str | sa.URL | None = None, *, options: SyncOptions | None = None
+) -> ResolvedPlan:
+    """Complete the plan that a sync with these options would follow, also where tables are missing.
 
-    `options.tables` narrows it to these tables and the parents whose maps they need. Raises `DfsyncError` where an end
-    cannot be reached or the plan cannot be completed.
+    Parameters
+    ----------
+    source
+        The SQLite file.
+    target
+        The URL of the database; None looks where `sync` looks.
+    options
+        `plan` names a plan file; `tables` narrows the plan to these tables and the parents whose mappings they need.
+
+    Returns
+    -------
+    ResolvedPlan
+        The complete plan, and the tables that source or target lack.
+
+    Raises
+    ------
+    DfsyncError
+        Where source or target cannot be reached, or the plan cannot be completed.
     """
-    with SqliteSource(source) as opened:
-        engine = make_engine(url)
+    options = options or SyncOptions()
+    with open_target(target, source) as location, SqliteSource(source) as opened:
+        engine = make_engine(location.url)
         try:
             with connect(engine) as connection:
-                there = reflect(connection)
+                target_schema = reflect(connection)
         finally:
             engine.dispose()
-        plan = resolve(draft_plan(options.plan, opened), opened.schema, there)
-        ends = (("source", opened.schema), ("target", there))
-        missing = {t.name: [end for end, schema in ends if schema.find(t.table) is None] for t in plan.tables}
+        plan = resolve(draft_plan(options.plan, opened), opened.schema, target_schema)
+    schemas = {"source": opened.schema, "target": target_schema}
+    missing = {
+        table.name: [name for name, schema in schemas.items() if schema.find(table.table) is None]
+        for table in plan.tables
+    }
     return ResolvedPlan(_narrowed(plan, options.tables), missing, str(opened.path), display_name(engine.url))
 
 
 def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:
     if names is None:
         return plan
-    asked = select(plan, names)
-    return _narrowed_to(plan, {*asked, *ancestors(plan, asked)})
+    requested = select(plan, names)
+    return _narrowed_to(plan, {*requested, *ancestors(plan, requested)})
 
 
 def _narrowed_to(plan: Plan, kept: set[str]) -> Plan:

@@ -19,16 +19,38 @@ def sync(
     source: str | Path,
     target: str | sa.URL | None = None,
     *,
-    out: str | Path = "dfsync-out",
     options: SyncOptions | None = None,
+    out: str | Path = "dfsync-out",
     observer: Observer | None = None,
 ) -> SyncResult:
-    """Gives every row of the source a row in the target, and keeps the map from old to new id in `out`.
+    """Give every row of the source a row in the target, and keep the mapping from old to new ids in `out`.
 
-    `target` is a URL; None looks where the command line looks. Raises `DfsyncError` where it cannot start; a table
-    that fails is in the result, and the others go on.
+    Parameters
+    ----------
+    source
+        The SQLite file. It is opened read-only and read from one snapshot.
+    target
+        The URL of the database, as `mysql://user:password@host/database`. None takes `MARIADB_URL`, else
+        `MARIADB_CONFIG` of a `config.py` in the working directory, else an embedded MariaDB.
+    options
+        The choices of the run; None takes the defaults.
+    out
+        The folder for the mappings, the rejects and the summary; made where it does not exist.
+    observer
+        Hears of the run's progress.
+
+    Returns
+    -------
+    SyncResult
+        Counts, mappings and rejects by table. A table that failed is among them, and the others are synced.
+
+    Raises
+    ------
+    DfsyncError
+        Where the run cannot start: source or target is out of reach, there is no such plan, tables are missing, or
+        another run writes into the same target.
     """
-    with open_target(target, source) as choice:
-        run = open_session(source, choice.url, options or SyncOptions())
-        with run, nullcontext() if run.options.dry_run else exclusive_lock(run.engine):
-            return run_sync(run, Path(out), observer or Observer())
+    with open_target(target, source) as location:
+        session = open_session(source, location.url, options or SyncOptions())
+        with session, nullcontext() if session.options.dry_run else exclusive_lock(session.engine):
+            return run_sync(session, Path(out), observer or Observer())

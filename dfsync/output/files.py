@@ -68,7 +68,7 @@ def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
         return None
     if not whole:
         raise DfsyncError(
-            f"{out} holds the maps of a sync into {before}, and this one goes into {target}.",
+            f"{out} holds the maps of a sync into {before}, and this one writes into {target}.",
             Remedy("Choose another {out}, or sync without {tables}."),
         )
     for path in (*out.glob("*/*.parquet"), out / ID_MAPPINGS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dfsync.plan.model import Plan
+
+
+class Result(ABC):
+    """What a command returns: data, which a notebook shows as one line and a table."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> pd.DataFrame:
+        """One row per table."""
+
+    @abstractmethod
+    def as_dict(self) -> dict[str, Any]:
+        """Give the result as values that JSON takes."""
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
 
 
 @dataclass
@@ -39,7 +56,7 @@ class TableCounts:
 
 
 @dataclass(frozen=True, repr=False)
-class SyncResult:
+class SyncResult(Result):
     """The outcome of `dfsync.sync`.
 
     The frames are read from the files in `out` when they are asked for: give runs that you compare a folder each.
@@ -92,9 +109,6 @@ class SyncResult:
         counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())
         dry = "dry run, " if self.dry_run else ""
         return f"<SyncResult: {dry}{len(self.counts)} tables, {counts}, {self.seconds:.1f} s>"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
 
     @property
     def _sums(self) -> dict[str, int]:

@@ -17,6 +17,17 @@ _MAX_NAME_CHARACTERS = 80
 _MAX_VALUE_CHARACTERS = 60
 _MAX_COMMAND_CHARACTERS = 1000
 _ACRONYMS = {"api", "csv", "db", "html", "http", "id", "ip", "json", "pr", "sql", "uri", "url", "xml"}
+DIFFERENCE_MEANINGS = {
+    "changed": "not as a sync wrote them; changed since, in the target or in the source",
+    "kept": "in the target before the last sync, and not as the source is now; --on-match update brings the source's",
+    "shared": "one target row with a source row of a lower id and the same natural key, whose values count",
+    "deleted": "their target row is gone since the sync",
+    "missing": "never synced; run a sync",
+    "rejected": "without a target row, as the sync said; rejects/ in the --out folder has the reasons",
+    "does not fit": "the target's column cannot hold the source's value",
+    "missing parent": "the row that they refer to has no target row",
+}
+"""What a kind of difference that `verify` finds says of the rows, as part of a sentence."""
 # Ending of the plural, letters to take off, letters to put on; the first that fits.
 _SINGULARS = (
     ("series", 0, ""),

@@ -208,7 +208,7 @@ def test_rows_that_share_a_target_row(path: Path, target: Engine, tmp_path: Path
     assert (same.count, alike.count, result.tables[0].shared) == (2, 1, 3)
     assert "(such as ID 7 with ID 4)" in same.message
     assert "(such as ID 8 with ID 4)" in alike.message
-    assert "t: 5 rows, 2 would go in, 3 are there or share a row, 0 would fail" in check_lines(result)
+    assert "t: 5 rows, 2 would be inserted, 3 exist or share a row, 0 would fail" in check_lines(result)
 
 
 def test_a_reject_of_a_table_without_an_id(path: Path, target: Engine) -> None:
@@ -275,7 +275,7 @@ def test_command(path: Path, target_url: str, capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().out
     assert "ERROR parent, child: the target has no such table; create-tables makes it\n" in said
     assert f"\n  python -m dfsync create-tables --source {path}\n" in said
-    assert said.endswith("\n1 error: some rows or tables would not go in.\n")
+    assert said.endswith("\n1 error: some rows or tables would fail.\n")
     assert max(len(line) for line in said.splitlines()[1:] if "python" not in line) <= 80
 
     assert status("create-tables", "--source", str(path), "--target", target_url, "--print") == 0

@@ -44,7 +44,7 @@ class Made:
 
     def __init__(self, path: Path, target: Engine, script: str, options: SyncOptions | None = None) -> None:
         fill(path, script)
-        self.creation: CreateTablesResult = create_tables(path, target.url, options)
+        self.creation: CreateTablesResult = create_tables(path, target.url, options=options)
         self.schema = there(target)
 
     def type(self, table: str, column: str) -> str:
@@ -186,7 +186,7 @@ def test_existing_tables_are_left_alone_and_their_types_taken(path: Path, target
     assert "name" not in made.schema["parent"]
     assert made.schema["child"]["parent_id"].unsigned
     assert made.schema["child"].references == (ForeignKeyConstraint(("parent_id",), "parent", ("id",)),)
-    assert "parent is there and is left alone" in create_tables_lines(made.creation)
+    assert "parent exists and is left alone" in create_tables_lines(made.creation)
 
 
 def test_print_changes_nothing_and_runs_as_printed(path: Path, target: Engine) -> None:

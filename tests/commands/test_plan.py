@@ -101,12 +101,12 @@ def source(tmp_path: Path) -> Path:
 
 class TestSomeTables:
     def test_come_with_the_parents_they_need(self, source: Path, target: Engine) -> None:
-        found = resolve_plan(source, target.url, SyncOptions(tables=("odd _name_ [x]_",)))
+        found = resolve_plan(source, target.url, options=SyncOptions(tables=("odd _name_ [x]_",)))
         assert found.plan.names == ["people", "odd _name_ [x]_"]
 
     def test_can_be_written_and_read(self, target: Engine, tmp_path: Path) -> None:
         source = empty_source(tmp_path / "history.db")
-        found = resolve_plan(source, target.url, SyncOptions(tables=("staff_metrics", "pr_approvals")))
+        found = resolve_plan(source, target.url, options=SyncOptions(tables=("staff_metrics", "pr_approvals")))
         assert found.plan.names == ["repositories", "pull_requests", "pr_approvals", "staff_metrics"]
         assert found.plan["staff_metrics"].after == ()
         write_plan(tmp_path / "plan.toml", found.plan)
@@ -115,17 +115,17 @@ class TestSomeTables:
 
 def test_a_written_plan_is_completed_to_the_same_plan(source: Path, target: Engine, tmp_path: Path) -> None:
     execute(target, TARGET)
-    found = resolve_plan(source, target.url, SyncOptions()).plan
+    found = resolve_plan(source, target.url, options=SyncOptions()).plan
     write_plan(tmp_path / "plan.toml", found)
-    again = resolve_plan(source, target.url, SyncOptions(plan=tmp_path / "plan.toml")).plan
+    again = resolve_plan(source, target.url, options=SyncOptions(plan=tmp_path / "plan.toml")).plan
     assert replace(again, source=found.source) == found
     assert found["people"].deferred == ("boss_id",)
 
 
 def test_a_written_plan_leaves_out_what_the_source_lacks(target: Engine, tmp_path: Path) -> None:
     source = run_sql(tmp_path / "source.db", "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT)")
-    write_plan(tmp_path / "plan.toml", resolve_plan(source, target.url, SyncOptions()).to_write)
-    again = resolve_plan(source, target.url, SyncOptions(plan=tmp_path / "plan.toml")).plan
+    write_plan(tmp_path / "plan.toml", resolve_plan(source, target.url, options=SyncOptions()).to_write)
+    again = resolve_plan(source, target.url, options=SyncOptions(plan=tmp_path / "plan.toml")).plan
     assert again.names == ["repositories"]
 
 

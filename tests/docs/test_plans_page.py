@@ -33,7 +33,7 @@ class Example:
         self.plan.write_text(blocks["toml"], encoding="utf-8")
         self.target = target
         self._out = folder / "out"
-        create_tables(self.source, target.url, self.options)
+        create_tables(self.source, target.url, options=self.options)
 
     @property
     def options(self) -> dfsync.SyncOptions:
@@ -63,7 +63,7 @@ def test_there_are_three() -> None:
 class TestEvery:
     def test_plan_is_shown_as_on_the_page(self, example: Example) -> None:
         out = rich.console.Console(file=io.StringIO(), width=100)
-        show_plan(resolve_plan(example.source, example.target.url, example.options), out)
+        show_plan(resolve_plan(example.source, example.target.url, options=example.options), out)
         assert isinstance(out.file, io.StringIO)
         assert _without_blanks(out.file.getvalue()) == _without_blanks(example.shown)
 
@@ -118,7 +118,7 @@ def test_the_log_counts_its_lines(example: Example) -> None:
 @pytest.mark.parametrize("example", [LOG], indirect=True)
 def test_the_log_is_warned_of_unless_a_plan_file_says_that_it_is_meant(example: Example) -> None:
     for options, warned in ((example.options, False), (dfsync.SyncOptions(), True)):
-        of_plan = resolve_plan(example.source, example.target.url, options).warnings
+        of_plan = resolve_plan(example.source, example.target.url, options=options).warnings
         of_check = [
             f.message for f in check(example.source, example.target.url, options=options).findings if f.table == "log"
         ]

@@ -305,7 +305,7 @@ def test_the_maps_of_another_target_do_not_mix_with_these(
     out, url = scenario.folder / "out", scenario.target.url.render_as_string(hide_password=False)
     again = ["--source", str(scenario.source), "--target", url, "--out", str(out)]
     assert main(again) == 0
-    removed = f"Note: Removed from {out}: the maps of an earlier sync, which went into elsewhere on "
+    removed = f"Note: Removed from {out}: the maps of an earlier sync, which wrote into elsewhere on "
     assert removed in capsys.readouterr().out
     assert main(again) == 0
     assert "Removed" not in capsys.readouterr().out

@@ -59,7 +59,7 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
         plan.write_text(case.plan, encoding="utf-8")
     run_sql(source, source_script(case.tables))
     # Made before the rows are, so that some rows do not fit.
-    create_tables(source, engine.url, SyncOptions(plan=plan))
+    create_tables(source, engine.url, options=SyncOptions(plan=plan))
     fill_source(source, case)
     fill_target(engine, case)
     before = read_target(engine, case.tables)

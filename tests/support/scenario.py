@@ -48,7 +48,7 @@ class Scenario:
     def create_target(self, script: str | None, *rows: str) -> None:
         """The target's tables, made by dfsync where `script` is None, and the rows that are its own."""
         if script is None:
-            create_tables(self.source, self.target.url, SyncOptions(plan=self.plan))
+            create_tables(self.source, self.target.url, options=SyncOptions(plan=self.plan))
         else:
             execute(self.target, *filter(str.strip, script.split(";\n")))
         execute(self.target, *rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dfsync.plan.validation import ERROR, NO_TABLE, NOTE, WARNING
 from dfsync.text.wording import command_line, printable, with_count
@@ -19,45 +19,69 @@ _MAX_MESSAGE = 2000
 
 
 def table_line(table: CheckCounts) -> str:
+    """Word what would become of a table's rows, in one line."""
     name = f"{printable(table.name)}: {with_count(table.total, 'rows')}"
     if table.inserted is None:
         return name
     updated = f"{table.updated} would be updated, " if table.updated else ""
-    there = "are there or share a row" if table.shared else "are there"
-    return f"{name}, {table.inserted} would go in, {table.matched} {there}, {updated}{table.failed} would fail"
+    matched = "exist or share a row" if table.shared else "exist"
+    return f"{name}, {table.inserted} would be inserted, {table.matched} {matched}, {updated}{table.failed} would fail"
 
 
 def join_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """One for all tables of which the same is true as a whole."""
-    joined: dict[Any, Finding] = {}
-    for place, finding in enumerate(findings):
+    """Join the findings that say the same of whole tables into one that names all of these tables.
+
+    Parameters
+    ----------
+    findings
+        As in `CheckResult.findings`.
+
+    Returns
+    -------
+    list of Finding
+        In the order in which each came first.
+    """
+    joined: dict[object, Finding] = {}
+    for number, finding in enumerate(findings):
         details = (finding.column, finding.count, finding.fix)
-        alike = (finding.level, finding.message) if details == (None, None, None) else place
-        before = joined.get(alike)
-        joined[alike] = replace(finding, table=f"{before.table}, {finding.table}") if before else finding
+        key = (finding.level, finding.message) if details == (None, None, None) else number
+        before = joined.get(key)
+        joined[key] = replace(finding, table=f"{before.table}, {finding.table}") if before else finding
     return list(joined.values())
 
 
 def finding_lines(finding: Finding) -> list[str]:
-    place = ".".join(filter(None, (finding.table, finding.column)))
+    """Word a finding, wrapped for a terminal, with its remedy on a line of its own that can be copied."""
+    column = ".".join(filter(None, (finding.table, finding.column)))
     rows = f"{with_count(finding.count, 'rows')}: " if finding.count is not None else ""
-    text = f"{finding.level.upper()} {place}: {rows}{finding.message}".replace(" : ", ": ")
+    text = f"{finding.level.upper()} {column}: {rows}{finding.message}".replace(" : ", ": ")
     lines = textwrap.wrap(printable(text, _MAX_MESSAGE), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     return [*lines, *([f"  {printable(finding.fix, _MAX_MESSAGE)};"] if finding.fix else [])]
 
 
 def check_lines(result: CheckResult) -> list[str]:
-    """For a terminal: a line per table, the findings, and what they come to."""
+    """Word a check for a terminal: a line per table, the findings by level, and a verdict.
+
+    Parameters
+    ----------
+    result
+        What `dfsync.check` returned.
+
+    Returns
+    -------
+    list of str
+        The lines, harmless to a terminal.
+    """
     lines = [f"Plan: {printable(result.plan.title, _MAX_MESSAGE)}", "", *map(table_line, result.tables), ""]
     findings = join_findings(result.findings)
     for finding in sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.level)):
         lines += finding_lines(finding)
     if any(finding.message == NO_TABLE for finding in findings):
-        make = command_line("create-tables", result.source, result.plan.file)
-        lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {make}", ""]
+        command = command_line("create-tables", result.source, result.plan.file)
+        lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {command}", ""]
     levels = [finding.level for finding in findings]
     if result.findings and lines[-1]:
         lines.append("")
     if result.ok:
         return [*lines, "Nothing is in the way of a sync."]
-    return [*lines, f"{with_count(levels.count(ERROR), 'errors')}: some rows or tables would not go in."]
+    return [*lines, f"{with_count(levels.count(ERROR), 'errors')}: some rows or tables would fail."]

@@ -1,4 +1,4 @@
-"""The completed plan for a person: as a table to check at a glance."""
+"""The complete plan as a table, for a person to check at a glance."""
 
 from __future__ import annotations
 
@@ -16,52 +16,56 @@ from dfsync.commands.plan import ResolvedPlan
 from dfsync.plan.model import TablePlan
 from dfsync.text.wording import MAX_LINE_CHARACTERS, printable, with_count
 
-_BETWEEN, _FOREIGN_KEYS = 10, 18
-"""The widths of what is between the columns, and of the least that foreign keys need."""
-_DEFERRED = "in a circle of tables: goes in empty and gets its value in the same transaction"
+_GAPS_WIDTH, _MIN_FOREIGN_KEYS_WIDTH = 10, 18
+"""In characters: all that is between the columns, and the least that foreign keys need."""
+_DEFERRED = "in a circle of tables: inserted empty and filled in the same transaction"
 Row = tuple[list[str], ...]
 """The lines of each cell."""
 
 
-def show_plan(found: ResolvedPlan, out: rich.console.Console) -> None:
-    """Prints the plan as a table, with a legend of where each part came from, and the warnings."""
-    heading = (
-        f"Plan: {printable(found.plan.title, MAX_LINE_CHARACTERS)}, {with_count(len(found.plan.tables), 'tables')}\n"
-    )
+def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
+    """Print a plan as a table, with a legend of where each part came from, and the warnings.
+
+    Parameters
+    ----------
+    resolved
+        What `dfsync.resolve_plan` returned.
+    out
+        Where to print; its width decides what goes on in a next line.
+    """
+    plan = resolved.plan
+    heading = f"Plan: {printable(plan.title, MAX_LINE_CHARACTERS)}, {with_count(len(plan.tables), 'tables')}\n"
     out.print(Text(heading), soft_wrap=True)
     legend: dict[str, int] = {}
     rows: list[Row] = [
         (
             [str(order)],
-            _name_lines(table, found.missing[table.name]),
+            _name_lines(table, resolved.missing[table.name]),
             [_marked(printable(table.id or "-"), table.origin.get("id"), legend)],
             _key_lines(table, legend),
             _reference_lines(table, legend),
         )
-        for order, table in enumerate(found.plan.tables, start=1)
+        for order, table in enumerate(plan.tables, start=1)
     ]
     print_table(_grid(rows, out), out)
     if legend:
-        out.print(
-            Text(
-                "\n".join(["", *(f"[{mark}] {printable(text, MAX_LINE_CHARACTERS)}" for text, mark in legend.items())])
-            )
-        )
-    for warning in found.warnings:
+        marks = (f"[{mark}] {printable(text, MAX_LINE_CHARACTERS)}" for text, mark in legend.items())
+        out.print(Text("\n".join(["", *marks])))
+    for warning in resolved.warnings:
         wrapped = textwrap.wrap(f"Warning: {warning}", out.width, break_long_words=False, break_on_hyphens=False)
         out.print(Text("\n".join(["", *wrapped]), "yellow"), soft_wrap=True)
 
 
 def _grid(rows: list[Row], out: rich.console.Console) -> Table:
-    """As wide as `out`. Only the foreign keys go on in a next line, as long as that leaves some room for them."""
+    """As wide as `out`; only the foreign keys are broken over lines, while they have room at all."""
     if _width(rows, 5) > out.width:
         rows = [(order, "\n".join(name).replace("(table ", "(table\n").split("\n"), *row) for order, name, *row in rows]
-    firm = _width(rows, 4) + _FOREIGN_KEYS <= out.width
+    unbroken = _width(rows, 4) + _MIN_FOREIGN_KEYS_WIDTH <= out.width
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     if not out.is_terminal:
         grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("", "name", "id", "natural key"):
-        grid.add_column(title, overflow="fold", no_wrap=firm)
+        grid.add_column(title, overflow="fold", no_wrap=unbroken)
     grid.add_column("foreign keys", overflow="fold")
     for row in rows:
         grid.add_row(*(Text("\n".join(cell)) for cell in row))
@@ -69,9 +73,9 @@ def _grid(rows: list[Row], out: rich.console.Console) -> Table:
 
 
 def _width(rows: list[Row], columns: int) -> int:
-    """Of the first columns, with what is between them."""
-    cells = [[cell_len(line) for row in rows for line in row[place]] for place in range(columns)]
-    return sum(max(lengths, default=0) for lengths in cells) + _BETWEEN
+    """Of the first `columns`, with the gaps between them."""
+    cells = [[cell_len(line) for row in rows for line in row[column]] for column in range(columns)]
+    return sum(max(lengths, default=0) for lengths in cells) + _GAPS_WIDTH
 
 
 def _marked(text: str, origin: str | None, legend: dict[str, int]) -> str:
@@ -82,7 +86,7 @@ def _name_lines(table: TablePlan, missing: Iterable[str]) -> list[str]:
     lines = [printable(table.name, MAX_LINE_CHARACTERS)]
     if table.table != table.name:
         lines.append(f"(table {printable(table.table, MAX_LINE_CHARACTERS)})")
-    lines += [f"(not in the {end})" for end in missing]
+    lines += [f"(not in the {database})" for database in missing]
     if table.on_match != "skip":
         lines.append(f"(on_match {table.on_match})")
     if table.ignore_columns:

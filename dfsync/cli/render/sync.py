@@ -44,9 +44,23 @@ class _TableProgress:
 
 
 class SyncConsole(Observer):
-    """Writes the story of a run to a Rich console; colours and a progress bar only where that is a terminal.
+    """Writes a run to a Rich console as it proceeds; colours and a progress bar only where that is a terminal.
 
-    Whatever comes from the databases is shown through `visible`. As a context manager it leaves the terminal clean.
+    Whatever comes from the databases is made harmless by `printable`. As a context manager it leaves the terminal
+    clean.
+
+    Parameters
+    ----------
+    out
+        The console; None takes standard output.
+    folder
+        Where the run leaves its files.
+    verbose
+        Whether long tables get a line per row, too.
+    quiet
+        Whether only what failed and the overall line are written.
+    dry_run
+        Whether nothing is written to the target.
     """
 
     def __init__(
@@ -58,7 +72,6 @@ class SyncConsole(Observer):
         quiet: bool = False,
         dry_run: bool = False,
     ) -> None:
-        """`folder` is where the run leaves its files; `quiet` leaves only what failed and the overall line."""
         import rich.console
 
         self._out = out or rich.console.Console()
@@ -67,11 +80,11 @@ class SyncConsole(Observer):
         self._quiet = quiet
         self._dry_run = dry_run
         self._bar: rich.progress.Progress | None = None
-        # Several at a time where tables refer to each other in a circle.
-        self._open: dict[str, _TableProgress] = {}
+        # Several at a time where tables refer to each other in a cycle.
+        self._active: dict[str, _TableProgress] = {}
         self._committed: list[str] = []
-        # Why rows of a table that others refer to are not in, all at once.
-        self._lost: dict[str, str] = {}
+        # Why none of the rows of a table that others refer to was written.
+        self._failed_parents: dict[str, str] = {}
 
     def __enter__(self) -> SyncConsole:
         return self
@@ -80,59 +93,75 @@ class SyncConsole(Observer):
         self._stop_bar()
 
     def say(self, text: str = "", style: str = "", *, always: bool = False) -> None:
-        """One line, unless `quiet`."""
+        """Write one line, unless `quiet`.
+
+        Parameters
+        ----------
+        text
+            The line, harmless to a terminal.
+        style
+            A style of Rich.
+        always
+            Whether `quiet` does not matter.
+        """
         from rich.text import Text
 
         if always or not self._quiet:
             # As it is: no markup, and no line break where a pipe has no width.
             self._out.print(Text(text, style), soft_wrap=True)
 
-    def where_it_stood(self) -> str:
-        """One sentence for a run that was interrupted."""
+    def interruption_message(self) -> str:
+        """Word in one sentence how far a run was when it was interrupted."""
         if self._dry_run:
             return "stopped; nothing was written, this was a dry run."
         committed = ", ".join(map(title_case_name, self._committed)) or "nothing yet"
-        places = [f"{title_case_name(name)} after {at.done} of {at.total} rows" for name, at in self._open.items()]
-        place = f" in {', '.join(places)}, rolled back" if places else ""
-        return f"stopped{place}. Committed: {committed}. Run the same command again to go on from there."
+        active = [f"{title_case_name(name)} after {at.done} of {at.total} rows" for name, at in self._active.items()]
+        where = f" in {', '.join(active)}, rolled back" if active else ""
+        return f"stopped{where}. Committed: {committed}. Run the same command again to go on from there."
 
     def run_started(self, plan: Plan, names: list[str]) -> None:
+        """Write the plan's title."""
         if self._dry_run:
             self.say("DRY RUN: nothing will be written.")
         self.say(f"Plan: {printable(plan.title, LONG_MESSAGE)}, {with_count(len(names), 'tables')}")
         self.say()
 
     def maps_removed(self, out: Path, target: str) -> None:
-        text = f"Removed from {out}: the maps of an earlier sync, which went into {target}"
+        """Write that mappings of another target were removed."""
+        text = f"Removed from {out}: the maps of an earlier sync, which wrote into {target}"
         self.say(f"Note: {printable(text, LONG_MESSAGE)}", always=True)
         self.say()
 
     def table_started(self, table: TablePlan, total: int) -> None:
-        self._open[table.name] = _TableProgress(total)
+        """Write the table's heading, and begin a progress bar for a long one."""
+        self._active[table.name] = _TableProgress(total)
         self._heading(f"SYNCING {title_case_name(table.name).upper()}")
         self.say(f"Found {count_of(total, title_case_name(table.name))} to sync")
         if total > FEW_ROWS and self._out.is_terminal and not self._quiet:
             self._start_bar(total)
 
-    def table_missing(self, table: TablePlan, reason: str) -> None:
+    def table_is_null(self, table: TablePlan, reason: str) -> None:
+        """Write that the table is skipped."""
         self._heading(f"SYNCING {title_case_name(table.name).upper()}")
         self._row_line("SKIP", f"{title_case_name(table.name)}: {printable(reason, LONG_MESSAGE)}")
         self.say()
 
     def progress(self, table: TablePlan, done: int) -> None:
-        if table.name in self._open:
-            at = self._open[table.name]
+        """Move the bar."""
+        if table.name in self._active:
+            at = self._active[table.name]
             at.done = done
             if self._bar is not None:
                 rate = done / max(time.monotonic() - at.started, 0.001)
                 self._bar.update(self._bar.task_ids[0], completed=done, rate=f"{rate:,.0f} rows/s")
 
     def rows_done(self, table: TablePlan, mapping: Iterable[pd.DataFrame], rejects: pd.DataFrame) -> None:
-        at = self._open[table.name]
+        """Write a line per row of a short table, and the first failures of a long one."""
+        at = self._active[table.name]
         every_row = (self._verbose or at.total <= FEW_ROWS) and not self._quiet
-        rejects = self._without_waiting(table, rejects)
-        some = len(rejects) if every_row else FEW_FAILURES
-        lines = _reject_lines(table, rejects.head(some))
+        rejects = self._without_failed_parents(table, rejects)
+        max_lines = len(rejects) if every_row else FEW_FAILURES
+        lines = _reject_lines(table, rejects.head(max_lines))
         at.failed, at.shown = len(rejects), len(lines)
         if every_row:
             lines += [line for part in mapping for line in _mapping_lines(table, part, self._dry_run)]
@@ -140,26 +169,29 @@ class SyncConsole(Observer):
         for _, mark, text in lines:
             self._row_line(mark, text, always=mark == "FAIL")
 
-    def _without_waiting(self, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
-        """Without those whose parents' table failed as a whole: a line tells of all of them."""
+    def _without_failed_parents(self, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
+        """Without those whose parents' table failed as a whole: one line is written for all of them."""
         parents = rejects["column"].map(table.parents)
-        waiting = parents.isin(self._lost.keys()) & rejects["reason"].str.startswith("missing parent").fillna(False)
-        for parent, rows in parents[waiting].value_counts().items():
+        parentless = rejects["reason"].str.startswith("missing parent").fillna(False)
+        orphans = parents.isin(self._failed_parents.keys()) & parentless
+        for parent, rows in parents[orphans].value_counts().items():
             text = f"{count_of(rows, title_case_name(table.name))} without a parent in {title_case_name(str(parent))}"
-            self._row_line("FAIL", f"{text}, which {self._lost[str(parent)]}", always=True)
-        if waiting.any():
-            self._lost[table.name] = "lacks its own parents"
-        return rejects[~waiting]
+            self._row_line("FAIL", f"{text}, which {self._failed_parents[str(parent)]}", always=True)
+        if orphans.any():
+            self._failed_parents[table.name] = "lacks its own parents"
+        return rejects[~orphans]
 
     def note(self, table: TablePlan, message: str) -> None:
+        """Write the note."""
         self.say(f"  Note: {printable(message, LONG_MESSAGE)}")
 
     def table_finished(self, table: TablePlan, counts: TableCounts) -> None:
+        """Write the table's counts, or why it failed."""
         self._stop_bar()
-        at = self._open.pop(table.name, _TableProgress(counts.total))
+        at = self._active.pop(table.name, _TableProgress(counts.total))
         name = title_case_name(table.name)
         if counts.error is not None:
-            self._lost[table.name] = "was rolled back"
+            self._failed_parents[table.name] = "was rolled back"
             self.say()
             message = f"{name}: FAILED, rolled back: {printable(counts.error, LONG_MESSAGE)}"
             self.say(message, STYLES["FAIL"], always=True)
@@ -171,12 +203,13 @@ class SyncConsole(Observer):
         self.say()
 
     def run_finished(self, result: SyncResult) -> None:
+        """Write the summary, and where the files are."""
         self._heading(f"SYNCHRONIZATION SUMMARY{' OF A DRY RUN' if self._dry_run else ''}")
         for counts in result.counts:
-            self._summary_of(counts)
+            self._summarize(counts)
         sums = result.as_dict()["overall"]
-        broken = sum(counts.error is not None for counts in result.counts)
-        tables = f", {with_count(broken, 'tables')} rolled back" if broken else ""
+        failed_tables = sum(counts.error is not None for counts in result.counts)
+        tables = f", {with_count(failed_tables, 'tables')} rolled back" if failed_tables else ""
         outcome = self._outcome(with_count(sums["inserted"], "records"), None, sums["updated"], sums["failed"])
         overall = f"OVERALL: {outcome}{tables}"
         self.say("=" * WIDTH)
@@ -190,7 +223,7 @@ class SyncConsole(Observer):
             self.say(f"The map from old to new ids: {printable(self._folder / 'id_mappings.json', LONG_MESSAGE)}")
             if any(counts.failed and counts.error is None for counts in result.counts):
                 self.say(f"The rejected rows, with the reasons: {printable(self._folder / 'rejects', LONG_MESSAGE)}")
-            self._tell_of_leftovers(self._folder, result.plan)
+            self._report_stale_files(self._folder, result.plan)
 
     def _report_write_errors(self, result: SyncResult) -> None:
         for file, reason in result.write_errors.items():
@@ -200,20 +233,20 @@ class SyncConsole(Observer):
             text = "What was synced is in the target. Make room or choose another --out and run again for the files."
             self.say(text, always=True)
 
-    def _tell_of_leftovers(self, folder: Path, plan: Plan | None) -> None:
+    def _report_stale_files(self, folder: Path, plan: Plan | None) -> None:
         from dfsync.output.files import stale_files
 
-        left = stale_files(folder, plan.names) if plan else []
-        if left:
-            files = printable(", ".join(str(path.relative_to(folder)) for path in left), LONG_MESSAGE)
+        stale = stale_files(folder, plan.names) if plan else []
+        if stale:
+            files = printable(", ".join(str(path.relative_to(folder)) for path in stale), LONG_MESSAGE)
             self.say(f"Left by an earlier run, of no table of this plan: {files}")
 
-    def _outcome(self, synced: int | str, skipped: int | None, updated: int, failed: int) -> str:
+    def _outcome(self, inserted: int | str, matched: int | None, updated: int, failed: int) -> str:
         """`5 synced, 3 skipped, 0 failed`, or what would be; `updated` only where there are any."""
         done, fail = ("would be {}", "would fail") if self._dry_run else ("{}", "failed")
-        parts = [(synced, "synced"), (skipped, "skipped"), (updated or None, "updated")]
-        said = [f"{number} {done.format(word)}" for number, word in parts if number is not None]
-        return ", ".join([*said, f"{failed} {fail}"])
+        parts = [(inserted, "synced"), (matched, "skipped"), (updated or None, "updated")]
+        counts = [f"{number} {done.format(word)}" for number, word in parts if number is not None]
+        return ", ".join([*counts, f"{failed} {fail}"])
 
     def _heading(self, title: str) -> None:
         for line in ("=" * WIDTH, title[:WIDTH], "=" * WIDTH, ""):
@@ -233,7 +266,7 @@ class SyncConsole(Observer):
                 where = f", all in {printable(file, LONG_MESSAGE)}"
             self.say(f"  ... and {more} more{where}", always=True)
 
-    def _summary_of(self, counts: TableCounts) -> None:
+    def _summarize(self, counts: TableCounts) -> None:
         self.say(f"{title_case_name(counts.name).upper()[: WIDTH - 1]}:")
         if counts.note is not None:
             self.say(f"  Not synced: {printable(counts.note, LONG_MESSAGE)}")
@@ -275,38 +308,39 @@ class ErrorConsole(SyncConsole):
     """Only what failed and the notes, for `--json`: its console is standard error."""
 
     def note(self, table: TablePlan, message: str) -> None:
+        """Write the note, with the table's name, since there is no heading."""
         self.say(f"{title_case_name(table.name)}: {printable(message, LONG_MESSAGE)}", always=True)
 
     def run_finished(self, result: SyncResult) -> None:
-        """The JSON object says the rest."""
+        """Write nothing but the files that could not be written: the JSON object says the rest."""
         self._report_write_errors(result)
 
 
-def _missing(value: Any) -> bool:
+def _is_null(value: Any) -> bool:
     import pandas as pd
 
     return bool(pd.isna(value))
 
 
-def _shown(value: Any) -> str:
-    return "NULL" if _missing(value) else printable(value)
+def _shown(value: object) -> str:
+    return "NULL" if _is_null(value) else printable(value)
 
 
 Line = tuple[float, str, str]
-"""Where it belongs among the others, its mark, its text."""
+"""Its rank among the others, its mark, its text."""
 
 
 # Row by row, because only a few rows get here, or all of them for one who asked with --verbose.
 def _mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool) -> list[Line]:
     thing = singular(title_case_name(table.name))
-    named_by = [column for column in table.key if column not in table.parents and column in mapping]
-    named = mapping[named_by].to_dict("records") if named_by else [{}] * len(mapping)
+    key_columns = [column for column in table.key if column not in table.parents and column in mapping]
+    keys = mapping[key_columns].to_dict("records") if key_columns else [{}] * len(mapping)
     sync, update = (" would be synced", " would be updated") if dry_run else ("", "")
     kinds = {INSERTED: ("SYNC", sync), MATCHED: ("SKIP", " already exists"), UPDATED: ("UPDATE", update)}
     lines: list[Line] = []
-    for old_id, new_id, action, key in zip(mapping["old_id"], mapping["new_id"], mapping["action"], named, strict=True):
-        # A row of a table without ids is known by its place in the source alone.
-        ids = f"ID: {old_id} -> {'new' if _missing(new_id) else new_id}" if table.id else f"row {old_id}"
+    for old_id, new_id, action, key in zip(mapping["old_id"], mapping["new_id"], mapping["action"], keys, strict=True):
+        # A row of a table without ids is known by its rowid in the source alone.
+        ids = f"ID: {old_id} -> {'new' if _is_null(new_id) else new_id}" if table.id else f"row {old_id}"
         name = f" '{' / '.join(map(_shown, key.values()))}'" if key else ""
         mark, remark = kinds[action]
         lines.append((old_id, mark, f"{thing}{name}{remark} ({ids})"))
@@ -318,9 +352,9 @@ def _reject_lines(table: TablePlan, rejects: pd.DataFrame) -> list[Line]:
     lines: list[Line] = []
     columns = (rejects[column] for column in ("old_id", "column", "value", "reason"))
     for old_id, column, value, reason in zip(*columns, strict=True):
-        which = "" if _missing(old_id) else f" ({'ID:' if table.id else 'row'} {old_id})"
-        shown = "NULL" if _missing(value) else f"'{printable(value)}'"
-        where = "" if _missing(column) else f"column {printable(column)}: value {shown}: "
-        place = float("inf") if not which else old_id
-        lines.append((place, "FAIL", f"{thing}{which}: {where}{printable(reason, LONG_MESSAGE)}"))
+        which = "" if _is_null(old_id) else f" ({'ID:' if table.id else 'row'} {old_id})"
+        shown = "NULL" if _is_null(value) else f"'{printable(value)}'"
+        where = "" if _is_null(column) else f"column {printable(column)}: value {shown}: "
+        rank = float("inf") if not which else old_id
+        lines.append((rank, "FAIL", f"{thing}{which}: {where}{printable(reason, LONG_MESSAGE)}"))
     return lines

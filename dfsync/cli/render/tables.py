@@ -10,13 +10,21 @@ PIPE_WIDTH = 100
 
 
 def table_console() -> rich.console.Console:
-    """For tables on standard output: as wide as the terminal, or as a page where it is none."""
+    """Make a console for tables on standard output: as wide as the terminal, or as a page where it is none."""
     out = rich.console.Console()
     return out if out.is_terminal else rich.console.Console(width=PIPE_WIDTH)
 
 
 def print_table(table: Table, out: rich.console.Console) -> None:
-    """Without the blanks that fill up every line, which only a terminal has a use for."""
+    """Print a table without the blanks that fill up its lines, which only a terminal has a use for.
+
+    Parameters
+    ----------
+    table
+        The table.
+    out
+        Where to print.
+    """
     with out.capture() as printed:
         out.print(table)
     for line in printed.get().splitlines():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich.console
 from rich import box
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dfsync.cli.render.tables import print_table
-from dfsync.text.wording import is_missing, printable, quoted_pair, title_case_name, with_count
+from dfsync.text.wording import DIFFERENCE_MEANINGS, is_missing, printable, quoted_pair, title_case_name, with_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from dfsync.commands.verify import VerifyResult
     from dfsync.commands.verify_rows import VerifyCounts
 
-SHOWN = 10
-_LONGEST = 1000
-_COUNTED = {
+MAX_DIFFERENCES = 10
+"""Differences of a table that are shown."""
+_MAX_MESSAGE = 1000
+_LABELS = {
     "equal": "equal",
     "changed": "changed",
     "kept": "kept",
@@ -30,18 +31,22 @@ _COUNTED = {
     "missing": "missing",
     "rejected": "rejected by the sync",
 }
-_MEANING = {
-    "changed": "not as a sync wrote them; changed since, in the target or in the source",
-    "kept": "in the target before the last sync, and not as the source is now; --on-match update brings the source's",
-    "shared": "one target row with a source row of a lower id and the same natural key, whose values count",
-    "deleted": "their target row is gone since the sync",
-    "missing": "never synced; run a sync",
-    "rejected": "without a target row, as the sync said; rejects/ in the --out folder has the reasons",
-}
 
 
 def show_verify(result: VerifyResult, folder: Path, out: rich.console.Console, *, quiet: bool = False) -> None:
-    """Prints the result; `folder` is where `verify/NAME.parquet` are. `quiet` leaves out tables that do not differ."""
+    """Print a line and the first differences per table, and what they mean.
+
+    Parameters
+    ----------
+    result
+        What `dfsync.verify` returned.
+    folder
+        The output folder, where `verify/NAME.parquet` are.
+    out
+        Where to print.
+    quiet
+        Whether tables that do not differ are left out.
+    """
     for table in (table for table in result.tables if table.differ or not quiet):
         _say(out, _line(table), "red" if table.differ else "")
         if table.differ:
@@ -52,9 +57,9 @@ def show_verify(result: VerifyResult, folder: Path, out: rich.console.Console, *
         _say(out, _overall(result))
         return
     _say(out, "")
-    for key, meaning in _MEANING.items():
-        if overall[key]:
-            _say(out, f"{overall[key]} {_COUNTED[key]}: {meaning}")
+    for key, meaning in DIFFERENCE_MEANINGS.items():
+        if overall.get(key):
+            _say(out, f"{overall[key]} {_LABELS[key]}: {meaning}")
     _say(out, _overall(result))
 
 
@@ -70,28 +75,28 @@ def _overall(result: VerifyResult) -> str:
 def _line(table: VerifyCounts) -> str:
     name = title_case_name(table.name)
     if table.note is not None:
-        return f"{name}: not verified: {printable(table.note, _LONGEST)}"
-    counts = {words: getattr(table, key) for key, words in _COUNTED.items()}
+        return f"{name}: not verified: {printable(table.note, _MAX_MESSAGE)}"
+    counts = {words: getattr(table, key) for key, words in _LABELS.items()}
     parts = [f"{count} {words}" for words, count in counts.items() if count] or ["nothing to verify"]
     return f"{name}: {with_count(table.total, 'rows')}: {', '.join(parts)}"
 
 
 def _show_differences(differences: pd.DataFrame, has_id: bool, file: Path, out: rich.console.Console) -> None:
     grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
-    places = ("old id", "new id", "action") if has_id else ("row",)
-    for title in ("", *places, "kind", "column", "source", "target"):
+    id_titles = ("old id", "new id", "action") if has_id else ("row",)
+    for title in ("", *id_titles, "kind", "column", "source", "target"):
         grid.add_column(title, overflow="fold")
     # Row by row: only the first few get here.
-    for row in differences.head(SHOWN).astype(object).itertuples(index=False):
-        ids = (_shown(row.old_id), _shown(row.new_id), _shown(row.action))[: len(places)]
+    for row in differences.head(MAX_DIFFERENCES).astype(object).itertuples(index=False):
+        ids = (_shown(row.old_id), _shown(row.new_id), _shown(row.action))[: len(id_titles)]
         values = ("", "") if is_missing(row.column) else quoted_pair(row.source_value, row.target_value)
         grid.add_row("", *map(Text, (*ids, str(row.kind), _shown(row.column), *values)))
     print_table(grid, out)
-    if len(differences) > SHOWN:
-        _say(out, f"  ... and {len(differences) - SHOWN} more, all in {printable(file, _LONGEST)}")
+    if len(differences) > MAX_DIFFERENCES:
+        _say(out, f"  ... and {len(differences) - MAX_DIFFERENCES} more, all in {printable(file, _MAX_MESSAGE)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "-" if is_missing(value) else printable(value)
 
 

@@ -12,22 +12,13 @@ from dfsync.output.report import html, plan_graph
 from dfsync.output.report.html import STAGES, Segment, bar
 from dfsync.output.report.run_files import RunArtifacts, read_run
 from dfsync.output.result import COUNTED, TableCounts
-from dfsync.stages.diff import CHANGED, DELETED, KEPT, MISSING, ORPHAN, SHARED, UNFIT
+from dfsync.text.wording import DIFFERENCE_MEANINGS
 
 FILE = "report.html"
 _SLOWEST = 30
 """So many tables get a bar of where their time went."""
 _OUTCOMES = ("inserted", "updated", "matched", "failed")
 _OTHER = "other"
-_MEANINGS = {
-    CHANGED: "The target holds another value.",
-    KEPT: "In the target before the last sync, and not as the source is now; --on-match update brings the source's.",
-    SHARED: "One target row with a source row of a lower id and the same natural key, whose values count.",
-    DELETED: "Their target row is gone since the sync.",
-    MISSING: "They have no row in the target; run a sync.",
-    UNFIT: "The target's column cannot hold the source's value.",
-    ORPHAN: "The row that they refer to has no target row.",
-}
 
 
 def write_report(out: str | Path) -> Path:
@@ -67,7 +58,7 @@ def _template_context(run: RunArtifacts) -> dict[str, Any]:
         "rejecting": sorted((c for c in run.counts if c.failed and not c.error), key=lambda c: -c.failed),
         "shared": {facts.name: facts.shared for facts in run.maps},
         "graph": plan_graph.draw(run.plan, html.COLOURS),
-        "meanings": _MEANINGS,
+        "meanings": {kind: f"{text[0].upper()}{text[1:]}." for kind, text in DIFFERENCE_MEANINGS.items()},
         "without_id": {table.name for table in run.plan.tables if table.id is None},
         "timings": timings[:_SLOWEST],
         "quicker": timings[_SLOWEST:],

@@ -41,12 +41,12 @@ class TestTheTable:
             "[2] none found: rows are compared by their whole content",
             "[3] primary key of the source",
             "[4] unique constraint of the target",
-            "[5] in a circle of tables: goes in empty and gets its value in the same transaction",
+            "[5] in a circle of tables: inserted empty and filled in the same transaction",
             "[6] declared in the source",
         ]  # fmt: skip
 
     def test_warns_of_tables_without_a_natural_key(self, source: Path, target: Engine) -> None:
-        found = resolve_plan(source, target.url, SyncOptions())
+        found = resolve_plan(source, target.url, options=SyncOptions())
         assert [warning.split(":")[0] for warning in found.warnings] == ["log", "odd _name_ [x]_"]
 
     def test_names_no_table_missing_that_is_not(self, source: Path, target: Engine, tmp_path: Path) -> None:
@@ -75,14 +75,14 @@ class TestTheTable:
 
     def test_on_a_narrow_terminal_loses_nothing(self, source: Path, target: Engine) -> None:
         out = rich.console.Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
-        show_plan(resolve_plan(source, target.url, SyncOptions()), out)
+        show_plan(resolve_plan(source, target.url, options=SyncOptions()), out)
         assert max(map(len, printed(out))) <= 40
         assert all(word in "".join(printed(out)).replace(" ", "") for word in ("boss_id", "natural", "whole"))
 
 
 def shown(source: Path, target: Engine, **options: Any) -> list[str]:
     out = rich.console.Console(file=io.StringIO(), width=100)
-    show_plan(resolve_plan(source, target.url, SyncOptions(**options)), out)
+    show_plan(resolve_plan(source, target.url, options=SyncOptions(**options)), out)
     text = "\n".join(printed(out))
     return text.split("\n\nWarning")[0].splitlines()
 
@@ -93,7 +93,7 @@ def printed(out: rich.console.Console) -> list[str]:
 
 
 def test_no_name_is_broken_on_a_narrow_terminal(target: Engine, tmp_path: Path) -> None:
-    found = resolve_plan(empty_source(tmp_path / "source.db"), target.url, SyncOptions())
+    found = resolve_plan(empty_source(tmp_path / "source.db"), target.url, options=SyncOptions())
     out = rich.console.Console(file=io.StringIO(), width=80, force_terminal=True, no_color=True, _environ={})
     show_plan(found, out)
     lines = [Text.from_ansi(line).plain for line in printed(out)]

@@ -210,10 +210,10 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen.console.progress(REPOSITORIES, 1)
         screen.console.progress(COMMITS, 1)
         assert "in Repositories after 1 of 1 rows, Commits after 1 of 50 rows, rolled back" in (
-            screen.console.where_it_stood()
+            screen.console.interruption_message()
         )
         screen.console.table_finished(REPOSITORIES, TableCounts("repositories", "repositories", 1, 1))
-        assert "Committed: Repositories." in screen.console.where_it_stood()
+        assert "Committed: Repositories." in screen.console.interruption_message()
 
     def test_notes(self) -> None:
         screen = Screen()
@@ -414,7 +414,7 @@ class TestHostileData:
 
 class TestWhereItStood:
     def test_before_the_first_table(self) -> None:
-        assert Screen().console.where_it_stood() == (
+        assert Screen().console.interruption_message() == (
             "stopped. Committed: nothing yet. Run the same command again to go on from there."
         )
 
@@ -423,10 +423,10 @@ class TestWhereItStood:
         three_repositories(screen.console)
         screen.console.table_started(COMMITS, 60)
         screen.console.progress(COMMITS, 1)
-        assert screen.console.where_it_stood() == (
+        assert screen.console.interruption_message() == (
             "stopped in Commits after 1 of 60 rows, rolled back. Committed: Repositories. "
             "Run the same command again to go on from there."
         )
 
     def test_in_a_dry_run(self) -> None:
-        assert "nothing was written" in Screen(dry_run=True).console.where_it_stood()
+        assert "nothing was written" in Screen(dry_run=True).console.interruption_message()

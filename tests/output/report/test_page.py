@@ -117,7 +117,7 @@ class TestWhatItTells:
         row = dict(zip(DIFFERENCE_SCHEMA.names, [1, 101, "inserted", "changed", "name", "here", "there"], strict=True))
         files.write_differences(out, "a", DIFFERENCE_SCHEMA, iter([pa.Table.from_pylist([row], DIFFERENCE_SCHEMA)]))
         text = page(out).text
-        assert "changed 1 row The target holds another value." in text
+        assert "changed 1 row Not as a sync wrote them; changed since, in the target or in the source." in text
         assert "id 1 → 101 (inserted): 'here' in the target 'there'" in text
 
     def test_a_row_that_differs_in_two_columns_is_one_row(self, tmp_path: Path) -> None:
