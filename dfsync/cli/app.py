@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 ALL_WELL, SOME_FAILED, NOT_STARTED = 0, 1, 2
 INTRODUCTION = """\
 dfsync brings the rows of a SQLite file into a MariaDB or MySQL database that already has rows of its own:
-rows that are there are recognised, the others get new ids, foreign keys follow, and the map from old to new is kept.
+rows that exist are recognised, the others get new ids, foreign keys follow, and the map from old to new is kept.
 
 There is no {source} in this folder. Name your file, and the database that it is to go to:
 
@@ -73,6 +73,7 @@ class SyncByDefaultGroup(TyperGroup):
     """A command line that begins with an option of no command is one of `sync`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the name of the default command where none is given."""
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         if not args and not ctx.resilient_parsing and not DEFAULT_SOURCE.exists():
             typer.echo(INTRODUCTION.format(source=DEFAULT_SOURCE, program=ctx.command_path), err=True)
@@ -118,7 +119,7 @@ def _print_lines(lines: Iterable[str]) -> None:
 def dfsync(version: Version = False) -> None:
     """Bring the rows of a SQLite file into a MariaDB or MySQL database that already has rows of its own.
 
-    Rows that are there already are recognised, the others get new ids, foreign keys follow them, and the map from old
+    Rows that exist already are recognised, the others get new ids, foreign keys follow them, and the map from old
     to new ids is kept.
 
     Without a command it is `sync`: its options, such as --source, --target, --tables and --dry-run, are in
@@ -132,7 +133,7 @@ def dfsync(version: Version = False) -> None:
     """
 
 
-@app.command(short_help="Bring the rows in; what is there already is left.")
+@app.command(short_help="Bring the rows in; what exists already is left.")
 def sync(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
@@ -150,7 +151,7 @@ def sync(
     debug: Debug = False,
     no_local_infile: NoLocalInfile = False,
 ) -> int:
-    """Sync the source into the target: new rows go in, rows that exist are left, the map is written to --out.
+    """Sync the source into the target: new rows are inserted, rows that exist are left, the map is written to --out.
 
     Exit status: 0 every row has a target row; 1 some rows or tables failed; 2 it could not start.
 
@@ -324,7 +325,7 @@ def report(out: ReportFolder = DEFAULT_OUT, debug: Debug = False) -> int:
 
     One page to look at and to hand on, which needs nothing from elsewhere: the plan as a graph, counts and times by
     table, the rejected rows by reason, what the last verify found, where the time went.
-    Exit status: 0 it is there; 2 the folder has no finished sync.
+    Exit status: 0 it is written; 2 the folder has no finished sync.
 
     \b
     Examples:
@@ -336,7 +337,7 @@ def report(out: ReportFolder = DEFAULT_OUT, debug: Debug = False) -> int:
     return ALL_WELL
 
 
-@app.command(short_help="Make the tables that the target lacks.")
+@app.command(short_help="Create the tables that the target lacks.")
 def create_tables(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
@@ -345,10 +346,10 @@ def create_tables(
     print_only: PrintOnly = False,
     debug: Debug = False,
 ) -> int:
-    """Make the tables that the target lacks: AUTO_INCREMENT ids, unique natural keys, foreign keys.
+    """Create the tables that the target lacks: AUTO_INCREMENT ids, unique natural keys, foreign keys.
 
     The plan says what the unique keys are, so give the --plan that the sync will have.
-    Tables that are there are left as they are.
+    Tables that exist are left as they are.
 
     \b
     Examples:
@@ -357,7 +358,7 @@ def create_tables(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    stopped = "stopped; tables that were made stay. Run the same command again for the others."
+    stopped = "stopped; tables that were created stay. Run the same command again for the others."
     with interruptible(stopped), _target(target, source) as choice:
         from dfsync.commands.create_tables import create_tables as run
 

@@ -18,9 +18,20 @@ class Interrupted(DfsyncError):
 
 @contextmanager
 def interruptible(message: str | Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C, or a signal that asks to end, is answered with a sentence, made then or before, and its exit status."""
+    """Turn Ctrl-C, or a signal that asks to end, into an error with a sentence and its exit status.
+
+    Parameters
+    ----------
+    message
+        The sentence, or what makes it at that moment.
+
+    Raises
+    ------
+    Interrupted
+        Where the block was interrupted.
+    """
     try:
         yield
     except KeyboardInterrupt as stop:
-        said = message if isinstance(message, str) else message()
-        raise Interrupted(said, getattr(stop, "status", 130)) from None
+        sentence = message if isinstance(message, str) else message()
+        raise Interrupted(sentence, getattr(stop, "status", 130)) from None

@@ -10,13 +10,23 @@ from dfsync.text.wording import printable
 
 
 def sanitize(text: str) -> str:
-    """A message of one line or more for a terminal: no password, no control character but the line break."""
+    """Make a message of one line or more harmless: no password, no control character but the line break."""
     return "\n".join(printable(line, sys.maxsize) for line in redact(text).split("\n"))
 
 
 def log_to_stderr(debug: bool) -> None:
-    """Warnings as plain sentences; with `debug` everything, with its time and origin."""
-    handler = _StandardError()
+    """Log warnings as plain sentences; with `debug` everything, with its time and origin.
+
+    Parameters
+    ----------
+    debug
+        Whether all levels are logged.
+
+    Notes
+    -----
+    Passwords are masked by the handler and not by a `logging.Filter`, which sees no traceback.
+    """
+    handler = _StandardErrorHandler()
     pattern = "%(asctime)s %(levelname)s %(name)s: %(message)s" if debug else "dfsync: %(message)s"
     handler.setFormatter(logging.Formatter(pattern))
     log = logging.getLogger("dfsync")
@@ -24,7 +34,7 @@ def log_to_stderr(debug: bool) -> None:
     log.setLevel(logging.DEBUG if debug else logging.WARNING)
 
 
-class _StandardError(logging.Handler):
+class _StandardErrorHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        # Looked up each time: a progress bar puts itself in the place of sys.stderr while it runs.
+        # Looked up each time: a progress bar replaces sys.stderr while it runs.
         print(sanitize(self.format(record)), file=sys.stderr)

@@ -20,8 +20,8 @@ from dfsync.cli.remedies import error_message
 from dfsync.model.errors import DfsyncError
 from dfsync.text.redaction import without_credentials
 
-# What the libraries beneath call it.
-_PLAINER = {
+# Phrases of the libraries beneath, and what is said in their place.
+_PLAIN_PHRASES = {
     "Value error, ": "",
     "Input should be a valid integer, unable to parse string as an integer": "it should be a whole number",
 }
@@ -36,7 +36,18 @@ class TerminationSignal(KeyboardInterrupt):
 
 
 def run(argv: list[str] | None = None) -> int:
-    """As `dfsync.__main__.main`."""
+    """Run the command line; errors become sentences on standard error.
+
+    Parameters
+    ----------
+    argv
+        The arguments; None takes those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 all well, 1 some rows or tables failed, 2 could not start, 128 + N ended by signal N.
+    """
     args = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character of the data is no reason to stop.
@@ -68,8 +79,8 @@ def _exit_with(message: str, status: int = NOT_STARTED) -> int:
 
 def _usage_error(error: TyperException, args: Sequence[str]) -> int:
     message = error.format_message()
-    for machines, ours in _PLAINER.items():
-        message = message.replace(machines, ours)
+    for phrase, plain in _PLAIN_PHRASES.items():
+        message = message.replace(phrase, plain)
     stop = "" if message.endswith((".", "?")) else "."
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dfsync"
@@ -77,7 +88,7 @@ def _usage_error(error: TyperException, args: Sequence[str]) -> int:
 
 
 def _hint(message: str, args: Sequence[str]) -> str:
-    """The option that a stray argument wants."""
+    """Name the option that a stray argument needs."""
     stray = [arg for arg in args if arg in message] if message.startswith(("No such command", "Got unexpected")) else []
     if any("://" in arg for arg in stray):
         return " A target is named with --target, or by MARIADB_URL."
@@ -97,13 +108,13 @@ def _raise_on_termination() -> Iterator[None]:
         raise TerminationSignal(number)
 
     # A signal that is ignored stays so: nohup ignores SIGHUP.
-    wanted = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
-        wanted = []
-    for number in wanted:
+        numbers = []
+    for number in numbers:
         signal.signal(number, end)
     try:
         yield
     finally:
-        for number in wanted:
+        for number in numbers:
             signal.signal(number, signal.SIG_DFL)

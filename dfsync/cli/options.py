@@ -14,8 +14,8 @@ DEFAULT_OUT = Path("dfsync-out")
 DEFAULT_DATA = Path("data/mariadb")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"dfsync {version('dfsync')}")
@@ -29,7 +29,7 @@ def _positive(number: int) -> int:
 
 
 def table_names(text: str | None) -> tuple[str, ...] | None:
-    """The names in `--tables a,b`; None where it was not given."""
+    """Split `--tables a,b` into its names; None where it was not given. Raises `DfsyncError` where it names none."""
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(",") if name.strip())

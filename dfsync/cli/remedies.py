@@ -18,7 +18,7 @@ OPTION_NAMES: Mapping[str, str] = {
 
 
 def error_message(error: DfsyncError) -> str:
-    """What happened, and what to do about it on the command line."""
+    """Say what happened, and what to do about it on the command line."""
     return error_text((message, None if remedy is None else _advice(remedy)) for message, remedy in error.parts)
 
 

@@ -1,8 +1,7 @@
-"""After a sync: every source row held against its target row, through the mappings that the sync left."""
+"""After a sync: every source row is compared with its target row, through the mappings that the sync wrote."""
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.output import files
 from dfsync.output.mappings import LazyFrames
+from dfsync.output.result import Result
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session import Session, open_session, open_target
 from dfsync.plan.model import Plan
@@ -25,11 +25,11 @@ from dfsync.target.connection import connect, display_name
 
 
 @dataclass(frozen=True, repr=False)
-class VerifyResult:
+class VerifyResult(Result):
     """The outcome of `dfsync.verify`.
 
-    `differences[name]`: one row per cell that differs, or per row that is not there, by ascending `old_id`; columns as
-    in `compare.SCHEMA`. Empty where nothing differs.
+    `differences[name]`: one row per cell that differs, or per row without a target row, by ascending `old_id`, with
+    the columns of `dfsync.stages.diff.DIFFERENCE_SCHEMA`. Empty where nothing differs.
     """
 
     tables: tuple[VerifyCounts, ...]
@@ -44,12 +44,12 @@ class VerifyResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing differs. Rejected rows are no difference: the sync told of them."""
+        """Whether nothing differs. Rejected rows are no difference: the sync reported them."""
         return not any(table.differ for table in self.tables)
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row per table, index `name`, the counts of `Verified`."""
+        """One row per table, index `name`, the counts of `VerifyCounts`."""
         columns = list(VerifyCounts("", "").as_dict())
         return pd.DataFrame([table.as_dict() for table in self.tables], columns=columns).set_index("name")
 
@@ -57,15 +57,12 @@ class VerifyResult:
         counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())
         return f"<VerifyResult: {len(self.tables)} tables, {counts}, {self.seconds:.1f} s>"
 
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
-
     @property
     def _sums(self) -> dict[str, int]:
         return {key: sum(getattr(table, key) for table in self.tables) for key in COUNTED}
 
     def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Give what `--json` prints."""
         return {
             "ok": self.ok,
             "seconds": round(self.seconds, 4),
@@ -81,15 +78,38 @@ def verify(
     source: str | Path,
     target: str | sa.URL | None = None,
     *,
-    out: str | Path = "dfsync-out",
     options: SyncOptions | None = None,
+    out: str | Path = "dfsync-out",
     observer: Observer | None = None,
 ) -> VerifyResult:
-    """Compares every source row with its target row, through the mappings in `out`, and writes the differences there.
+    """Compare every source row with its target row, through the mappings in `out`, and write the differences there.
 
-    Nothing in source or target changes. Raises `DfsyncError` where it cannot start, as where `out` has no mappings.
+    Nothing in source or target changes.
+
+    Parameters
+    ----------
+    source
+        The SQLite file.
+    target
+        The URL of the database; None looks where `sync` looks.
+    options
+        The options of the sync; `tables` says which tables to verify.
+    out
+        The output folder of the sync, which gets `verify/NAME.parquet`.
+    observer
+        Hears of the progress.
+
+    Returns
+    -------
+    VerifyResult
+        Counts and differences by table.
+
+    Raises
+    ------
+    DfsyncError
+        Where it cannot start: source or target is out of reach, `out` has no mappings, or they are of another target.
     """
-    with open_target(target, source) as choice, open_session(source, choice.url, options or SyncOptions()) as run:
+    with open_target(target, source) as location, open_session(source, location.url, options or SyncOptions()) as run:
         return _verify(run, Path(out), observer or Observer())
 
 
@@ -113,9 +133,9 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
 
 
 def _require_same_target(connection: sa.Connection, checks: list[TableVerifier], out: Path) -> None:
-    """A look at a few rows of every table, lest all of them be called deleted one by one."""
-    looked = [check.any_there(connection) for check in checks]
-    if False in looked and True not in looked:
+    """Look up a few rows of every table, lest all of them be called deleted one by one."""
+    present = [check.any_present(connection) for check in checks]
+    if False in present and True not in present:
         raise DfsyncError(
             f"None of the rows that the mappings in {out} name is in {display_name(connection.engine.url)}: they "
             "belong to another target, or its rows are gone.",

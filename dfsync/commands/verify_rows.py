@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dfsync.model import frames
 from dfsync.model.frames import MATCHED
 from dfsync.model.schema import Column
+from dfsync.model.types import Mask, OldIds
 from dfsync.output import files
 from dfsync.pipeline.mapping_store import MappingStore
 from dfsync.pipeline.observer import Observer
@@ -60,7 +62,7 @@ class VerifyCounts:
     changed: int = 0
     """They differ from target rows that a sync inserted or updated."""
     kept: int = 0
-    """They differ from target rows that were there before the last sync and were left as they were."""
+    """They differ from target rows that existed before the last sync, which left them as they were."""
     shared: int = 0
     """They differ from target rows that they share with a source row of a lower id, whose values count."""
     deleted: int = 0
@@ -68,16 +70,18 @@ class VerifyCounts:
     missing: int = 0
     """They were never synced."""
     rejected: int = 0
-    """They have no target row, and the sync said so."""
+    """They have no target row, and the sync reported it."""
     note: str | None = None
-    """Why the table was not looked at."""
+    """Why the table was not verified."""
     seconds: float = 0.0
 
     @property
     def differ(self) -> int:
+        """How many rows differ."""
         return self.changed + self.kept + self.shared + self.deleted + self.missing
 
     def as_dict(self) -> dict[str, Any]:
+        """Give the counts, and the seconds rounded."""
         return {**self.__dict__, "seconds": round(self.seconds, 4)}
 
 
@@ -88,10 +92,25 @@ def compare_rows(
     target: pd.DataFrame,
     mappings: MappingStore,
 ) -> pd.DataFrame:
-    """The cells that differ, by `old_id`: `kind`, `column`, `source_value`, `target_value`.
+    """Compare rows cell by cell.
 
-    `source` holds the rows as extracted, `target` their target rows; both have the columns of the shape and the same
-    index `old_id`.
+    Parameters
+    ----------
+    connection
+        To the target, whose collations decide which texts are equal.
+    shape
+        The table.
+    source
+        The rows as extracted, index `old_id`, the columns of the table.
+    target
+        Their target rows, with the same index and columns.
+    maps
+        Mappings with `old_id` and `new_id` by name of the parent.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The cells that differ, index `old_id`: `kind`, `column`, `source_value`, `target_value`, all string.
     """
     parents = {column.lower(): parent for column, parent in shape.plan.parents.items()}
     found = [no_cell_differences()]
@@ -114,17 +133,40 @@ def compare_rows(
 def changed_values(
     connection: sa.Connection, column: Column, source: pd.Series[Any], target: pd.Series[Any]
 ) -> pd.DataFrame:
-    """The differing values of one column; the source's are conformed and remapped."""
+    """Find the differing values of one column; those of the source are conformed and remapped.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `compare_rows`.
+    """
     other = differs(connection, column, source, target)
     return cell_differences(CHANGED, column.name, source[other], target[other])
 
 
-def differs(connection: sa.Connection, column: Column, source: pd.Series[Any], target: pd.Series[Any]) -> Any:
-    """Where the values differ (bool); NULL is equal to NULL here."""
+def differs(connection: sa.Connection, column: Column, source: pd.Series[Any], target: pd.Series[Any]) -> Mask:
+    """Find where the values differ; NULL is equal to NULL here.
+
+    Parameters
+    ----------
+    connection
+        To the target, whose collation of the column decides which texts are equal.
+    column
+        The column of the target.
+    source
+        Its values in the source, conformed and remapped.
+    target
+        Its values in the target, by the same index.
+
+    Returns
+    -------
+    numpy.ndarray
+        True where they differ, bool.
+    """
     left, right = frames.as_arrow(source), frames.as_arrow(target)
     if left.type != right.type:
         left = left.cast(right.type)
-    other = frames.differs(left, right)
+    other: Mask = frames.differs(left, right)
     if column.collation is None or not other.any():
         return other
     # What is the same to the byte is the same in every collation. Of very long texts a server gives no weights.
@@ -144,7 +186,7 @@ _REASONS = (CHANGED, KEPT, SHARED)
 
 
 class TableVerifier:
-    """One table on its way: what is known of it, and its counts."""
+    """Verifies one table, and counts what it finds."""
 
     def __init__(self, run: Session, name: str, out: Path) -> None:
         self.counts = VerifyCounts(name, run.plan[name].table)
@@ -158,16 +200,25 @@ class TableVerifier:
         for needed in {*self._plan.parents.values(), *([name] if self._plan.id else [])} & run.bindings.keys():
             files.mapping_file(out, needed)
 
-    def any_there(self, connection: sa.Connection) -> bool | None:
-        """Whether some of the mapped rows are in the target; None where there is none to look for."""
+    def any_present(self, connection: sa.Connection) -> bool | None:
+        """Tell whether some of the mapped rows are in the target; None where no row is mapped."""
         if self._binding is None or self._binding.id is None:
             return None
         ids = files.read_map(self._out, self._plan.name)[frames.NEW_ID]
         sample = ids.iloc[np.unique(np.linspace(0, max(len(ids) - 1, 0), _SAMPLE_ROWS, dtype=int))] if len(ids) else ids
-        there = lookup_by_id(connection, self._binding.target, self._binding.id, [], sample.tolist())
-        return bool(len(there)) if len(ids) else None
+        target_rows = lookup_by_id(connection, self._binding.target, self._binding.id, [], sample.tolist())
+        return bool(len(target_rows)) if len(ids) else None
 
     def run(self, connection: sa.Connection, observer: Observer) -> None:
+        """Compare the rows, and write the differences into the output folder.
+
+        Parameters
+        ----------
+        connection
+            To the target, with one snapshot for all tables.
+        observer
+            Hears of the progress.
+        """
         if self._binding is None:
             observer.table_missing(self._plan, self.counts.note or "")
             return
@@ -186,7 +237,7 @@ class TableVerifier:
         files.write_differences(self._out, self._plan.name, DIFFERENCE_SCHEMA, self._reported(found, observer))
         self.counts.seconds = time.perf_counter() - start
 
-    def _reported(self, found: Iterator[tuple[int, pd.DataFrame]], observer: Observer) -> Iterator[Any]:
+    def _reported(self, found: Iterator[tuple[int, pd.DataFrame]], observer: Observer) -> Iterator[pa.Table]:
         done = 0
         for rows, differences in found:
             done += rows
@@ -210,12 +261,12 @@ class TableVerifier:
             setattr(self.counts, name, getattr(self.counts, name) + count)
         self.counts.equal += rows - sum(counts.values())
 
-    def _count_missing(self, ids: Any) -> pd.DataFrame:
-        """The rows that should have been synced, of those that have no target row; counts the rejects among them."""
-        told = np.isin(ids, self._rejected)
-        self.counts.rejected += int(told.sum())
-        self.counts.equal -= int(told.sum())
-        return row_differences(MISSING, ids[~told])
+    def _count_missing(self, ids: OldIds) -> pd.DataFrame:
+        """Of rows without a target row, those that no sync rejected; counts the others as rejects."""
+        reported = np.isin(ids, self._rejected)
+        self.counts.rejected += int(reported.sum())
+        self.counts.equal -= int(reported.sum())
+        return row_differences(MISSING, ids[~reported])
 
     def _by_mapping(self, connection: sa.Connection, shape: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
         """How many rows were compared, and what differs, batch by batch, through the mapping."""
@@ -226,25 +277,24 @@ class TableVerifier:
             shape.source, self._plan.id, shape.names, self._session.options.batch_size
         ):
             ids = frame.index.to_numpy()
-            place = np.searchsorted(old_ids, ids)
+            position = np.searchsorted(old_ids, ids)
             known = np.zeros(len(ids), dtype=bool)
-            inside = place < len(old_ids)
-            known[inside] = old_ids[place[inside]] == ids[inside]
-            mapped = _reasoned(mapping.iloc[place[known]], shared[place[known]]).set_index(frames.OLD_ID)
+            inside = position < len(old_ids)
+            known[inside] = old_ids[position[inside]] == ids[inside]
+            mapped = _reasoned(mapping.iloc[position[known]], shared[position[known]]).set_index(frames.OLD_ID)
             new_ids = mapped[frames.NEW_ID].to_numpy()
-            there = self._rows(connection, shape, np.unique(new_ids))
-            at = there.index.get_indexer(pd.Index(new_ids))
-            here = mapped.index[at >= 0]
-            aligned = there.iloc[at[at >= 0]].set_axis(here)
+            target_rows = self._rows(connection, shape, np.unique(new_ids))
+            at = target_rows.index.get_indexer(pd.Index(new_ids))
+            present = mapped.index[at >= 0]
+            aligned = target_rows.iloc[at[at >= 0]].set_axis(present)
             differences = [
-                compare_rows(connection, shape, frame.loc[here], aligned, self._session.mappings),
+                compare_rows(connection, shape, frame.loc[present], aligned, self._session.mappings),
                 row_differences(DELETED, mapped.index[at < 0].to_numpy()),
                 self._count_missing(ids[~known]),
             ]
-            whole = pd.concat(differences).sort_index(kind="stable")
-            yield len(frame), whole.join(mapped)
+            yield len(frame), pd.concat(differences).sort_index(kind="stable").join(mapped)
 
-    def _rows(self, connection: sa.Connection, shape: TableBinding, ids: Any) -> pd.DataFrame:
+    def _rows(self, connection: sa.Connection, shape: TableBinding, ids: OldIds) -> pd.DataFrame:
         """The target rows of these ids (ascending), indexed by them."""
         assert shape.id is not None
         parts = np.array_split(ids, range(_ROWS_PER_LOOKUP, len(ids), _ROWS_PER_LOOKUP))
@@ -252,7 +302,7 @@ class TableVerifier:
         return pd.concat(rows)
 
     def _by_natural_key(self, connection: sa.Connection, shape: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
-        """As `_mapped`, of a table without a surrogate id: through its key, or else its whole content."""
+        """As `_by_mapping`, of a table without a surrogate id: through its key, or else its whole content."""
         session = self._session
         table = TableContext(
             shape, session.source, connection, session.mappings, session.hasher, session.options.batch_size
@@ -276,17 +326,17 @@ class TableVerifier:
     def _by_key(self, connection: sa.Connection, shape: TableBinding, source: pd.DataFrame) -> pd.DataFrame:
         key = [column.name for column in shape.key]
         names = [name for name in shape.names if name not in key]
-        there, _ = fetch_rows_by_key(connection, shape, source, names)
+        target_rows, _ = fetch_rows_by_key(connection, shape, source, names)
         cells = [
-            changed_values(connection, column, source.loc[there.index, column.name], there[column.name])
+            changed_values(connection, column, source.loc[target_rows.index, column.name], target_rows[column.name])
             for column in shape.columns
             if column.name in names
         ]
-        absent = self._count_missing(source.index.difference(there.index).to_numpy())
+        absent = self._count_missing(source.index.difference(target_rows.index).to_numpy())
         return _without_id(pd.concat([no_cell_differences(), *cells, absent]).sort_index(kind="stable"))
 
 
-def _reasoned(mapping: pd.DataFrame, shared: Any) -> pd.DataFrame:
+def _reasoned(mapping: pd.DataFrame, shared: Mask) -> pd.DataFrame:
     """With the kind that another value in the target row has."""
     matched = (mapping[frames.ACTION] == MATCHED).to_numpy(dtype=bool)
     return mapping.assign(**{_REASON: np.select([shared, matched], [SHARED, KEPT], CHANGED)})

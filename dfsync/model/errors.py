@@ -36,7 +36,7 @@ class Remedy:
     plan: str | Path | None = None
 
     def worded(self, names: Mapping[str, str]) -> str:
-        """The sentence, with `names` by placeholder."""
+        """Complete the sentence with `names` by placeholder."""
         return self.sentence.format_map(names)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class DfsyncError(Exception):
 
     @staticmethod
     def combined(errors: Iterable[DfsyncError]) -> DfsyncError:
-        """One error that says what all of them say."""
+        """Join several errors into one that says what all of them say."""
         error = DfsyncError("")
         error.parts = tuple(part for each in errors for part in each.parts)
         return error
@@ -74,7 +74,7 @@ class DfsyncError(Exception):
 
 
 def error_text(parts: Iterable[tuple[str, str | None]]) -> str:
-    """The text of an error from its messages, each with its remedy as it is worded for the reader."""
+    """Make the text of an error from its messages, each with its remedy as it is worded for the reader."""
     sentences = (message if advice is None else _joined(message, advice) for message, advice in parts)
     return " ".join(sentences)
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError, Remedy
+from dfsync.model.types import OldIds
 from dfsync.output.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
@@ -34,9 +35,17 @@ _ENCODING: dict[str, Any] = {
 
 
 def open_folder(out: Path) -> None:
-    """Makes the output folder, private to the user, and removes the half-written files of a run that was killed.
+    """Make the output folder, private to the user, and remove the half-written files of a run that was killed.
 
-    Raises `DfsyncError` where it cannot be written.
+    Parameters
+    ----------
+    out
+        The folder.
+
+    Raises
+    ------
+    DfsyncError
+        Where it cannot be written.
     """
     for folder in (out, out / MAPPINGS, out / REJECTS):
         _ensure_writable(folder)
@@ -56,9 +65,26 @@ def _ensure_writable(folder: Path) -> None:
 
 
 def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
-    """Removes what a run into another target left, so that no two maps mix, and gives the name of that target.
+    """Remove what a run into another target left, so that mappings of two targets do not mix.
 
-    Raises `DfsyncError` where the run that comes is not of the `whole` plan, and could put little in its place.
+    Parameters
+    ----------
+    out
+        The output folder.
+    target
+        Database and server of the run that starts.
+    whole
+        Whether that run syncs all tables of the plan, and so writes all files anew.
+
+    Returns
+    -------
+    str or None
+        The other target; None where the files are of the same target, or there are none.
+
+    Raises
+    ------
+    DfsyncError
+        Where the files are of another target and the run is not `whole`.
     """
     try:
         before = json.loads((out / SUMMARY).read_text())["target"]
@@ -77,15 +103,24 @@ def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
 
 
 def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
-    """`mappings/NAME.parquet`: columns as in `SyncResult.mappings`. At least one part, all of the same dtypes."""
+    """Write `mappings/NAME.parquet`.
 
+    Parameters
+    ----------
+    out
+        The output folder.
+    name
+        The planned table.
+    parts
+        At least one frame, with the columns of `SyncResult.mappings` and the same dtypes in all of them.
+    """
     tables = map(_table, parts)
     first = next(tables)
     _write_tables(out / MAPPINGS / f"{name}.parquet", first.schema, itertools.chain([first], tables), **_ENCODING)
 
 
 def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
-    """`rejects/NAME.parquet` where there are any, else no file: columns as in `SyncResult.rejects`."""
+    """Write `rejects/NAME.parquet` where there are any, else remove it; columns as in `SyncResult.rejects`."""
     path = out / REJECTS / f"{name}.parquet"
     if rejects.empty:
         path.unlink(missing_ok=True)
@@ -94,7 +129,7 @@ def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
 
 
 def stale_files(out: Path, names: Iterable[str]) -> list[Path]:
-    """The files of an earlier run, of tables that are not among `names`."""
+    """Find the files of an earlier run, of tables that are not among `names`."""
     known = {f"{name}.parquet" for name in names}
     return [
         path
@@ -105,7 +140,7 @@ def stale_files(out: Path, names: Iterable[str]) -> list[Path]:
 
 
 def mapping_file(out: Path, name: str) -> Path:
-    """The file of a mapping that must be there. Raises `DfsyncError` where it is not."""
+    """Give the path of a mapping. Raises `DfsyncError` where there is no such file."""
     path = out / MAPPINGS / f"{name}.parquet"
     if not path.is_file():
         remedy = Remedy("it is made by a sync with this {out}. Run that first.")
@@ -114,7 +149,27 @@ def mapping_file(out: Path, name: str) -> Path:
 
 
 def read_map(out: Path, name: str, *more: str) -> pd.DataFrame:
-    """`old_id`, `new_id` and the columns `more` of a mapping, by ascending `old_id`."""
+    """Read a mapping.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    name
+        The planned table.
+    *more
+        Columns besides `old_id` and `new_id`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `old_id` and `new_id` (int64, or uint64 where the target's ids need it), then `more`, by ascending `old_id`.
+
+    Raises
+    ------
+    DfsyncError
+        Where the file is missing or damaged.
+    """
     path = mapping_file(out, name)
     try:
         return frames.from_arrow(pq.read_table(path, columns=[frames.OLD_ID, frames.NEW_ID, *more]))
@@ -122,16 +177,17 @@ def read_map(out: Path, name: str, *more: str) -> pd.DataFrame:
         raise DfsyncError(f"The mapping {path} cannot be read: {error}. A sync makes it anew.") from error
 
 
-def read_rejected(out: Path, name: str) -> Any:
-    """The `old_id` of each row that the last sync rejected."""
+def read_rejected(out: Path, name: str) -> OldIds:
+    """Read the `old_id` of each row that the last sync rejected, int64."""
     path = out / REJECTS / f"{name}.parquet"
     if not path.exists():
         return np.array([], dtype=np.int64)
-    return pq.read_table(path, columns=[frames.OLD_ID]).column(0).to_numpy()
+    rejected: OldIds = pq.read_table(path, columns=[frames.OLD_ID]).column(0).to_numpy()
+    return rejected
 
 
-def write_differences(out: Path, name: str, schema: Any, tables: Iterator[Any]) -> None:
-    """`verify/NAME.parquet` from tables of that schema as they come, where there are any, else no file."""
+def write_differences(out: Path, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    """Write `verify/NAME.parquet` from tables of that schema as they come, where there are any, else remove it."""
     path = out / VERIFY / f"{name}.parquet"
     first = next(tables, None)
     if first is None:
@@ -143,6 +199,7 @@ def write_differences(out: Path, name: str, schema: Any, tables: Iterator[Any]) 
 
 
 def write_summary(out: Path, result: SyncResult) -> None:
+    """Write `summary.json`."""
     text = json.dumps(result.as_dict(), indent=2, ensure_ascii=False)
     # The source's name may hold bytes that are no text; in JSON, too, \udcff is how to write one.
     content = f"{text}\n".encode(errors="backslashreplace")
@@ -150,9 +207,9 @@ def write_summary(out: Path, result: SyncResult) -> None:
 
 
 def write_id_mappings(out: Path, names: Iterable[str]) -> None:
-    """`id_mappings.json` from the mapping files of `names`: old id to new id by table, by ascending old id.
+    """Write `id_mappings.json` from the mapping files of `names`: old id to new id by table, by ascending old id.
 
-    The same maps give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
+    The same mappings give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
     """
     write_atomic(out / ID_MAPPINGS, lambda file: file.writelines(_json(out, list(names))))
 
@@ -160,8 +217,8 @@ def write_id_mappings(out: Path, names: Iterable[str]) -> None:
 def _json(out: Path, names: list[str]) -> Iterator[bytes]:
     paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").is_file()]
     yield b"{"
-    for place, path in enumerate(paths):
-        yield (",\n  " if place else "\n  ").encode() + json.dumps(path.stem, ensure_ascii=False).encode() + b": {"
+    for number, path in enumerate(paths):
+        yield (",\n  " if number else "\n  ").encode() + json.dumps(path.stem, ensure_ascii=False).encode() + b": {"
         started = False
         for batch in _read_ids(path):
             old, new = (pc.cast(column, pa.string()) for column in batch.columns)
@@ -174,22 +231,22 @@ def _json(out: Path, names: list[str]) -> Iterator[bytes]:
     yield b"\n}\n" if paths else b"}\n"
 
 
-def _read_ids(path: Path) -> Iterator[Any]:
+def _read_ids(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         yield from pq.ParquetFile(path).iter_batches(_ROWS_PER_GROUP, columns=[frames.OLD_ID, frames.NEW_ID])
     except (OSError, pa.ArrowException) as error:
         raise OSError(f"{path} cannot be read, a sync of its table makes it anew: {error}") from error
 
 
-def _listed(entries: Any) -> Any:
+def _listed(entries: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array([0, len(entries)], pa.int32()), entries)
 
 
-def _table(frame: pd.DataFrame) -> Any:
+def _table(frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
-def _write_tables(path: Path, schema: Any, tables: Iterable[Any], **encoding: Any) -> None:
+def _write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], **encoding: Any) -> None:
     """A Parquet file from Arrow tables of that schema as they come."""
 
     def fill(file: IO[bytes]) -> None:
@@ -200,8 +257,25 @@ def _write_tables(path: Path, schema: Any, tables: Iterable[Any], **encoding: An
     write_atomic(path, fill)
 
 
-def write_atomic(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
-    """Through a file beside it that takes its name when it is complete and on the disk. Raises `NotWritten`."""
+def write_atomic(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """Write a file whole or not at all: a file beside it takes its name when it is complete and on the disk.
+
+    Parameters
+    ----------
+    path
+        The file.
+    fill
+        Writes the content.
+
+    Raises
+    ------
+    OutputWriteError
+        Where there is no room or no permission.
+
+    References
+    ----------
+    https://man7.org/linux/man-pages/man2/rename.2.html
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
 
 class LazyFrames(Mapping[str, "pd.DataFrame"]):
-    """Frames by table name, each read from its Parquet file when it is asked for, as Arrow dtypes."""
+    """Frames by table name, each read from its Parquet file on access, with Arrow dtypes.
+
+    Parameters
+    ----------
+    folder
+        The folder of the files `NAME.parquet`.
+    names
+        The tables, in order.
+    empty
+        Makes the frame of a table without a file; None where every table has one.
+    """
 
     def __init__(self, folder: Path, names: list[str], empty: Callable[[], pd.DataFrame] | None = None) -> None:
         self._folder = folder
@@ -25,10 +35,10 @@ class LazyFrames(Mapping[str, "pd.DataFrame"]):
         import pandas as pd
 
         if name not in self._names:
-            there = ", ".join(self._names) or "none"
+            known = ", ".join(self._names) or "none"
             raise KeyError(
                 f"No frame of {name}: no such table was synced, it has no id to map, or its file could not be written. "
-                f"There are: {there}."
+                f"There are: {known}."
             )
         path = self._folder / f"{name}.parquet"
         if self._empty is not None and not path.exists():
@@ -39,27 +49,40 @@ class LazyFrames(Mapping[str, "pd.DataFrame"]):
         return iter(self._names)
 
     def __repr__(self) -> str:
-        return f"<Frames: {', '.join(self._names) or 'none'}>"
+        return f"<LazyFrames: {', '.join(self._names) or 'none'}>"
 
     def __len__(self) -> int:
         return len(self._names)
 
 
 def load_mappings(folder: str | Path) -> Mapping[str, pd.DataFrame]:
-    """The mapping frames that a run left in its `--out` folder, by table name, in the order of the plan.
+    """Open the mappings that a run left in its output folder.
 
-    Read as they are asked for; frames as in `SyncResult.mappings`. Raises `DfsyncError` where the folder holds none.
+    Parameters
+    ----------
+    folder
+        The `out` of the run.
+
+    Returns
+    -------
+    Mapping of str to pandas.DataFrame
+        By table name in the plan's order, each read on access; columns as in `SyncResult.mappings`.
+
+    Raises
+    ------
+    DfsyncError
+        Where the folder holds none.
     """
     mappings = Path(folder) / "mappings"
-    found = sorted(path.stem for path in mappings.glob("[!.]*.parquet"))
-    if not found:
+    names = sorted(path.stem for path in mappings.glob("[!.]*.parquet"))
+    if not names:
         raise DfsyncError(f"No mappings in {folder}:", Remedy("it should be the {out} folder of an earlier run."))
     planned = _planned(Path(folder) / "summary.json")
-    return LazyFrames(mappings, found if planned is None else [name for name in planned if name in found])
+    return LazyFrames(mappings, names if planned is None else [name for name in planned if name in names])
 
 
 def _planned(summary: Path) -> list[str] | None:
-    """The tables of the plan of the last run; None where none has come to its end."""
+    """The tables of the last run's plan; None where no run was finished."""
     try:
         return [table["name"] for table in json.loads(summary.read_bytes())["plan"]["tables"]]
     except (OSError, ValueError, KeyError, TypeError):

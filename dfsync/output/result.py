@@ -32,7 +32,7 @@ class Result(ABC):
 
 @dataclass
 class TableCounts:
-    """What became of the rows of one table: total = synced + skipped + updated + failed, always."""
+    """What became of the rows of one table: total = inserted + matched + updated + failed, always."""
 
     name: str
     table: str
@@ -47,11 +47,12 @@ class TableCounts:
     error: str | None = None
     """Why the table failed as a whole."""
     note: str | None = None
-    """Why the table was not looked at: the source lacks it."""
+    """Why the table was skipped: the source lacks it."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`."""
 
     def as_dict(self) -> dict[str, Any]:
+        """Give the counts, and the seconds rounded."""
         return {**self.__dict__, "seconds": {stage: round(s, 4) for stage, s in self.seconds.items()}}
 
 
@@ -98,8 +99,11 @@ class SyncResult(Result):
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row per table, index `name`: `table` str, `total`, `synced`, `skipped`, `updated`, `failed` int64,
-        `seconds` float64, `error` and `note` str or None."""
+        """One row per table, index `name`.
+
+        `table` str; `total`, `inserted`, `matched`, `updated`, `failed` int64; `seconds` float64; `error` and `note`
+        str or None.
+        """
         import pandas as pd
 
         rows = [{**c.as_dict(), "seconds": c.seconds.get("total", 0.0)} for c in self.counts]
@@ -115,7 +119,7 @@ class SyncResult(Result):
         return {key: sum(getattr(c, key) for c in self.counts) for key in COUNTED}
 
     def as_dict(self) -> dict[str, Any]:
-        """What `summary.json` and `--json` hold."""
+        """Give what `summary.json` and `--json` hold."""
         return {
             "ok": self.ok,
             "dry_run": self.dry_run,

@@ -240,7 +240,7 @@ class TestInterrupted:
             ("check", signal.SIGINT, 130, "stopped; nothing was changed"),
             ("plan", signal.SIGINT, 130, "stopped; nothing was changed"),
             ("verify", signal.SIGTERM, 143, "stopped; what was found so far is not shown"),
-            ("create-tables", signal.SIGINT, 130, "stopped; tables that were made stay"),
+            ("create-tables", signal.SIGINT, 130, "stopped; tables that were created stay"),
         ],
     )
     def test_while_it_waits_for_a_server_that_never_answers(

@@ -140,7 +140,7 @@ class SyncConsole(Observer):
         if total > FEW_ROWS and self._out.is_terminal and not self._quiet:
             self._start_bar(total)
 
-    def table_is_null(self, table: TablePlan, reason: str) -> None:
+    def table_missing(self, table: TablePlan, reason: str) -> None:
         """Write that the table is skipped."""
         self._heading(f"SYNCING {title_case_name(table.name).upper()}")
         self._row_line("SKIP", f"{title_case_name(table.name)}: {printable(reason, LONG_MESSAGE)}")

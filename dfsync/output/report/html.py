@@ -17,11 +17,11 @@ from markupsafe import Markup
 from dfsync.text.wording import printable, quoted_pair, with_count
 
 STAGES = ("extract", "conform", "remap", "target keys", "match", "load", "update", "other")
-"""In the order of a row's way."""
+"""In the order in which a row passes them."""
 COLOURS = 8
 MAX_SHOWN_CHARACTERS = 1000
 _TEMPLATES = Path(__file__).parent / "templates"
-_LEAST = 0.7
+_MIN_PERCENT = 0.7
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,36 @@ class Segment:
 
 
 def bar(parts: Iterable[tuple[str, str, float]], whole: float) -> tuple[Segment, ...]:
-    """Class, title and size of each part; `whole` is the size of the full width.
+    """Lay out a bar. A part that would be too thin to see is made wider, at the cost of the widest.
 
-    A part that would be too thin to see is made wider, at the cost of the widest.
+    Parameters
+    ----------
+    parts
+        Class, title and size of each part; parts without size are left out.
+    whole
+        The size of the full width.
+
+    Returns
+    -------
+    tuple of Segment
+        From left to right.
     """
-    there = [(style, title, size) for style, title, size in parts if size > 0]
-    if not there:
+    present = [(style, title, size) for style, title, size in parts if size > 0]
+    if not present:
         return ()
-    widths = [max(100 * size / whole, _LEAST) for *_, size in there]
+    widths = [max(100 * size / whole, _MIN_PERCENT) for *_, size in present]
     excess = max(sum(widths) - 100, 0)
     widths[widths.index(max(widths))] -= excess
     segments = []
     start = 0.0
-    for (style, title, _), width in zip(there, widths, strict=True):
+    for (style, title, _), width in zip(present, widths, strict=True):
         segments.append(Segment(style, title, round(start, 3), round(width, 3)))
         start += width
     return tuple(segments)
 
 
 def duration(seconds: float) -> str:
-    """`0.02 s`, `12.3 s`, `4 min 5 s`, `2 h 3 min`."""
+    """Word a duration: `0.02 s`, `12.3 s`, `4 min 5 s`, `2 h 3 min`."""
     if not math.isfinite(seconds):
         return "?"
     if seconds < 60:
@@ -64,7 +74,22 @@ def duration(seconds: float) -> str:
 
 
 def render(view: Mapping[str, Any]) -> str:
-    """The page of `templates/report.html`, whose policy allows its own style sheet and nothing else."""
+    """Fill in `templates/report.html`, whose policy allows its own style sheet and nothing else.
+
+    Parameters
+    ----------
+    view
+        What the template needs, by name.
+
+    Returns
+    -------
+    str
+        The page.
+
+    References
+    ----------
+    https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/style-src
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,

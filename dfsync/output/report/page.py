@@ -15,16 +15,29 @@ from dfsync.output.result import COUNTED, TableCounts
 from dfsync.text.wording import DIFFERENCE_MEANINGS
 
 FILE = "report.html"
-_SLOWEST = 30
-"""So many tables get a bar of where their time went."""
+_MAX_TIMINGS = 30
+"""Tables that get a bar of where their time was spent."""
 _OUTCOMES = ("inserted", "updated", "matched", "failed")
 _OTHER = "other"
 
 
 def write_report(out: str | Path) -> Path:
-    """Writes `report.html` into the `--out` folder of a run and gives its path.
+    """Write `report.html` into the output folder of a run.
 
-    Raises `DfsyncError` where the folder is not that of a finished run.
+    Parameters
+    ----------
+    out
+        The folder.
+
+    Returns
+    -------
+    pathlib.Path
+        The path of the page.
+
+    Raises
+    ------
+    DfsyncError
+        Where the folder is not that of a finished run.
     """
     folder = Path(out)
     page = html.render(_template_context(read_run(folder)))
@@ -35,7 +48,7 @@ def write_report(out: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the time of a table went."""
+    """Where the time of a table was spent."""
 
     name: str
     seconds: float
@@ -56,12 +69,12 @@ def _template_context(run: RunArtifacts) -> dict[str, Any]:
         "broken": [c for c in run.counts if c.error],
         "absent": [c for c in run.counts if c.note],
         "rejecting": sorted((c for c in run.counts if c.failed and not c.error), key=lambda c: -c.failed),
-        "shared": {facts.name: facts.shared for facts in run.maps},
+        "shared": {stats.name: stats.shared for stats in run.maps},
         "graph": plan_graph.draw(run.plan, html.COLOURS),
         "meanings": {kind: f"{text[0].upper()}{text[1:]}." for kind, text in DIFFERENCE_MEANINGS.items()},
         "without_id": {table.name for table in run.plan.tables if table.id is None},
-        "timings": timings[:_SLOWEST],
-        "quicker": timings[_SLOWEST:],
+        "timings": timings[:_MAX_TIMINGS],
+        "quicker": timings[_MAX_TIMINGS:],
         "all_timings": timings,
         "stages": [stage for stage in STAGES if any(stage in timing.stages for timing in timings)],
         "whole_timing": _whole_timing(timings),
@@ -86,7 +99,7 @@ def _timings(counts: Iterable[TableCounts]) -> list[Timing]:
 
 
 def _stages(counts: TableCounts) -> dict[str, float]:
-    """By stage in the order of the way; what no stage accounts for is `other`, as are stages that are unknown here."""
+    """By stage in the order of the stages; what no stage accounts for is `other`, as are unknown stages."""
     known = {stage: counts.seconds[stage] for stage in STAGES if stage in counts.seconds}
     other = counts.seconds.get("total", 0.0) - sum(known.values())
     return {**known, _OTHER: other} if other > 0 else known

@@ -13,7 +13,7 @@ from typing import Literal
 from dfsync.plan.model import Plan
 
 Kind = Literal["key", "later", "order"]
-"""A foreign key; one that is filled in afterwards, in a circle; only the order."""
+"""A foreign key; one that is filled in afterwards, in a cycle; only the order."""
 End = tuple[int, int]
 """A row, and where in it: 0 where an arrow comes in, 1 where it leaves."""
 _IN, _OUT, _CURVE, _NODE = 19, 36, 7, 6
@@ -31,6 +31,7 @@ class Lane:
 
     @property
     def ends(self) -> list[End]:
+        """From top to bottom."""
         return sorted([(self.parent, 1), *((child, 0) for child in self.children)])
 
 
@@ -59,8 +60,8 @@ class Graph:
 
 
 def lanes(plan: Plan) -> list[Lane]:
-    """One for each parent and kind, in the order of the parents; a table's references to itself need none."""
-    row = {name: place for place, name in enumerate(plan.names)}
+    """Make a lane for each parent and kind, in the order of the parents; references to itself need none."""
+    row = {name: number for number, name in enumerate(plan.names)}
     children: dict[tuple[int, Kind], dict[int, None]] = {}
     for table in plan.tables:
         for column, parent in table.parents.items():
@@ -73,7 +74,7 @@ def lanes(plan: Plan) -> list[Lane]:
 
 
 def lane_offsets(found: list[Lane]) -> list[int]:
-    """How far from the tables each lane is, 0 the nearest: short ones first, none over another."""
+    """Choose how far from the tables each lane is, 0 the nearest: short ones first, none over another."""
     taken: list[list[tuple[End, End]]] = []
     place: dict[int, int] = {}
     spans = {number: (lane.ends[0], lane.ends[-1]) for number, lane in enumerate(found)}
@@ -88,7 +89,20 @@ def lane_offsets(found: list[Lane]) -> list[int]:
 
 
 def draw(plan: Plan, colours: int) -> Graph:
-    """Classes are `key`, `later` or `order`, and `c0` to `c{colours - 1}` by parent."""
+    """Draw the plan's references.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+    colours
+        How many colours there are: classes are `key`, `later` or `order`, and `c0` to `c{colours - 1}` by parent.
+
+    Returns
+    -------
+    Graph
+        What to draw beside each table.
+    """
     found = lanes(plan)
     at = lane_offsets(found)
     farthest = max(at, default=0)

@@ -1,4 +1,4 @@
-"""What is wrong in many rows, added up for the report: the same fault in the same column of a table is one entry."""
+"""Rejects and differences by reason, for the report: the same reason in one column of a table is one entry."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dfsync.model.frames import OLD_ID
 MAX_EXAMPLES = 5
 MAX_REASONS = 20
 MAX_OCCURRENCES = 10
-"""Of one fault, so many tables and columns."""
+"""Of one reason, so many tables and columns."""
 _MAX_GROUPS = 50
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """Where a fault is."""
+    """Where a reason occurs."""
 
     table: str
     column: str | None
@@ -37,13 +37,13 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Reason:
-    """A fault, by its name, with the places where there is most of it first."""
+    """A reason, with the tables and columns in which it is most frequent first."""
 
     text: str
     rows: int
     places: tuple[Occurrence, ...]
     more: int
-    """Places left out."""
+    """Occurrences left out."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class ReasonSummary:
 
     shown: tuple[Reason, ...] = ()
     more: int = 0
-    """Faults left out."""
+    """Reasons left out."""
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Whatever is wrong with the file is a `DfsyncError` that names it."""
+    """Turn whatever is wrong with the file into a `DfsyncError` that names it."""
     try:
         yield
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -67,7 +67,20 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def summarize_reasons(paths: list[Path], by: list[str]) -> ReasonSummary:
-    """Of the rows of these files; `by` names the columns that make rows the same, the fault's own first."""
+    """Group the rows of several files by reason.
+
+    Parameters
+    ----------
+    paths
+        Parquet files of rejects or of differences, one per table.
+    by
+        The columns in which the rows of a group are equal; the first is the reason.
+
+    Returns
+    -------
+    ReasonSummary
+        The most frequent reasons, with examples.
+    """
     if not paths:
         return ReasonSummary()
     groups, firsts, counts = zip(*(_groups(path, by) for path in paths), strict=True)
@@ -91,8 +104,7 @@ def summarize_reasons(paths: list[Path], by: list[str]) -> ReasonSummary:
 
 
 def _groups(path: Path, by: list[str]) -> tuple[pd.DataFrame, pd.Series[Any], pd.Series[int]]:
-    """The largest groups, with their `rows`, the groups' numbers by the positions of their first rows, and how many
-    rows have each fault, in however many columns."""
+    """The largest groups with their `rows`, the groups by the positions of their first rows, and the rows by reason."""
     with readable(path):
         keys = pq.read_table(path, columns=[*by, OLD_ID], read_dictionary=by).unify_dictionaries().to_pandas()
     like = keys.groupby(by, observed=True, dropna=False, sort=False)
@@ -104,9 +116,9 @@ def _groups(path: Path, by: list[str]) -> tuple[pd.DataFrame, pd.Series[Any], pd
     return largest, number[place < MAX_EXAMPLES], keys.loc[~again, by[0]].astype(object).value_counts(sort=False)
 
 
-def _examples(path: Path, firsts: pd.Series[Any], wanted: pd.Series[Any]) -> dict[int, list[dict[str, Any]]]:
+def _examples(path: Path, firsts: pd.Series[Any], groups: pd.Series[Any]) -> dict[int, list[dict[str, Any]]]:
     """By group. The values may be long and the rows many, so only those that are shown are read."""
-    few = firsts[firsts.isin(wanted)]
+    few = firsts[firsts.isin(groups)]
     with readable(path):
         rows = ds.dataset(path).take(few.index.to_numpy()).to_pylist()
     found: dict[int, list[dict[str, Any]]] = {}

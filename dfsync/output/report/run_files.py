@@ -22,12 +22,12 @@ from dfsync.plan.model import ForeignKey, Plan, TablePlan
 
 @dataclass(frozen=True)
 class MappingStats:
-    """One table's map at a glance."""
+    """One table's mapping at a glance."""
 
     name: str
     rows: int
     old: tuple[int, int] | None
-    """The lowest and the highest id, as in `new`; None where the map is empty."""
+    """The lowest and the highest id, as in `new`; None where the mapping is empty."""
     new: tuple[int, int] | None
     renumbered: int
     """Rows whose new id is not the old one."""
@@ -37,7 +37,7 @@ class MappingStats:
 
 @dataclass(frozen=True)
 class RunArtifacts:
-    """All that the report tells."""
+    """All that the report shows."""
 
     plan: Plan
     counts: tuple[TableCounts, ...]
@@ -49,11 +49,27 @@ class RunArtifacts:
     rejects: ReasonSummary
     differences: ReasonSummary
     verified: datetime | None
-    """When a verification last wrote down differences; None where there are none."""
+    """When a verification last wrote differences; None where there are none."""
 
 
 def read_run(out: Path) -> RunArtifacts:
-    """Raises `DfsyncError` where the folder is not that of a finished run, or its files do not belong together."""
+    """Read the files of a run and add them up.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+
+    Returns
+    -------
+    RunArtifacts
+        What the report shows.
+
+    Raises
+    ------
+    DfsyncError
+        Where the folder is not that of a finished run, or its files do not belong together.
+    """
     path = out / files.SUMMARY
     if not path.is_file():
         raise DfsyncError(
@@ -65,7 +81,7 @@ def read_run(out: Path) -> RunArtifacts:
         plan, counts = _plan(content["plan"]), tuple(map(_counts, content["tables"]))
         started, seconds = datetime.fromisoformat(content["started"]).astimezone(UTC), float(content["seconds"])
         source, target = str(content["source"]), str(content["target"])
-    looked_at = [c for c in counts if c.note is None]
+    synced = [c for c in counts if c.note is None]
     differences = [path for name in plan.names if (path := out / files.VERIFY / f"{name}.parquet").is_file()]
     return RunArtifacts(
         plan=plan,
@@ -74,9 +90,9 @@ def read_run(out: Path) -> RunArtifacts:
         seconds=seconds,
         source=source,
         target=target,
-        maps=tuple(_mapping_stats(out, c) for c in looked_at if c.name in plan.names and plan[c.name].id is not None),
+        maps=tuple(_mapping_stats(out, c) for c in synced if c.name in plan.names and plan[c.name].id is not None),
         rejects=summarize_reasons(
-            [_reject_file(out, c) for c in looked_at if c.failed and not c.error], ["reason", "column"]
+            [_reject_file(out, c) for c in synced if c.failed and not c.error], ["reason", "column"]
         ),
         differences=summarize_reasons(differences, ["kind", "column", "action"]),
         verified=max((datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in differences), default=None),
@@ -112,8 +128,8 @@ def _mapping_stats(out: Path, counts: TableCounts) -> MappingStats:
         )
         old, new = (mapping.column(name).to_numpy() for name in (frames.OLD_ID, frames.NEW_ID))
         actions = mapping.column(frames.ACTION).to_pandas().value_counts()
-        found = [int(actions.get(action, 0)) for action in (INSERTED, MATCHED, UPDATED)]
-        facts = MappingStats(
+        in_mapping = [int(actions.get(action, 0)) for action in (INSERTED, MATCHED, UPDATED)]
+        stats = MappingStats(
             name=counts.name,
             rows=len(old),
             old=(int(old.min()), int(old.max())) if len(old) else None,
@@ -121,13 +137,13 @@ def _mapping_stats(out: Path, counts: TableCounts) -> MappingStats:
             renumbered=int((old != new).sum()),
             shared=len(new) - int(pd.Series(new).nunique()),
         )
-    counted = [counts.inserted, counts.matched, counts.updated]
-    if found != counted:
+    in_summary = [counts.inserted, counts.matched, counts.updated]
+    if in_mapping != in_summary:
         raise DfsyncError(
-            f"{path} and {files.SUMMARY} are of different runs: {found} rows were inserted, matched and updated by "
-            f"the one, {counted} by the other. The last sync did not get to its end: run it again."
+            f"{path} and {files.SUMMARY} are of different runs: {in_mapping} rows were inserted, matched and updated "
+            f"by the one, {in_summary} by the other. The last sync did not get to its end: run it again."
         )
-    return facts
+    return stats
 
 
 def _reject_file(out: Path, counts: TableCounts) -> Path:
