@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +21,15 @@ from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import COUNTED, SyncResult
+from dfsync.pipeline.ends import open_ends
 from dfsync.pipeline.observer import Observer
-from dfsync.pipeline.session import draft_plan, open_target
+from dfsync.pipeline.session import draft_plan
 from dfsync.plan.discovery import expected_schema, resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select, with_on_match
 from dfsync.plan.validation import ERROR, Finding
 from dfsync.source.sqlite import SqliteSource
-from dfsync.target.connection import connect, display_name, make_engine
+from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 
 
@@ -116,13 +115,8 @@ def check(
         Where it cannot look: an end is out of reach, or there is no such plan.
     """
     options = options or SyncOptions()
-    with open_target(target, source) as location:
-        engine = make_engine(location.url)
-        try:
-            with _open_both(source, engine) as (opened, connection):
-                return _check(opened, connection, options, observer)
-        finally:
-            engine.dispose()
+    with open_ends(source, target) as ends:
+        return _check(ends.source, ends.connection, options, observer)
 
 
 def _check(
@@ -150,26 +144,6 @@ def _check(
     counts = (_check_counts(plan[name], inspections[name], dry_run) for name in names)
     tables = tuple(count for count in counts if count is not None)
     return CheckResult(str(source.path), display_name(url), plan, tuple(findings), tables)
-
-
-@contextmanager
-def _open_both(source: str | Path, engine: sa.Engine) -> Iterator[tuple[SqliteSource, sa.Connection]]:
-    """Both ends. Raises one `DfsyncError` for both where neither can be reached."""
-    with ExitStack() as stack:
-        opened: SqliteSource | None = None
-        connection: sa.Connection | None = None
-        errors: list[DfsyncError] = []
-        try:
-            opened = stack.enter_context(SqliteSource(source))
-        except DfsyncError as error:
-            errors.append(error)
-        try:
-            connection = stack.enter_context(connect(engine))
-        except DfsyncError as error:
-            errors.append(error)
-        if opened is None or connection is None:
-            raise DfsyncError.combined(errors)
-        yield opened, connection
 
 
 def _dry_run(

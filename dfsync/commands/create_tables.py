@@ -16,13 +16,13 @@ from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.model.schema import Schema
 from dfsync.output.result import Result
-from dfsync.pipeline.session import draft_plan, open_target
+from dfsync.pipeline.ends import open_ends
+from dfsync.pipeline.session import draft_plan
 from dfsync.plan.discovery import expected_schema, resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
 from dfsync.source.profile import SourceProfiler
 from dfsync.source.sqlite import SqliteSource
-from dfsync.target.connection import connect, make_engine
 from dfsync.target.errors import explain
 from dfsync.target.schema.builder import TableBuilder
 from dfsync.target.schema.reflection import reflect
@@ -92,13 +92,8 @@ def create_tables(
         Where source or target cannot be reached, no column type of the target holds the values, or the target refuses
         a table.
     """
-    with open_target(target, source) as location:
-        engine = make_engine(location.url)
-        try:
-            with SqliteSource(source) as opened, connect(engine) as connection:
-                return _create_missing(opened, connection, options or SyncOptions(), print_only)
-        finally:
-            engine.dispose()
+    with open_ends(source, target) as ends:
+        return _create_missing(ends.source, ends.connection, options or SyncOptions(), print_only)
 
 
 def _create_missing(

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import Result
-from dfsync.pipeline.session import draft_plan, open_target
+from dfsync.pipeline.ends import open_ends
+from dfsync.pipeline.session import draft_plan
 from dfsync.plan.discovery import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
-from dfsync.source.sqlite import SqliteSource
-from dfsync.target.connection import connect, display_name, make_engine
+from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable, with_count
 
@@ -109,20 +109,16 @@ def resolve_plan(
         Where source or target cannot be reached, or the plan cannot be completed.
     """
     options = options or SyncOptions()
-    with open_target(target, source) as location, SqliteSource(source) as opened:
-        engine = make_engine(location.url)
-        try:
-            with connect(engine) as connection:
-                target_schema = reflect(connection)
-        finally:
-            engine.dispose()
-        plan = resolve(draft_plan(options.plan, opened), opened.schema, target_schema)
-    schemas = {"source": opened.schema, "target": target_schema}
+    with open_ends(source, target) as ends:
+        target_schema = reflect(ends.connection)
+        plan = resolve(draft_plan(options.plan, ends.source), ends.source.schema, target_schema)
+        place = display_name(ends.connection.engine.url)
+    schemas = {"source": ends.source.schema, "target": target_schema}
     missing = {
         table.name: [name for name, schema in schemas.items() if schema.find(table.table) is None]
         for table in plan.tables
     }
-    return ResolvedPlan(_narrowed(plan, options.tables), missing, str(opened.path), display_name(engine.url))
+    return ResolvedPlan(_narrowed(plan, options.tables), missing, str(ends.source.path), place)
 
 
 def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:

@@ -17,8 +17,9 @@ from dfsync.model.options import SyncOptions
 from dfsync.output import files
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import Result
+from dfsync.pipeline.ends import open_target
 from dfsync.pipeline.observer import Observer
-from dfsync.pipeline.session import Session, open_session, open_target
+from dfsync.pipeline.session import Session, open_session
 from dfsync.plan.model import Plan
 from dfsync.stages.diff import empty_differences
 from dfsync.target.connection import connect, display_name

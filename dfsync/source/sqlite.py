@@ -187,7 +187,8 @@ def _uri(path: Path, mode: str = "ro") -> str:
 
 def _remove_empty_wal(log: Path) -> None:
     """Has SQLite take away the empty `-wal`, and the `-shm`, that reading in WAL mode made; while someone else has the
-    file open they stay."""
+    file open they stay.
+    """
     try:
         if log.stat().st_size:
             return

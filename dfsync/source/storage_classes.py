@@ -18,7 +18,8 @@ _NUMBER_TEXT = r"^-?([0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?|[iI]nf|[nN]a[nN])$"
 
 def may_be_coerced(column: Column, values: Any) -> bool:
     """Whether ADBC may have bent a value: not for integers, nor where SQLite keeps no other numbers or texts, nor for
-    texts that no number is written as."""
+    texts that no number is written as.
+    """
     if pa.types.is_floating(values.type):
         return column.kind != "real" and bool(pc.any(pc.equal(pc.floor(values), values)).as_py())
     if pa.types.is_string(values.type):

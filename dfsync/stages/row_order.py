@@ -79,7 +79,8 @@ def _parent_positions(references: pd.DataFrame, column: str) -> Any:
 
 def cycle_rejects(rows: pd.DataFrame, references: pd.DataFrame, ids: Any) -> pd.DataFrame:
     """The reject frame of rows that need each other, or lead to such, as they were extracted: an entry for each column
-    that leads to one of the `ids`, those of all such rows."""
+    that leads to one of the `ids`, those of all such rows.
+    """
     leads = references.loc[rows.index].isin(ids)
     made = [no_rejects()]
     for name in references.columns:

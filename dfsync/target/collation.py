@@ -78,7 +78,8 @@ def read_collation(connection: sa.Connection, column: Column) -> Collation | Non
 
 class KeyNormalizer:
     """Owns what it takes to bring the values of one key column into comparable form: once it has seen all of them, on
-    both sides, what the target calls equal is identical in that form."""
+    both sides, what the target calls equal is identical in that form.
+    """
 
     def __init__(self, connection: sa.Connection | None, column: Column) -> None:
         self._connection = connection
@@ -129,7 +130,8 @@ def value_owners(
     connection: sa.Connection, column: Column, values: pd.Series[Any], referenced: pd.Series[Any]
 ) -> pd.Series[Any]:
     """For each row (of an integer index) the one whose `referenced`, values of `column`, is equal to its value: Arrow
-    int64, the first of several; NULL where there is none, or where that is the row itself."""
+    int64, the first of several; NULL where there is none, or where that is the row itself.
+    """
     wanted, known = normalize_pair(connection, column, values, referenced)
     rows = pd.DataFrame({"value": known.array, "owner": known.index}).dropna().drop_duplicates("value")
     found = pd.DataFrame({"value": wanted.array}).merge(rows, on="value", how="left")["owner"]

@@ -219,7 +219,8 @@ def _check_value(key: str, value: str, where: str) -> None:
 
 def _tls_options(values: Mapping[str, str], where: str) -> dict[str, str]:
     """Only what SQLAlchemy makes the `ssl` argument of: with a CA in it PyMySQL verifies the certificate and the name,
-    with any entry at all it never falls back to plain text."""
+    with any entry at all it never falls back to plain text.
+    """
     tls = {key: value for key, value in values.items() if key.startswith("ssl_") and key not in SWITCHES}
     switch = {key: SWITCH_WORDS[values[key].lower()] for key in SWITCHES if key in values}
     _refuse_contradictions(tls, switch, where)

@@ -14,7 +14,8 @@ class _MySQL(MySQLIdentifierPreparer):
 
 def quote_literal_identifier(dialect: Any, name: str) -> str:
     """The name, quoted for a statement that does not go through the driver's formatting, for which the dialect doubles
-    every %."""
+    every %.
+    """
     return str(dialect.identifier_preparer.quote_identifier(name)).replace("%%", "%")
 
 

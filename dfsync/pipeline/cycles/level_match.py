@@ -1,5 +1,6 @@
 """Matching some rows of a table after others of it: rows with an equal key share a target row, equal rows are counted
-together."""
+together.
+"""
 
 from __future__ import annotations
 

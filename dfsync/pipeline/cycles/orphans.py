@@ -1,5 +1,6 @@
 """Tables that refer to themselves or to each other in a circle: rows that turn out to be orphans go, and what was left
-empty at first gets its value."""
+empty at first gets its value.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ def delete_orphans(connection: sa.Connection, shape: TableBinding, ids: Sequence
 
 def _levels(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) -> list[Any]:
     """The target ids, parents first. Their order alone does not tell: a row that was taken over may refer to a later
-    one."""
+    one.
+    """
     columns = {column.name: column for column in shape.columns}
     own, values = (
         [c for c, parent in shape.plan.parents.items() if parent == shape.plan.name],

@@ -251,5 +251,6 @@ def _coalesce(keys: pd.DataFrame, target_keys: pd.DataFrame, position: Positions
 
 
 def drop_null_keys(keys: pd.DataFrame) -> pd.DataFrame:
+    """Drop the rows with a NULL in the key."""
     non_null = frames.non_null_rows(keys)
     return keys if non_null.all() else keys[non_null]

@@ -1,4 +1,4 @@
-"""The natural keys of a table's rows on their way through a run, on the disk, where millions of them have room."""
+"""The natural keys of a table's rows on the disk, where millions of them have room."""
 
 from __future__ import annotations
 
@@ -26,18 +26,34 @@ def _explain_full_disk() -> Iterator[None]:
 
 
 class KeySpool:
-    """Owns a file without a name, which is gone when the process is. Frames go in, and come out as they went in."""
+    """Owns a temporary file without a name, written once and read as often as needed; it is gone with the process.
+
+    Parameters
+    ----------
+    folder
+        On a disk with room for the keys; None for the system's temporary folder.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder` is on a disk with room for the keys; None takes the system's temporary one."""
         with _explain_full_disk():
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 it lives as long as the object
         self._writer: Any = None
         self._columns: Any = None
 
-    def write(self, frames_: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """Passes on frames (index `old_id`, the same columns of Arrow dtypes in each) that it has written."""
-        for frame in frames_:
+    def write(self, keys: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Write frames, and pass each on when it is written.
+
+        Parameters
+        ----------
+        keys
+            Index `old_id`; the same columns of Arrow dtypes in each.
+
+        Yields
+        ------
+        DataFrame
+            The frames as they came.
+        """
+        for frame in keys:
             table = frames.to_arrow(frame).rename_columns([str(i) for i in range(frame.shape[1])])
             table = table.append_column(frames.OLD_ID, pa.array(frame.index.to_numpy()))
             self._columns = frame.columns
@@ -52,7 +68,7 @@ class KeySpool:
                 self._file.flush()
 
     def read(self) -> Iterator[pd.DataFrame]:
-        """The frames that were written, after all of them were."""
+        """Read the frames again, after all of them were written."""
         if self._writer is None:
             return
         self._file.seek(0)
@@ -62,6 +78,6 @@ class KeySpool:
             yield frame.set_axis(self._columns, axis=1)
 
     def close(self) -> None:
-        # What finds no room on the disk is tried once more; nobody wants it any longer.
+        """Remove the file. It flushes once more; a full disk is ignored, since the data is no longer needed."""
         with suppress(OSError):
             self._file.close()

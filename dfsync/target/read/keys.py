@@ -20,7 +20,8 @@ _KEYS_PER_STATEMENT = 500
 
 def read_keys(connection: sa.Connection, table: Table, id_column: str | None, key: Sequence[str]) -> pd.DataFrame:
     """The natural key of every row, in the Arrow types of `types.arrow_type`; index `new_id` (int64 or uint64; 0 where
-    the table has no surrogate id)."""
+    the table has no surrogate id).
+    """
     columns = table.pick(key)
     select = select_columns(table, id_column, key)
     if id_column is None or not {column.kind for column in columns} <= PACKABLE_KINDS:

@@ -26,7 +26,8 @@ _FORMS = {
 
 def default_of(column: Column, type_: ColumnType) -> Any:
     """The default for SQLAlchemy: a string is written as a literal, a `text` as it is. None where there is none, or
-    where it is an expression, or not of the type, or of a type that takes none."""
+    where it is an expression, or not of the type, or of a type that takes none.
+    """
     written = (column.default or "").strip()
     while written.startswith("(") and written.endswith(")"):
         written = written[1:-1].strip()
