@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.commands.preflight import (
@@ -20,17 +21,18 @@ from dfsync.commands.preflight import (
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.output.result import COUNTED, SyncResult
+from dfsync.output.result import COUNTED, Result, SyncResult
 from dfsync.pipeline.ends import open_ends
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session import draft_plan
 from dfsync.plan.discovery import expected_schema, resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select, with_on_match
-from dfsync.plan.validation import ERROR, Finding
+from dfsync.plan.validation import ERROR, WARNING, Finding
 from dfsync.source.sqlite import SqliteSource
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
+from dfsync.text.wording import with_count
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class CheckCounts:
     """Have the natural key of an earlier row of the source, so that they share its target row."""
 
 
-@dataclass(frozen=True)
-class CheckResult:
+@dataclass(frozen=True, repr=False)
+class CheckResult(Result):
     """The outcome of `dfsync.check`."""
 
     source: str
@@ -66,6 +68,22 @@ class CheckResult:
     def ok(self) -> bool:
         """Whether every row would get a target row."""
         return not any(finding.level == ERROR for finding in self.findings)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per table, index `name`, the counts of `CheckCounts`.
+
+        `table` str; `total` and `shared` int64; `inserted`, `matched`, `updated` and `failed` Int64, NULL where
+        something is in the way of finding out.
+        """
+        columns = list(asdict(CheckCounts("", "", 0)))
+        table = pd.DataFrame([asdict(counts) for counts in self.tables], columns=columns).set_index("name")
+        return table.astype(dict.fromkeys(["inserted", "matched", "updated", "failed"], "Int64"))
+
+    def __repr__(self) -> str:
+        levels = [finding.level for finding in self.findings]
+        found = ", ".join(with_count(levels.count(level), f"{level}s") for level in (ERROR, WARNING))
+        return f"<CheckResult: {with_count(len(self.tables), 'tables')}, {found}>"
 
     def as_dict(self) -> dict[str, Any]:
         """Convert to what `--json` prints.

@@ -132,7 +132,7 @@ class TestWhatItTells:
         for name in ("a", "b"):
             files.write_differences(out, name, DIFFERENCE_SCHEMA, iter([pa.Table.from_pylist(rows, DIFFERENCE_SCHEMA)]))
         text = page(out).text
-        assert "changed 4 rows The target holds" in text
+        assert "changed 4 rows Not as a sync wrote them" in text
         assert "photo 1 id 1 → 101 (inserted): x'1818' in the target x''" in text
 
     def test_an_empty_text_that_was_rejected(self, tmp_path: Path) -> None:
