@@ -87,7 +87,7 @@ class VerifyCounts:
 
 def compare_rows(
     connection: sa.Connection,
-    shape: TableBinding,
+    binding: TableBinding,
     source: pd.DataFrame,
     target: pd.DataFrame,
     mappings: MappingStore,
@@ -98,13 +98,13 @@ def compare_rows(
     ----------
     connection
         To the target, whose collations decide which texts are equal.
-    shape
+    binding
         The table.
     source
         The rows as extracted, index `old_id`, the columns of the table.
     target
         Their target rows, with the same index and columns.
-    maps
+    mappings
         Mappings with `old_id` and `new_id` by name of the parent.
 
     Returns
@@ -112,9 +112,9 @@ def compare_rows(
     pandas.DataFrame
         The cells that differ, index `old_id`: `kind`, `column`, `source_value`, `target_value`, all string.
     """
-    parents = {column.lower(): parent for column, parent in shape.plan.parents.items()}
+    parents = {column.lower(): parent for column, parent in binding.plan.parents.items()}
     found = [no_cell_differences()]
-    for column, as_read in zip(shape.columns, shape.source_columns(shape.columns), strict=True):
+    for column, as_read in zip(binding.columns, binding.source_columns(binding.columns), strict=True):
         conformed = conform(source[[column.name]], [as_read])
         values = conformed.frame[column.name]
         if len(conformed.rejects):
@@ -268,13 +268,13 @@ class TableVerifier:
         self.counts.equal -= int(reported.sum())
         return row_differences(MISSING, ids[~reported])
 
-    def _by_mapping(self, connection: sa.Connection, shape: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
+    def _by_mapping(self, connection: sa.Connection, binding: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
         """How many rows were compared, and what differs, batch by batch, through the mapping."""
         mapping = files.read_map(self._out, self._plan.name, frames.ACTION)
         old_ids = mapping[frames.OLD_ID].to_numpy()
         shared = pd.Series(mapping[frames.NEW_ID].to_numpy()).duplicated().to_numpy()
         for frame in self._session.source.batches(
-            shape.source, self._plan.id, shape.names, self._session.options.batch_size
+            binding.source, self._plan.id, binding.names, self._session.options.batch_size
         ):
             ids = frame.index.to_numpy()
             position = np.searchsorted(old_ids, ids)
@@ -283,37 +283,37 @@ class TableVerifier:
             known[inside] = old_ids[position[inside]] == ids[inside]
             mapped = _reasoned(mapping.iloc[position[known]], shared[position[known]]).set_index(frames.OLD_ID)
             new_ids = mapped[frames.NEW_ID].to_numpy()
-            target_rows = self._rows(connection, shape, np.unique(new_ids))
+            target_rows = self._rows(connection, binding, np.unique(new_ids))
             at = target_rows.index.get_indexer(pd.Index(new_ids))
             present = mapped.index[at >= 0]
             aligned = target_rows.iloc[at[at >= 0]].set_axis(present)
             differences = [
-                compare_rows(connection, shape, frame.loc[present], aligned, self._session.mappings),
+                compare_rows(connection, binding, frame.loc[present], aligned, self._session.mappings),
                 row_differences(DELETED, mapped.index[at < 0].to_numpy()),
                 self._count_missing(ids[~known]),
             ]
             yield len(frame), pd.concat(differences).sort_index(kind="stable").join(mapped)
 
-    def _rows(self, connection: sa.Connection, shape: TableBinding, ids: OldIds) -> pd.DataFrame:
+    def _rows(self, connection: sa.Connection, binding: TableBinding, ids: OldIds) -> pd.DataFrame:
         """The target rows of these ids (ascending), indexed by them."""
-        assert shape.id is not None
+        assert binding.id is not None
         parts = np.array_split(ids, range(_ROWS_PER_LOOKUP, len(ids), _ROWS_PER_LOOKUP))
-        rows = [lookup_by_id(connection, shape.target, shape.id, shape.columns, part.tolist()) for part in parts]
+        rows = [lookup_by_id(connection, binding.target, binding.id, binding.columns, part.tolist()) for part in parts]
         return pd.concat(rows)
 
-    def _by_natural_key(self, connection: sa.Connection, shape: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
+    def _by_natural_key(self, connection: sa.Connection, binding: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
         """As `_by_mapping`, of a table without a surrogate id: through its key, or else its whole content."""
         session = self._session
         table = TableContext(
-            shape, session.source, connection, session.mappings, session.hasher, session.options.batch_size
+            binding, session.source, connection, session.mappings, session.hasher, session.options.batch_size
         )
-        key = [column.name for column in shape.key]
+        key = [column.name for column in binding.key]
         log, keyless = RejectLog(), [np.array([], dtype=np.int64)]
-        for batch in read_batches(table, shape.columns, table.batch_size, deferred=()) if key else ():
+        for batch in read_batches(table, binding.columns, table.batch_size, deferred=()) if key else ():
             rows = log.take(batch)
             keyed = rows[frames.non_null_rows(rows[key])]
             keyless.append(rows.index.difference(keyed.index).to_numpy())
-            yield len(keyed), self._by_key(connection, shape, keyed)
+            yield len(keyed), self._by_key(connection, binding, keyed)
         unfit = log.rejects()
         if not key or len(np.concatenate(keyless)):
             result = match_content(table, np.concatenate(keyless) if key else None)
@@ -323,13 +323,13 @@ class TableVerifier:
         unfit_ids = unfit.index.unique().sort_values().to_numpy()
         yield len(unfit_ids), _without_id(self._count_missing(unfit_ids))
 
-    def _by_key(self, connection: sa.Connection, shape: TableBinding, source: pd.DataFrame) -> pd.DataFrame:
-        key = [column.name for column in shape.key]
-        names = [name for name in shape.names if name not in key]
-        target_rows, _ = fetch_rows_by_key(connection, shape, source, names)
+    def _by_key(self, connection: sa.Connection, binding: TableBinding, source: pd.DataFrame) -> pd.DataFrame:
+        key = [column.name for column in binding.key]
+        names = [name for name in binding.names if name not in key]
+        target_rows, _ = fetch_rows_by_key(connection, binding, source, names)
         cells = [
             changed_values(connection, column, source.loc[target_rows.index, column.name], target_rows[column.name])
-            for column in shape.columns
+            for column in binding.columns
             if column.name in names
         ]
         absent = self._count_missing(source.index.difference(target_rows.index).to_numpy())
