@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync.model import frames
 from dfsync.model.options import SyncOptions
+from dfsync.model.partition import Partition
 from dfsync.model.rejects import MISSING_PARENT, no_rejects
 from dfsync.model.schema import Schema, Table
 from dfsync.model.types import Mask
@@ -166,7 +167,8 @@ def value_findings(preflight: Preflight, plan: TablePlan) -> list[Finding]:
         return findings
     binding = bind_unchecked(plan, source_table, target_table)
     columns = binding.source_columns(binding.columns)
-    batches = preflight.source.batches(source_table, plan.id, binding.names, SyncOptions.batch_size)
+    partition = Partition(preflight.source.path, source_table.name, plan.id, tuple(binding.names))
+    batches = preflight.source.batches(partition, SyncOptions.batch_size)
     rejects = pd.concat([no_rejects(), *(conform(frame, columns).rejects for frame in batches)])
     return [*findings, *reject_findings(plan, rejects.reset_index())]
 
@@ -267,7 +269,8 @@ def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Fin
 def _source_keys(source: SqliteSource, binding: TableBinding) -> pd.DataFrame:
     """Read the natural keys of all rows of the source that fit their columns, by old id."""
     columns = binding.key
-    batches = source.batches(binding.source, binding.plan.id, [c.name for c in columns], _KEY_BATCH_ROWS)
+    names = tuple(column.name for column in columns)
+    batches = source.batches(Partition(source.path, binding.source.name, binding.plan.id, names), _KEY_BATCH_ROWS)
     read = [conform(frame, binding.source_columns(columns)).frame for frame in batches]
     return pd.concat(read) if read else pd.DataFrame()
 

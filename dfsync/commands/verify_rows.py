@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from dfsync.model import frames
 from dfsync.model.frames import MATCHED
+from dfsync.model.partition import Partition
 from dfsync.model.schema import Column
 from dfsync.model.types import Mask, OldIds
 from dfsync.output import files
@@ -273,9 +274,9 @@ class TableVerifier:
         mapping = files.read_map(self._out, self._plan.name, frames.ACTION)
         old_ids = mapping[frames.OLD_ID].to_numpy()
         shared = pd.Series(mapping[frames.NEW_ID].to_numpy()).duplicated().to_numpy()
-        for frame in self._session.source.batches(
-            binding.source, self._plan.id, binding.names, self._session.options.batch_size
-        ):
+        source = self._session.source
+        partition = Partition(source.path, binding.source.name, self._plan.id, tuple(binding.names))
+        for frame in source.batches(partition, self._session.options.batch_size):
             ids = frame.index.to_numpy()
             position = np.searchsorted(old_ids, ids)
             known = np.zeros(len(ids), dtype=bool)

@@ -15,25 +15,25 @@ _MEASURES_PER_QUERY = 200
 _COLLATION_PROBES = {"NOCASE": ("a", "A"), "RTRIM": ("a", "a ")}
 
 
-def _is(column: Any, storage_class: str) -> Any:
+def _is(column: sa.ColumnElement[Any], storage_class: str) -> sa.ColumnElement[bool]:
     return sa.func.typeof(column) == storage_class
 
 
-def _any(column: Any, storage_class: str, condition: Any) -> Any:
+def _any(column: sa.ColumnElement[Any], storage_class: str, condition: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return sa.func.max(sa.case((_is(column, storage_class), condition)))
 
 
-def _glob(column: Any, pattern: str) -> Any:
+def _glob(column: sa.ColumnElement[Any], pattern: str) -> sa.ColumnElement[Any]:
     return column.op("GLOB")(sa.literal(pattern))
 
 
-def _finer(column: Any, scale: int) -> Any:
-    # What a float is off by is no decimal of its own.
+def _finer(column: sa.ColumnElement[Any], scale: int) -> sa.ColumnElement[Any]:
+    # The error of a float is no further decimal.
     off = sa.func.abs(column - sa.func.round(column, sa.literal(scale)))
     return _any(column, "real", off > 1e-9 * sa.func.max(sa.literal(1), sa.func.abs(column)))
 
 
-_MEASURES: dict[str, Callable[[Any, DeclaredType], Any]] = {
+_MEASURES: dict[str, Callable[[sa.ColumnElement[Any], DeclaredType], sa.ColumnElement[Any]]] = {
     "classes": lambda c, d: sa.func.group_concat(sa.func.typeof(c).distinct()),
     "longest": lambda c, d: sa.func.max(sa.func.length(c)),
     "octets": lambda c, d: sa.func.max(sa.func.octet_length(c)),
@@ -50,44 +50,85 @@ _MEASURES: dict[str, Callable[[Any, DeclaredType], Any]] = {
 
 
 def collations(source: Source, table: Table, columns: Iterable[Column]) -> dict[str, str]:
-    """`NOCASE` or `RTRIM` by text column, as far as they are not `BINARY`."""
-    found: dict[str, str] = {}
+    """Detect the collations of text columns, of which SQLite's pragmas say nothing.
+
+    Parameters
+    ----------
+    source
+        The source.
+    table
+        One of its tables.
+    columns
+        Columns of the table.
+
+    Returns
+    -------
+    dict of str to str
+        `NOCASE` or `RTRIM` by the column's name; columns of `BINARY` are left out.
+
+    References
+    ----------
+    https://www.sqlite.org/datatype3.html#collating_sequences
+    """
+    detected: dict[str, str] = {}
     for column in columns:
-        counts = {word: _compared(table, column, *pair) for word, pair in _COLLATION_PROBES.items()}
-        (row,) = source.query(sa.select(*(count.label(word) for word, count in counts.items()))).to_pylist()
-        found.update((column.name, word) for word, count in row.items() if count == 1)
-    return found
+        counts = {name: _distinct_count(table, column, *pair) for name, pair in _COLLATION_PROBES.items()}
+        (row,) = source.query(sa.select(*(count.label(name) for name, count in counts.items()))).to_pylist()
+        detected.update((column.name, name) for name, count in row.items() if count == 1)
+    return detected
 
 
-def _compared(table: Table, column: Column, *values: str) -> Any:
-    """How many of the values differ for the column: a compound SELECT compares as the column of its first part does."""
+def _distinct_count(table: Table, column: Column, *values: str) -> sa.ColumnElement[Any]:
+    """How many of the values the column calls distinct: a UNION compares as the column of its first part does."""
     none: Any = sa.select(sa.column(column.name)).select_from(sa.table(table.name)).where(sa.false())
     rows = sa.union(none, *(sa.select(sa.literal(value)) for value in values)).subquery()
     return sa.select(sa.func.count()).select_from(rows).scalar_subquery()
 
 
 def profile_columns(
-    source: Source, table: Table, wanted: Mapping[str, tuple[DeclaredType, tuple[str, ...]]]
+    source: Source, table: Table, requests: Mapping[str, tuple[DeclaredType, tuple[str, ...]]]
 ) -> dict[str, ColumnProfile]:
-    asked = [(name, measure, declared) for name, (declared, measures) in wanted.items() for measure in measures]
-    found: dict[str, dict[str, Any]] = {name: {} for name in wanted}
-    for start in range(0, len(asked), _MEASURES_PER_QUERY):
-        part = asked[start : start + _MEASURES_PER_QUERY]
+    """Measure the values of columns, in one query per table where there are no more than 200 measures.
+
+    Parameters
+    ----------
+    source
+        The source.
+    table
+        One of its tables.
+    requests
+        By the column's name, its declared type and the measures: names of fields of `ColumnProfile`, `classes` always.
+
+    Returns
+    -------
+    dict of str to ColumnProfile
+        By the column's name; a measure that was not requested is None.
+    """
+    flat = [(name, measure, declared) for name, (declared, measures) in requests.items() for measure in measures]
+    values: dict[str, dict[str, Any]] = {name: {} for name in requests}
+    for start in range(0, len(flat), _MEASURES_PER_QUERY):
+        part = flat[start : start + _MEASURES_PER_QUERY]
         measures = [
             _MEASURES[measure](sa.column(name), declared).label(str(i))
             for i, (name, measure, declared) in enumerate(part)
         ]
         (row,) = source.query(sa.select(*measures).select_from(sa.table(table.name))).to_pylist()
         for (name, measure, _), value in zip(part, row.values(), strict=True):
-            found[name][measure] = value
+            values[name][measure] = value
     return {
         name: ColumnProfile(**{**row, "classes": frozenset(filter(None, (row["classes"] or "").split(",")))})
-        for name, row in found.items()
+        for name, row in values.items()
     }
 
 
 class SourceProfiler:
-    """Measures the columns of one source; see `dfsync.model.profile.Profiler`."""
+    """Measures the columns of one source; see `dfsync.model.profile.Profiler`.
+
+    Parameters
+    ----------
+    source
+        The source, which stays open for as long as the profiler is used.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -95,7 +136,9 @@ class SourceProfiler:
     def profile(
         self, table: Table, requests: Mapping[str, tuple[DeclaredType, tuple[str, ...]]]
     ) -> dict[str, ColumnProfile]:
+        """See `profile_columns`."""
         return profile_columns(self._source, table, requests)
 
     def collations(self, table: Table, columns: Iterable[Column]) -> dict[str, str]:
+        """See the function `collations`."""
         return collations(self._source, table, columns)

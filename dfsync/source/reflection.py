@@ -12,6 +12,23 @@ from dfsync.source.base import Source
 
 
 def reflect(source: Source) -> Schema:
+    """Read the tables of a source.
+
+    Parameters
+    ----------
+    source
+        The source. Its `schema` is not read.
+
+    Returns
+    -------
+    Schema
+        Its tables, without views, virtual and internal tables. Hidden columns are left out.
+
+    References
+    ----------
+    https://www.sqlite.org/pragma.html#pragma_table_list
+    https://www.sqlite.org/pragma.html#pragma_table_xinfo
+    """
     names = source.query(
         sa.text("SELECT name, type, wr AS without_rowid FROM pragma_table_list WHERE schema = 'main' ORDER BY name")
     ).to_pylist()
@@ -51,29 +68,44 @@ def _reflect_table(source: Source, name: str, without_rowid: bool) -> Table:
 
 
 def _indexes(source: Source, name: str) -> tuple[Index, ...]:
-    found = []
+    indexes = []
     for row in _pragma(source, "pragma_index_list", name):
         columns = [part["name"] for part in _pragma(source, "pragma_index_info", row["name"])]
-        # A partial index or one over an expression says nothing about whole columns.
+        # A partial index, or one over an expression, does not make columns unique.
         if row["origin"] != "pk" and not row["partial"] and None not in columns:
-            found.append(Index(row["name"], tuple(columns), bool(row["unique"])))
-    return tuple(reversed(found))
+            indexes.append(Index(row["name"], tuple(columns), bool(row["unique"])))
+    return tuple(reversed(indexes))
 
 
 def _references(source: Source, name: str) -> tuple[ForeignKeyConstraint, ...]:
     rows = pd.DataFrame(_pragma(source, "pragma_foreign_key_list", name))
     if rows.empty:
         return ()
-    found = []
+    references = []
     for _, part in rows.sort_values(["id", "seq"]).groupby("id"):
         parent_columns = () if part["to"].isna().any() else tuple(part["to"])
-        found.append(ForeignKeyConstraint(tuple(part["from"]), str(part["table"].iloc[0]), parent_columns))
-    # SQLite lists what was declared last first.
-    return tuple(reversed(found))
+        references.append(ForeignKeyConstraint(tuple(part["from"]), str(part["table"].iloc[0]), parent_columns))
+    # SQLite lists the last declared one first.
+    return tuple(reversed(references))
 
 
 def affinity(declared: str) -> str:
-    """The affinity of a column by its declared type, as in https://www.sqlite.org/datatype3.html section 3.1."""
+    """Determine the affinity of a column.
+
+    Parameters
+    ----------
+    declared
+        The declared type, as it is written; empty where there is none.
+
+    Returns
+    -------
+    str
+        `integer`, `text`, `blob`, `real` or `numeric`.
+
+    References
+    ----------
+    https://www.sqlite.org/datatype3.html section 3.1
+    """
     word = declared.upper()
     if "INT" in word:
         return "integer"

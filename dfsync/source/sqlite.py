@@ -1,8 +1,13 @@
 """The source: a SQLite file, opened read-only and read from one snapshot for the whole run.
 
-Reading goes through ADBC, straight into Arrow. ADBC gives each column of a result one type, so a column whose rows
-hold values of several storage classes would be bent into one; such a column is found and read again in several, one
-for each class, as a struct (`MIXED`), and nothing is lost. See https://www.sqlite.org/datatype3.html.
+Reading goes through ADBC, directly into Arrow. ADBC gives each column of a result one type, and converts the values of
+other storage classes to it. A column whose rows hold several storage classes is therefore detected and read again, once
+for each class, into a struct (`MIXED_STORAGE`), so that no value changes.
+
+References
+----------
+https://www.sqlite.org/datatype3.html
+https://arrow.apache.org/adbc/current/driver/sqlite.html
 """
 
 from __future__ import annotations
@@ -27,7 +32,9 @@ from sqlalchemy.dialects.sqlite.base import SQLiteIdentifierPreparer
 
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.partition import Partition
 from dfsync.model.schema import Table
+from dfsync.model.types import OldIds
 from dfsync.source.reflection import reflect
 from dfsync.source.storage_classes import is_valid, may_be_coerced, mixed_column, storage_classes, values_of_class
 
@@ -48,8 +55,8 @@ def _dialect() -> Any:
 
 _DIALECT = _dialect()
 _WAIT_MS = 5_000
-_ROW = "dfsync row"
-_FAULTS = {
+_ROW_ID = "dfsync row"
+_REASONS = {
     "not a database": "it is not a SQLite database, or it is encrypted",
     "malformed": "it is damaged; sqlite3's .recover may save what is left",
     "locked": "another program holds it locked; try again when that is done",
@@ -60,15 +67,32 @@ _NEEDS_FOLDER = (
     "it is in WAL mode, in which even reading needs to write into its folder; allow that, or copy the file, with its "
     "-wal if there is one, to a folder of your own"
 )
-_WAL_FAULTS = {"readonly": _NEEDS_FOLDER, "unable to open": _NEEDS_FOLDER}
+_WAL_REASONS = {"readonly": _NEEDS_FOLDER, "unable to open": _NEEDS_FOLDER}
+
+
+_Range = tuple[list[sa.ColumnElement[bool]], sa.ColumnElement[Any]]
+"""The conditions of a range of rows, and the expression that orders it."""
 
 
 class SqliteSource:
-    """Owns the connection to the SQLite file and the read transaction that makes the snapshot.
+    """A SQLite file with the read transaction that makes the snapshot; see `dfsync.source.base.Source`.
 
-    Of several threads one reads at a time, since a connection of its own would have another snapshot.
-    In rollback-journal mode a writer that wants to commit waits until the run is over; in WAL mode it does not.
-    Raises `DfsyncError` where the file is missing, locked, damaged, no SQLite database, or without tables.
+    Threads share the connection and read one at a time, since another connection would have another snapshot. In
+    rollback-journal mode a writer that wants to commit waits until the run is over; in WAL mode it does not.
+
+    Parameters
+    ----------
+    path
+        The SQLite file.
+
+    Raises
+    ------
+    DfsyncError
+        The file is missing, locked, damaged, no SQLite database, or has no tables.
+
+    References
+    ----------
+    https://www.sqlite.org/isolation.html
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -101,69 +125,129 @@ class SqliteSource:
         self.close()
 
     def close(self) -> None:
+        """End the snapshot and close the file. Files that SQLite made beside it are removed where they are empty."""
         self._connection.close()
         if not self._wal_existed:
             _remove_empty_wal(self._wal_path)
 
     def stop(self) -> None:
-        """Ends the work of other threads: nothing is read any more."""
+        """Make every further read raise `DfsyncError`, also in other threads."""
         self.stopped = True
 
     def count(self, table: Table) -> int:
-        """How many rows the table has in the snapshot."""
+        """Count the rows of a table in the snapshot.
+
+        Parameters
+        ----------
+        table
+            A table of `schema`.
+
+        Returns
+        -------
+        int
+            Asked for once.
+        """
         if table.name not in self._counts:
-            ask = sa.select(sa.func.count()).select_from(_table(table))
-            self._counts[table.name] = int(self.query(ask)[0][0].as_py())
+            statement = sa.select(sa.func.count()).select_from(_table(table))
+            self._counts[table.name] = int(self.query(statement)[0][0].as_py())
         return self._counts[table.name]
 
-    def batches(
-        self, table: Table, row_id: str | None, columns: Sequence[str], size: int, ids: Any = None
-    ) -> Iterator[pd.DataFrame]:
-        """The rows of a table by ascending id, `size` at a time: index `old_id`, the columns in Arrow dtypes.
+    def batches(self, partition: Partition, size: int, ids: OldIds | None = None) -> Iterator[pd.DataFrame]:
+        """Read the rows of a partition, batch by batch.
 
-        `row_id` is the integer column that names a row; None takes SQLite's rowid, or where there is none the place in
-        the order of the primary key. `ids` (int64, ascending) narrows it to those of its rows.
+        Parameters
+        ----------
+        partition
+            The table, its columns, and the range of row ids.
+        size
+            Rows per batch; the last one may be shorter.
+        ids
+            Row ids of the table (int64, ascending, each once): read only these rows. None reads all.
+
+        Yields
+        ------
+        pandas.DataFrame
+            By ascending id: index `old_id` (int64), the partition's columns in Arrow dtypes. A column whose rows hold
+            several storage classes has the dtype `MIXED_STORAGE`.
+
+        Raises
+        ------
+        DfsyncError
+            The file cannot be read, a row id is no integer, or the run was stopped.
         """
-        key, rows = _row_key(table, row_id)
-        # To name every row of a table takes SQLite a third more time than to read it.
-        chunks = _all_ranges(size) if ids is None or len(ids) == self.count(table) else _id_ranges(ids, size)
+        table = self.schema[partition.table]
+        names = list(partition.columns)
+        key, rows = _row_key(table, partition.row_id)
         last: int | None = None
-        for chunk, limit in chunks:
-            where = _where(key, last, chunk)
-            select = sa.select(key.label(_ROW), *(sa.column(c) for c in columns))
+        for batch_ids, limit in self._ranges(partition, size, ids):
+            where = _where(key, partition, last, batch_ids)
+            select = sa.select(key.label(_ROW_ID), *(sa.column(name) for name in names))
             read = self.query(select.select_from(rows).where(*where).order_by(key).limit(limit), limit)
             if not read.num_rows:
                 return
             row_ids = _ids(table, read.column(0))
             within = [key >= row_ids[0].as_py(), key <= row_ids[-1].as_py(), *where]
-            read = self._restore_storage_classes(table, columns, read, rows, (within, key))
+            read = self._restore_storage_classes(table, names, read, rows, (within, key))
             last = row_ids[-1].as_py()
-            yield frames.from_arrow(pa.table(read.columns[1:], names=list(columns)), row_ids)
+            yield frames.from_arrow(pa.table(read.columns[1:], names=names), row_ids)
+
+    def _ranges(self, partition: Partition, size: int, ids: OldIds | None) -> Iterator[tuple[OldIds | None, int]]:
+        """For each query the ids to ask for, None for those after the last, and the most rows to read."""
+        # Listing every row id of a table makes SQLite a third slower than reading the whole table.
+        if ids is None or len(ids) == self.count(self.schema[partition.table]):
+            return _all_ranges(size)
+        low = 0 if partition.low is None else int(np.searchsorted(ids, partition.low))
+        high = len(ids) if partition.high is None else int(np.searchsorted(ids, partition.high))
+        return _id_ranges(ids[low:high], size)
 
     def _restore_storage_classes(
-        self, table: Table, columns: Sequence[str], read: Any, rows: Any, range_: tuple[Any, Any]
-    ) -> Any:
-        """The result with every column of several storage classes read again as `MIXED`."""
-        where, key = range_
-        places = {name: i for i, name in enumerate(columns, start=1) if may_be_coerced(table[name], read.column(i))}
-        if not places:
-            return read
-        ask = sa.select(*map(storage_classes, places)).select_from(rows).where(*where)
-        held = [set(classes.as_py().split(",")) - {"null"} for (classes,) in self.query(ask).columns]
-        found = dict(zip(places, held, strict=True))
-        mixed = {n: c for n, c in found.items() if len(c) > 1 or not is_valid(read.column(places[n]))}
+        self, table: Table, names: Sequence[str], read: pa.Table, rows: sa.FromClause, range_: _Range
+    ) -> pa.Table:
+        """The result with every column of several storage classes read again as `MIXED_STORAGE`."""
+        positions = {name: position for position, name in enumerate(names, start=1)}
+        suspects = [name for name in names if may_be_coerced(table[name], read.column(positions[name]))]
+        classes = self._storage_classes(suspects, rows, range_)
+        invalid = {name for name in suspects if not is_valid(read.column(positions[name]))}
+        mixed = {name: held for name, held in classes.items() if len(held) > 1 or name in invalid}
         if not mixed:
             return read
-        parts = [values_of_class(name, each) for name, classes in mixed.items() for each in sorted(classes)]
+        where, key = range_
+        parts = [values_of_class(name, each) for name, held in mixed.items() for each in sorted(held)]
         again = self.query(sa.select(*parts).select_from(rows).where(*where).order_by(key), read.num_rows)
-        for name, classes in mixed.items():
-            by_class = {each: again.column(f"{each} of {name}") for each in classes}
-            read = read.set_column(places[name], name, mixed_column(by_class))
+        for name, held in mixed.items():
+            by_class = {each: again.column(f"{each} of {name}") for each in held}
+            read = read.set_column(positions[name], name, mixed_column(by_class))
         return read
 
-    def query(self, statement: Any, batch_rows: int = 1024) -> Any:
-        """The result as an Arrow table. ADBC takes a column's type from the first `batch_rows` rows."""
-        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    def _storage_classes(self, names: Sequence[str], rows: sa.FromClause, range_: _Range) -> dict[str, set[str]]:
+        """The storage classes of each column in a range of rows, NULL left out."""
+        if not names:
+            return {}
+        where, _ = range_
+        (row,) = self.query(sa.select(*map(storage_classes, names)).select_from(rows).where(*where)).to_pylist()
+        return {name: set(held.split(",")) - {"null"} for name, held in zip(names, row.values(), strict=True)}
+
+    def query(self, statement: sa.ClauseElement, batch_rows: int = 1024) -> pa.Table:
+        """Run a query in the snapshot.
+
+        Parameters
+        ----------
+        statement
+            A query of SQLAlchemy.
+        batch_rows
+            ADBC takes a column's type from this many rows; a later value of another type is an error.
+
+        Returns
+        -------
+        pyarrow.Table
+            The result, in one chunk.
+
+        Raises
+        ------
+        DfsyncError
+            The file cannot be read, or `stop` was called.
+        """
+        compiled: Any = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         parameters = [compiled.params[name] for name in compiled.positiontup or ()]
         with self._lock, self._connection.cursor() as cursor:
             if self.stopped:
@@ -176,8 +260,8 @@ class SqliteSource:
                 raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> DfsyncError:
-        faults = [*(_WAL_FAULTS.items() if _in_wal_mode(self.path) else ()), *_FAULTS.items()]
-        reason = next((text for sign, text in faults if sign in str(error)), str(error))
+        reasons = [*(_WAL_REASONS.items() if _in_wal_mode(self.path) else ()), *_REASONS.items()]
+        reason = next((text for sign, text in reasons if sign in str(error)), str(error))
         return DfsyncError(f"The source {self.path} cannot be read: {reason}.")
 
 
@@ -185,15 +269,13 @@ def _uri(path: Path, mode: str = "ro") -> str:
     return f"file:{quote(os.fsencode(path.resolve()))}?mode={mode}"
 
 
-def _remove_empty_wal(log: Path) -> None:
-    """Has SQLite take away the empty `-wal`, and the `-shm`, that reading in WAL mode made; while someone else has the
-    file open they stay.
-    """
+def _remove_empty_wal(wal: Path) -> None:
+    """Make SQLite remove the empty `-wal` and `-shm` that reading in WAL mode made, unless they are open elsewhere."""
     try:
-        if log.stat().st_size:
+        if wal.stat().st_size:
             return
-        # Who may only read leaves them behind; the last one who might write does not, and finds nothing to write.
-        path = Path(str(log).removesuffix("-wal"))
+        # A read-only connection leaves them; the last one that may write removes them, and has nothing to write.
+        path = Path(str(wal).removesuffix("-wal"))
         with closing(sqlite3.connect(_uri(path, "rw"), timeout=0, uri=True)) as connection:
             connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     except (OSError, sqlite3.Error):
@@ -209,42 +291,49 @@ def _in_wal_mode(path: Path) -> bool:
         return False
 
 
-def _table(table: Table) -> Any:
+def _table(table: Table) -> sa.TableClause:
     return sa.table(table.name)
 
 
-def _row_key(table: Table, row_id: str | None) -> tuple[Any, Any]:
-    """The expression that names a row, and what to select from."""
+def _row_key(table: Table, row_id: str | None) -> tuple[sa.ColumnElement[Any], sa.FromClause]:
+    """The expression that identifies a row, and what to select from."""
     if row_id or table.rowid:
         return sa.column(row_id or table.rowid or "", is_literal=not row_id), _table(table)
     order: list[Any] = [sa.column(name) for name in table.primary_key]
-    numbered = sa.select(sa.func.row_number().over(order_by=order).label(_ROW), sa.text("*")).select_from(_table(table))
-    return sa.column(_ROW), numbered.subquery()
+    numbered = sa.select(sa.func.row_number().over(order_by=order).label(_ROW_ID), sa.text("*")).select_from(
+        _table(table)
+    )
+    return sa.column(_ROW_ID), numbered.subquery()
 
 
-def _all_ranges(size: int) -> Iterator[tuple[Any, int]]:
+def _all_ranges(size: int) -> Iterator[tuple[None, int]]:
     while True:
         yield None, size
 
 
-def _id_ranges(ids: Any, size: int) -> Iterator[tuple[Any, int]]:
+def _id_ranges(ids: OldIds, size: int) -> Iterator[tuple[OldIds, int]]:
     for start in range(0, len(ids), size):
-        chunk = ids[start : start + size]
-        yield chunk, len(chunk)
+        batch_ids = ids[start : start + size]
+        yield batch_ids, len(batch_ids)
 
 
-def _where(key: Any, last: int | None, chunk: Any) -> list[Any]:
-    if chunk is None:
-        return [] if last is None else [key > last]
-    low, high = int(chunk[0]), int(chunk[-1])
-    where = [key >= low, key <= high]
-    if high - low + 1 > len(chunk):
-        listed = sa.func.json_each(str(np.asarray(chunk).tolist())).table_valued("value")
-        where.append(key.in_(sa.select(listed.c.value)))
-    return where
+def _where(
+    key: sa.ColumnElement[Any], partition: Partition, last: int | None, batch_ids: OldIds | None
+) -> list[sa.ColumnElement[bool]]:
+    if batch_ids is not None:
+        low, high = int(batch_ids[0]), int(batch_ids[-1])
+        where = [key >= low, key <= high]
+        if high - low + 1 > len(batch_ids):
+            listed = sa.func.json_each(str(np.asarray(batch_ids).tolist())).table_valued("value")
+            where.append(key.in_(sa.select(listed.c.value)))
+        return where
+    where = [] if partition.high is None else [key < partition.high]
+    if last is not None:
+        return [key > last, *where]
+    return where if partition.low is None else [key >= partition.low, *where]
 
 
-def _ids(table: Table, column: Any) -> Any:
+def _ids(table: Table, column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if not pa.types.is_int64(column.type) or column.null_count:
         raise DfsyncError(f"The id of {table.name} holds values that are no integers, so it cannot be a surrogate id.")
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,9 +17,21 @@ from dfsync.model.types import MIXED_STORAGE
 _NUMBER_TEXT = r"^-?([0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?|[iI]nf|[nN]a[nN])$"
 
 
-def may_be_coerced(column: Column, values: Any) -> bool:
-    """Whether ADBC may have bent a value: not for integers, nor where SQLite keeps no other numbers or texts, nor for
-    texts that no number is written as.
+def may_be_coerced(column: Column, values: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether ADBC may have converted a value to the storage class of the others.
+
+    Parameters
+    ----------
+    column
+        The source's column.
+    values
+        Its values as ADBC read them.
+
+    Returns
+    -------
+    bool
+        False for integers, for columns whose affinity keeps no other numbers or texts, and for texts none of which is
+        written as a number.
     """
     if pa.types.is_floating(values.type):
         return column.kind != "real" and bool(pc.any(pc.equal(pc.floor(values), values)).as_py())
@@ -30,7 +43,19 @@ def may_be_coerced(column: Column, values: Any) -> bool:
     return not pa.types.is_integer(values.type)
 
 
-def is_valid(values: Any) -> bool:
+def is_valid(values: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether Arrow finds the values valid, such as text that is UTF-8.
+
+    Parameters
+    ----------
+    values
+        Values as ADBC read them, which it does not check.
+
+    Returns
+    -------
+    bool
+        True where every value is valid.
+    """
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
@@ -38,19 +63,55 @@ def is_valid(values: Any) -> bool:
     return True
 
 
-def storage_classes(name: str) -> Any:
-    """The storage classes of a column, each once, with commas between."""
+def storage_classes(name: str) -> sa.ColumnElement[Any]:
+    """The expression of the storage classes of a column.
+
+    Parameters
+    ----------
+    name
+        The column.
+
+    Returns
+    -------
+    sqlalchemy.ColumnElement
+        Text: each class once, with commas between. Labelled `classes of NAME`.
+    """
     return sa.func.group_concat(sa.distinct(sa.func.typeof(sa.column(name)))).label(f"classes of {name}")
 
 
-def values_of_class(name: str, storage_class: str) -> Any:
-    column: Any = sa.column(name)
+def values_of_class(name: str, storage_class: str) -> sa.ColumnElement[Any]:
+    """The expression of a column's values of one storage class.
+
+    Parameters
+    ----------
+    name
+        The column.
+    storage_class
+        `integer`, `real`, `text` or `blob`.
+
+    Returns
+    -------
+    sqlalchemy.ColumnElement
+        NULL for values of other classes. Labelled `CLASS of NAME`.
+    """
+    column: sa.ColumnElement[Any] = sa.column(name)
     return sa.case((sa.func.typeof(column) == storage_class, column)).label(f"{storage_class} of {name}")
 
 
-def mixed_column(read: dict[str, Any]) -> Any:
-    """Columns by storage class as one of `MIXED`. Text that is not UTF-8 goes to the blobs, as what it is."""
-    # Text as bytes at first, since ADBC takes what SQLite says is text for granted.
+def mixed_column(read: Mapping[str, pa.ChunkedArray]) -> pa.StructArray:
+    """Combine the values of one column, read by storage class.
+
+    Parameters
+    ----------
+    read
+        By storage class, the values of that class, NULL for others; at least one, all of one length.
+
+    Returns
+    -------
+    pyarrow.StructArray
+        Of type `MIXED_STORAGE`. Text that is not UTF-8 becomes a blob.
+    """
+    # Text is bytes at first, since ADBC does not check what SQLite calls text.
     types = {f.name: pa.binary() if f.name == "text" else f.type for f in MIXED_STORAGE}
     rows = len(next(iter(read.values())))
     nulls = {name: pa.nulls(rows, type_) for name, type_ in types.items()}
@@ -59,18 +120,18 @@ def mixed_column(read: dict[str, Any]) -> Any:
     try:
         parts["text"] = text.cast(pa.string())
     except pa.ArrowInvalid:
-        # Row by row: the rare path of a batch with broken text.
+        # Row by row: only for a batch with invalid text.
         decoded = pd.Series(text.to_pylist(), dtype=object)
-        good = decoded.map(_is_utf8, na_action="ignore").fillna(False).to_numpy(dtype=bool)
-        parts["blob"] = pc.if_else(pa.array(good), parts["blob"], pc.coalesce(text, parts["blob"]))
-        parts["text"] = pc.if_else(pa.array(good), text, pa.scalar(None, pa.binary())).cast(pa.string())
+        valid = decoded.map(_is_utf8, na_action="ignore").fillna(False).to_numpy(dtype=bool)
+        parts["blob"] = pc.if_else(pa.array(valid), parts["blob"], pc.coalesce(text, parts["blob"]))
+        parts["text"] = pc.if_else(pa.array(valid), text, pa.scalar(None, pa.binary())).cast(pa.string())
     arrays = [parts[f.name] for f in MIXED_STORAGE]
     absent = pc.and_(pc.and_(*map(pc.is_null, arrays[:2])), pc.and_(*map(pc.is_null, arrays[2:])))
     return pa.StructArray.from_arrays(arrays, fields=list(MIXED_STORAGE), mask=absent)
 
 
-def _typed(column: Any, type_: Any) -> Any:
-    # ADBC calls a column of nothing but NULL an integer.
+def _typed(column: pa.ChunkedArray, type_: pa.DataType) -> pa.Array:
+    # ADBC gives a column of NULLs the type integer.
     return pa.nulls(len(column), type_) if column.null_count == len(column) else column.combine_chunks().cast(type_)
 
 

@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError
+from dfsync.model.partition import Partition
 from dfsync.source import sqlite as source_module
 from dfsync.source.sqlite import SqliteSource
 from tests.support.read_only_dirs import read_only
@@ -33,7 +34,7 @@ def refusal(path: Path) -> str:
 def read_everything(path: Path) -> None:
     with SqliteSource(path) as source:
         for table in source.schema.values():
-            list(source.batches(table, None, [c.name for c in table.columns], 10))
+            list(source.batches(Partition(path, table.name, None, tuple(c.name for c in table.columns)), 10))
 
 
 WRITER = """
@@ -176,7 +177,7 @@ def test_a_writer_in_wal_mode_is_not_seen_until_the_next_run(path: Path) -> None
         assert writer("UPDATE t SET v = 'older'") == "done"
         with SqliteSource(path) as source:
             table = source.schema["t"]
-            batches = source.batches(table, "id", ["v"], 1)
+            batches = source.batches(Partition(path, "t", "id", ("v",)), 1)
             first = next(batches)
             assert writer("UPDATE t SET v = 'new'") == "done"
             assert writer("INSERT INTO t VALUES (3, 'new')") == "done"

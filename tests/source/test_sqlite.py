@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
+from dfsync.model.partition import Partition
 from dfsync.source.reflection import affinity
 from dfsync.source.sqlite import SqliteSource
 from tests.support.sqlite_files import make, read, values
@@ -70,6 +72,32 @@ def test_a_table_without_rowid_is_named_by_its_place_in_the_keys_order(path: Pat
     batches = read(path, ["v", "k"], row_id=None, size=2)
     assert values(batches) == {1: "1a", 2: "1b", 3: 5, 4: "2a"}
     assert values(read(path, ["v"], row_id=None, ids=np.array([2, 4]))) == {2: "1b", 4: "2a"}
+
+
+@pytest.mark.parametrize(("table", "row_id"), [("t", "id"), ("t", None), ("w", None)])
+@pytest.mark.parametrize("listed", [False, True])
+def test_partitions_that_meet_read_every_row_once(path: Path, table: str, row_id: str | None, listed: bool) -> None:
+    make(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v)",
+        "CREATE TABLE w (k INTEGER PRIMARY KEY, v) WITHOUT ROWID",
+    )
+    rows: list[Any] = [(i, "text" if i % 3 else i) for i in (-5, -1, 0, 1, 2, 3, 7, 8, 20, 2**62)]
+    for each in ("t", "w"):
+        make(path, rows=rows, into=each)
+    all_rows = values(read(path, ["v"], table=table, row_id=row_id))
+    ids = np.array(sorted(all_rows))[1:] if listed else None
+    with SqliteSource(path) as source:
+        for low, high in ((-1, 7), (1, 3), (2**62, 2**62)):
+            bounds = [(None, low), (low, high), (high, None)]
+            parts = [Partition(path, table, row_id, ("v",), *each) for each in bounds]
+            batches = [list(source.batches(part, 2, ids)) for part in parts]
+            for (start, end), part in zip(bounds, batches, strict=True):
+                within = [i for i in all_rows if (start is None or i >= start) and (end is None or i < end)]
+                assert list(values(part)) == [i for i in within if ids is None or i in ids]
+            assert values([batch for part in batches for batch in part]) == {
+                i: value for i, value in all_rows.items() if ids is None or i in ids
+            }
 
 
 def test_a_table_that_takes_every_name_of_the_rowid_can_still_be_read(path: Path) -> None:

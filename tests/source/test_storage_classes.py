@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dfsync.model.partition import Partition
 from dfsync.source.sqlite import SqliteSource
 from tests.support.sqlite_files import make, read, values
 
@@ -80,7 +81,7 @@ def test_texts_that_no_number_is_written_as_are_read_once(path: Path, monkeypatc
             return query(statement, batch_rows)
 
         monkeypatch.setattr(source, "query", listen)
-        assert len(list(source.batches(source.schema["t"], "id", ["v"], 10))) == 1
+        assert len(list(source.batches(Partition(path, "t", "id", ("v",)), 10))) == 1
     assert len(asked) == 2, "the rows, and that there are no more"
 
 

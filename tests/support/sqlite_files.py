@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dfsync.model import frames
+from dfsync.model.partition import Partition
 from dfsync.source.sqlite import SqliteSource
 
 
@@ -29,7 +30,7 @@ def read(
     path: Path, columns: list[str], table: str = "t", row_id: str | None = "id", size: int = 100, ids: Any = None
 ) -> list[pd.DataFrame]:
     with SqliteSource(path) as source:
-        return list(source.batches(source.schema[table], row_id, columns, size, ids))
+        return list(source.batches(Partition(path, table, row_id, tuple(columns)), size, ids))
 
 
 def values(batches: list[pd.DataFrame], name: str = "v") -> dict[int, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from dfsync.model.batch import Batch
+from dfsync.model.partition import Partition
 from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Column
 from dfsync.model.types import OldIds, arrow_type
@@ -99,5 +100,6 @@ def extract(table: TableContext, names: Sequence[str], size: int, ids: OldIds | 
     DataFrame
         Index `old_id`, ascending; the columns in Arrow dtypes.
     """
-    plan = table.binding.plan
-    return table.source.batches(table.binding.source, plan.id, names, size, ids)
+    binding = table.binding
+    partition = Partition(table.source.path, binding.source.name, binding.plan.id, tuple(names))
+    return table.source.batches(partition, size, ids)
