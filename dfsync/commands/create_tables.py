@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pymysql
 import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError
@@ -23,7 +22,7 @@ from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
 from dfsync.source.profile import SourceProfiler
 from dfsync.source.sqlite import SqliteSource
-from dfsync.target.errors import explain
+from dfsync.target.errors import SERVER_ERRORS, explain
 from dfsync.target.schema.builder import TableBuilder
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import reindent, with_count
@@ -106,17 +105,16 @@ def _create_missing(
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}
     new = [table for table in present.values() if target_schema.find(table.table) is None]
     existing = [table for table in present.values() if table not in new]
-    builder = TableBuilder(source.schema, SourceProfiler(source), target_schema, plan, connection)
-    statements = builder.build(new)
+    built = TableBuilder(source.schema, SourceProfiler(source), target_schema, plan, connection).build(new)
     if not print_only:
-        _execute(connection, statements)
+        _execute(connection, built.statements)
     return CreateTablesResult(
         plan=plan.title,
-        statements=tuple(sql for _, sql in statements),
+        statements=tuple(sql for _, sql in built.statements),
         created=tuple(table.table for table in new),
         existing=tuple(table.table for table in existing),
         lacking=tuple(table.table for table in tables if table.table.lower() not in present),
-        notes=(*builder.notes, *_missing_unique_keys(existing, target_schema)),
+        notes=(*built.notes, *_missing_unique_keys(existing, target_schema)),
     )
 
 
@@ -136,6 +134,6 @@ def _execute(connection: sa.Connection, statements: list[tuple[str, str]]) -> No
         try:
             # As printed: the driver must not look for parameters in names that hold a percent sign.
             connection.execution_options(no_parameters=True).exec_driver_sql(sql)
-        except (sa.exc.SQLAlchemyError, pymysql.MySQLError) as error:
+        except SERVER_ERRORS as error:
             was = re.sub(r"\n *", " ", reindent(sql)).strip()
             raise DfsyncError(f"The target refuses to make {table}: {explain(error)}. It was: {was}") from error

@@ -24,7 +24,8 @@ from dfsync.source.sqlite import SqliteSource
 from dfsync.stages.conform.conform import conform
 from dfsync.target.collation import normalize_pair
 from dfsync.target.quoting import quote_literal_identifier
-from dfsync.target.schema.builder import index_statement, quoted
+from dfsync.target.schema.indexes import index_statement
+from dfsync.target.schema.names import quoted
 from dfsync.target.schema.preconditions import before_triggers, missing_privileges
 from dfsync.text.wording import printable
 

@@ -22,7 +22,7 @@ from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session import Session, open_session
 from dfsync.plan.model import Plan
 from dfsync.stages.diff import empty_differences
-from dfsync.target.connection import connect, display_name
+from dfsync.target.connection import begin_snapshot, connect, display_name
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,7 +118,7 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
     start = time.perf_counter()
     checks = [TableVerifier(run, name, out) for name in run.names]
     with connect(run.engine) as connection, connection.begin():
-        connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"))
+        begin_snapshot(connection, read_only=True)
         _require_same_target(connection, checks, out)
         for check in checks:
             check.run(connection, observer)

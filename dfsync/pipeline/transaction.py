@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pymysql
 import sqlalchemy as sa
 
 from dfsync.model import frames
@@ -20,13 +19,14 @@ from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session import Session
 from dfsync.pipeline.table_sync import TableSync
 from dfsync.plan.model import TablePlan
-from dfsync.target.errors import RETRYABLE, error_code, explain
+from dfsync.target.connection import begin_snapshot
+from dfsync.target.errors import RETRYABLE, SERVER_ERRORS, error_code, explain
 from dfsync.text.redaction import redact
 
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_EXPECTED = (sa.exc.SQLAlchemyError, pymysql.MySQLError, pa.ArrowException, OSError, DfsyncError)
+_EXPECTED = (*SERVER_ERRORS, pa.ArrowException, OSError, DfsyncError)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _internal_error(fault: Exception) -> str:
 def _sync_tables(session: Session, tables: Sequence[TableSync]) -> None:
     with session.connected() as connection, _transaction(connection) as transaction:
         # From here on the transaction sees the target as it is now, plus what it does itself: see `BulkLoader`.
-        connection.execute(sa.text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
+        begin_snapshot(connection)
         try:
             for table in tables:
                 table.open(connection)

@@ -8,30 +8,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
 from sqlalchemy import event
 
 from dfsync.model.errors import DfsyncError
-from dfsync.target.errors import CLIENT_ERROR_CODES, CONNECTION_LOST, error_code, explain
+from dfsync.target.errors import CLIENT_ERROR_CODES, CONNECTION_LOST, SERVER_ERRORS, error_code, explain
 from dfsync.target.quoting import always_quote
 
 log = logging.getLogger(__name__)
 
 _LOCK_NAME_CHARACTERS = 64
 _LOCK_SECONDS = 60
-# Ours alone, for the session, in numbers, since DEFAULT is what the server's administrator says.
+_NO_CONNECTION: tuple[type[Exception], ...] = (*SERVER_ERRORS, OSError, RuntimeError)
+# For this session alone. Numbers, since DEFAULT would be what the administrator has set.
 _SESSION = (
-    # Bad values are errors and not bent ones, and 0 is a value of an id column like any other.
+    # A value that does not fit is an error and is never changed; 0 is an ordinary value of an id column.
     "sql_mode = CONCAT_WS(',', NULLIF(REPLACE(REPLACE(@@sql_mode, 'PAD_CHAR_TO_FULL_LENGTH', ''), "
     "'EMPTY_STRING_IS_NULL', ''), ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')",
-    # SQLite's own CURRENT_TIMESTAMP is UTC; and no hour of the year is missing in it.
+    # SQLite's CURRENT_TIMESTAMP is UTC, and UTC has no hour that daylight saving time skips.
     "time_zone = '+00:00'",
-    # Keys are what promises rest on.
+    # Foreign and unique keys are always checked.
     "foreign_key_checks = 1",
     "unique_checks = 1",
-    # Limits for those who type.
+    # No limits that are meant for interactive use.
     "sql_select_limit = 18446744073709551615",
     "sql_safe_updates = 0",
     "sql_big_selects = 1",
@@ -41,15 +41,31 @@ _SESSION = (
 
 
 def make_engine(url: str | sa.URL) -> sa.Engine:
-    """An engine whose sessions are strict and may send a stream of ours (never a file) to `LOAD DATA LOCAL`."""
+    """Make an engine whose sessions are strict and may use `LOAD DATA LOCAL`.
+
+    Parameters
+    ----------
+    url
+        The target, with a driver PyMySQL.
+
+    Returns
+    -------
+    sqlalchemy.Engine
+        REPEATABLE READ, time zone UTC, every identifier quoted. Only `write/load_data.py` sends `LOAD DATA LOCAL`, and
+        it never sends a file.
+
+    References
+    ----------
+    https://mariadb.com/docs/server/server-management/variables-and-modes/sql_mode
+    """
     url = sa.make_url(url)
     # Before the first COMMIT, which completion_type could end the connection with.
     settings = f"SET SESSION {', SESSION '.join(_SESSION)}"
     arguments: dict[str, Any] = {"client_flag": CLIENT.LOCAL_FILES, "init_command": settings}
     if isinstance(url.password, str):
-        # PyMySQL would send text as latin-1, and fail where that cannot.
+        # PyMySQL encodes text as latin-1, which lacks most characters.
         arguments["password"] = url.password.encode()
-    # As many as there are threads: a new one costs tens of milliseconds, most of them for the certificates of its TLS.
+    # No limit: as many connections as threads. A new one takes tens of milliseconds, most of them for TLS.
     engine = sa.create_engine(
         url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=0, pool_pre_ping=True
     )
@@ -57,7 +73,7 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
 
     @event.listens_for(engine, "handle_error")
     def _by_number(context: Any) -> None:
-        # SQLAlchemy goes by words of the message too, which may be those of a value.
+        # SQLAlchemy also searches the message for certain words, and a message may quote a value.
         code = error_code(context.original_exception)
         if code and code not in CLIENT_ERROR_CODES:
             context.is_disconnect = code in CONNECTION_LOST
@@ -66,16 +82,56 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
 
 
 def connect(engine: sa.Engine) -> sa.Connection:
-    """A connection. Raises `DfsyncError` that says in plain words why there is none, without the password."""
+    """Open a connection.
+
+    Parameters
+    ----------
+    engine
+        An engine of `make_engine`.
+
+    Returns
+    -------
+    sqlalchemy.Connection
+        A connection without a transaction.
+
+    Raises
+    ------
+    DfsyncError
+        There is no connection; the message says why, without the password.
+    """
     try:
         return engine.connect()
-    except (sa.exc.SQLAlchemyError, pymysql.MySQLError, OSError, RuntimeError) as error:
+    except _NO_CONNECTION as error:
         log.debug("no connection", exc_info=True)
         raise DfsyncError(f"The target {display_name(engine.url)} cannot be reached: {explain(error)}.") from error
 
 
+def begin_snapshot(connection: sa.Connection, *, read_only: bool = False) -> None:
+    """Begin a transaction whose reads all see the database as it is now.
+
+    Parameters
+    ----------
+    connection
+        A connection without a transaction of the server's.
+    read_only
+        Whether the server refuses writes in it.
+
+    References
+    ----------
+    https://dev.mysql.com/doc/refman/9.7/en/commit.html
+    """
+    options = "WITH CONSISTENT SNAPSHOT, READ ONLY" if read_only else "WITH CONSISTENT SNAPSHOT"
+    connection.execute(sa.text(f"START TRANSACTION {options}"))
+
+
 def abort(connection: sa.Connection) -> None:
-    """Ends a connection, also one that another thread is waiting for an answer on: there it is lost."""
+    """Shut down a connection's socket, also while another thread waits on it, which then gets a lost connection.
+
+    Parameters
+    ----------
+    connection
+        The connection to end. One that is closed already is left alone.
+    """
     driver = connection.connection.driver_connection if not connection.invalidated and not connection.closed else None
     stream = getattr(driver, "_sock", None)
     if stream is not None:
@@ -84,7 +140,18 @@ def abort(connection: sa.Connection) -> None:
 
 
 def display_name(url: sa.URL) -> str:
-    """Database and server, without user or password."""
+    """Name the database and the server, without user or password.
+
+    Parameters
+    ----------
+    url
+        The target.
+
+    Returns
+    -------
+    str
+        Such as `dfsync on db.example.com:3306`.
+    """
     path = url.query.get("unix_socket")
     server = f"socket {path}" if path else f"{url.host or 'localhost'}:{url.port or 3306}"
     return f"{url.database} on {server}"
@@ -92,16 +159,30 @@ def display_name(url: sa.URL) -> str:
 
 @contextmanager
 def exclusive_lock(engine: sa.Engine) -> Iterator[None]:
-    """Keeps a second dfsync out of the same database, by the server's own lock, which ends with this connection.
+    """Hold the server's lock that keeps a second dfsync out of the same database.
 
-    Raises `DfsyncError` where another run does not end within a minute.
+    The lock ends with the connection that holds it, so a killed process leaves none behind.
+
+    Parameters
+    ----------
+    engine
+        The target; the lock has the name of its database.
+
+    Raises
+    ------
+    DfsyncError
+        Another run holds the lock for more than a minute.
+
+    References
+    ----------
+    https://mariadb.com/docs/server/reference/sql-functions/secondary-functions/miscellaneous-functions/get_lock
     """
     name = f"dfsync {engine.url.database}"[:_LOCK_NAME_CHARACTERS]
     with connect(engine) as connection:
-        # The connection does nothing else for as long as the run takes.
+        # The connection is idle for as long as the run takes.
         connection.execute(sa.text("SET SESSION wait_timeout = 2147483"))
-        taken = connection.scalar(sa.select(sa.func.get_lock(name, _LOCK_SECONDS)))
-        if taken != 1:
+        acquired = connection.scalar(sa.select(sa.func.get_lock(name, _LOCK_SECONDS)))
+        if acquired != 1:
             raise DfsyncError(
                 f"Another dfsync is writing to {display_name(engine.url)}, and has not ended in {_LOCK_SECONDS} "
                 "seconds. Run again when it is done."

@@ -1,26 +1,45 @@
-"""Every name quoted: no list of reserved words is ever as long as the newest server's."""
+"""Quote every identifier: no list of reserved words is as long as the newest server's."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Dialect
 from sqlalchemy.dialects.mysql.base import MySQLIdentifierPreparer
 
 
-class _MySQL(MySQLIdentifierPreparer):
+class _QuotingPreparer(MySQLIdentifierPreparer):
     def _requires_quotes(self, value: str) -> bool:
         return True
 
 
-def quote_literal_identifier(dialect: Any, name: str) -> str:
-    """The name, quoted for a statement that does not go through the driver's formatting, for which the dialect doubles
-    every %.
+def quote_literal_identifier(dialect: Dialect, name: str) -> str:
+    """Quote a name for a statement that the driver does not format.
+
+    Parameters
+    ----------
+    dialect
+        The dialect of the connection. It doubles every percent sign, as the driver's formatting needs it.
+    name
+        The name of a table or a column.
+
+    Returns
+    -------
+    str
+        The name in backquotes, with its percent signs single.
     """
     return str(dialect.identifier_preparer.quote_identifier(name)).replace("%%", "%")
 
 
-def always_quote(dialect: Any) -> Any:
-    """The dialect, from now on quoting every name; before the first connection."""
-    dialect.preparer = _MySQL
-    dialect.identifier_preparer = dialect.preparer(dialect)
-    return dialect
+def always_quote(dialect: Dialect) -> None:
+    """Make a dialect quote every name.
+
+    Parameters
+    ----------
+    dialect
+        The dialect of an engine that has not connected yet.
+    """
+    # SQLAlchemy declares these attributes with the types of the dialect's own preparer.
+    attributes: Any = dialect
+    attributes.preparer = _QuotingPreparer
+    attributes.identifier_preparer = _QuotingPreparer(attributes)

@@ -1,8 +1,8 @@
-"""Many keys in few large values: three times as fast as row by row, which the driver takes apart in Python.
+"""Many keys in few large values: three times as fast as one value per cell, which the driver parses in Python.
 
-The server joins a batch of rows into one text, which Arrow takes apart. A value that holds one of the separators or
-looks like the sign for NULL is noticed by counting, a text that the server cut off by its length; then the batch has to
-be read row by row.
+The server joins a batch of rows into one text, which Arrow parses. A value that holds a separator, or that looks like
+the sign for NULL, is detected by counting; a text that the server cut off, by its length. Such a batch must be read row
+by row.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.csv
 import sqlalchemy as sa
 
@@ -27,16 +28,35 @@ _PARSE = pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty
 
 def read_keys_packed(
     connection: sa.Connection, table: Table, id_column: str, key: Sequence[Column]
-) -> Iterator[tuple[int, Any]]:
-    """By ascending id: the batch's highest id, and its Arrow table of id and key columns (`f0`, `f1`, …), or None where
-    it has to be read row by row. The kinds of the columns must be among `KINDS`.
+) -> Iterator[tuple[int, pa.Table | None]]:
+    """Read the natural keys of a table in batches of 50,000 rows.
+
+    Parameters
+    ----------
+    connection
+        The target. Its session's `group_concat_max_len` is raised.
+    table
+        The target's table.
+    id_column
+        Its surrogate id.
+    key
+        The columns of the natural key, their kinds among `PACKABLE_KINDS`.
+
+    Yields
+    ------
+    tuple of int and pyarrow.Table or None
+        By ascending id: the highest id of the batch, and its id and key columns (`f0`, `f1`, …, in the types of
+        `model.types.arrow_type`); None where the batch must be read row by row.
+
+    References
+    ----------
+    https://dev.mysql.com/doc/refman/9.7/en/aggregate-functions.html#function_group-concat
     """
     connection.execute(sa.text("SET SESSION group_concat_max_len = @@max_allowed_packet"))
-    # A longer text is cut off there, before a character that would reach beyond it.
-    # https://dev.mysql.com/doc/refman/9.7/en/aggregate-functions.html#function_group-concat
-    most = packet.max_allowed_packet(connection)
+    # The server cuts a longer text off, before the character that would exceed the length.
+    max_length = packet.max_allowed_packet(connection)
     columns = [table[id_column], *key]
-    types = {f"f{place}": arrow_type(column) for place, column in enumerate(columns)}
+    types = {f"f{position}": arrow_type(column) for position, column in enumerate(columns)}
     convert = pyarrow.csv.ConvertOptions(column_types=types, null_values=[_NULL], strings_can_be_null=True)
     statement = _statement(table, id_column, columns)
     last = None
@@ -46,42 +66,50 @@ def read_keys_packed(
             return
         last = int(highest)
         content = packed if isinstance(packed, bytes) else (packed or "").encode()
-        whole = len(content) <= most - _WIDEST_CHARACTER
-        yield last, (_parse_batch(content, int(count), int(nulls), convert) if whole else None)
+        is_complete = len(content) <= max_length - _WIDEST_CHARACTER
+        yield last, (_parse_batch(content, int(count), int(nulls), convert) if is_complete else None)
 
 
-def _statement(table: Table, id_column: str, columns: Sequence[Column]) -> Any:
-    own_id: Any = sa.column(id_column)
-    after = sa.or_(sa.bindparam("last", type_=sa.BigInteger).is_(None), own_id > sa.bindparam("last"))
-    names: list[Any] = [sa.column(column.name).label(f"c{place}") for place, column in enumerate(columns)]
-    rows = (
-        sa.select(*names)
-        .select_from(sa.table(table.name))
-        .where(after)
-        .order_by(own_id)
-        .limit(_ROWS_PER_BATCH)
-        .subquery("rows")
-    )
-    cells = [_cell(rows.c[f"c{place}"], column) for place, column in enumerate(columns)]
-    nulls = sum((sa.func.count() - sa.func.count(cell) for cell in list(rows.c)[1:]), start=sa.literal(0))
-    packed = sa.func.group_concat(sa.func.concat_ws("\t", *cells).op("SEPARATOR")(sa.literal_column("'\\n'")))
-    return sa.select(sa.func.count(), sa.func.max(rows.c.c0), nulls, packed).select_from(rows)
+def _statement(table: Table, id_column: str, columns: Sequence[Column]) -> sa.Select[Any]:
+    """The query of one batch after the id `:last`: rows, highest id, NULLs in the key, and the packed text."""
+    rows = _batch_rows(table, id_column, columns)
+    id_cell, *key_cells = rows.c
+    nulls = sum((sa.func.count() - sa.func.count(cell) for cell in key_cells), start=sa.literal(0))
+    return sa.select(sa.func.count(), sa.func.max(id_cell), nulls, _packed_rows(rows, columns)).select_from(rows)
 
 
-def _cell(cell: Any, column: Column) -> Any:
-    # Columns of different collations can be joined only as one.
+def _batch_rows(table: Table, id_column: str, columns: Sequence[Column]) -> sa.Subquery:
+    own_id: sa.ColumnElement[Any] = sa.column(id_column)
+    is_first = sa.bindparam("last", type_=sa.BigInteger).is_(None)
+    selected: list[Any] = [sa.column(column.name).label(f"c{position}") for position, column in enumerate(columns)]
+    select = sa.select(*selected).select_from(sa.table(table.name))
+    after = sa.or_(is_first, own_id > sa.bindparam("last"))
+    return select.where(after).order_by(own_id).limit(_ROWS_PER_BATCH).subquery("rows")
+
+
+def _packed_rows(rows: sa.Subquery, columns: Sequence[Column]) -> sa.ColumnElement[Any]:
+    """All rows as one text: a tab between cells, a line feed between rows."""
+    cells = [_cell(cell, column) for cell, column in zip(rows.c, columns, strict=True)]
+    line = sa.func.concat_ws("\t", *cells)
+    # SEPARATOR takes a literal alone, no bound value.
+    return sa.func.group_concat(line.op("SEPARATOR")(sa.literal_column("'\\n'")))
+
+
+def _cell(cell: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+    # Columns of different collations cannot be joined before they have one.
     text = sa.cast(cell, sa.CHAR) if column.collation is None else cell
     unified = sa.collate(sa.func.convert(text.op("USING")(sa.literal_column("utf8mb4"))), "utf8mb4_bin")
     return sa.func.coalesce(unified, _NULL)
 
 
-def _parse_batch(content: bytes, count: int, nulls: int, convert: Any) -> Any:
+def _parse_batch(content: bytes, count: int, nulls: int, convert: pyarrow.csv.ConvertOptions) -> pa.Table | None:
+    """The rows of a packed text; None where the numbers of rows, cells or NULLs contradict the server's."""
     separators = count * len(convert.column_types) - 1
     lines, cells = content.count(b"\n"), content.count(b"\t")
     if lines != count - 1 or lines + cells != separators or b"\r" in content:
         return None
-    # One block, as no key may be longer than one.
+    # One block: a row must not be longer than one.
     options = pyarrow.csv.ReadOptions(autogenerate_column_names=True, block_size=len(content) + 1)
     read = pyarrow.csv.read_csv(io.BytesIO(content + b"\n"), options, _PARSE, convert)
-    right = read.num_rows == count and sum(column.null_count for column in read.columns) == nulls
-    return read.combine_chunks() if right else None
+    agrees = read.num_rows == count and sum(column.null_count for column in read.columns) == nulls
+    return read.combine_chunks() if agrees else None

@@ -17,23 +17,53 @@ from dfsync.model.types import arrow_type
 from dfsync.stages.conform.canonical import canonicalize
 
 log = logging.getLogger(__name__)
-# It shows the traceback of every connection that is lost, which we tell of in a sentence.
+# The pool logs the traceback of every lost connection, which the program reports in a sentence.
 logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 _ROWS_PER_STATEMENT = 50_000
-# Beyond some fifty thousand MySQL forgets its index (range_optimizer_max_mem_size).
+# With some fifty thousand MySQL no longer uses the index (range_optimizer_max_mem_size).
 _IDS_PER_STATEMENT = 10_000
-# A date of the target that is no date, like 0000-00-00, comes as text and is taken for the first day that is one.
+# The driver returns 0000-00-00, which is no date, as text; it becomes the first day that is one.
 _ZERO_DATE = {pa.date32(): dt.date.min, pa.timestamp("us"): dt.datetime.min}
 
 
 def highest_id(connection: sa.Connection, table: Table, id_column: str) -> int:
-    """The highest id, 0 where there is none; at the cost of one look into the index."""
+    """The highest id of a table, from its index.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    table
+        The target's table.
+    id_column
+        Its surrogate id.
+
+    Returns
+    -------
+    int
+        0 where the table is empty.
+    """
     return int(connection.scalar(sa.select(sa.func.max(sa.column(id_column))).select_from(sa.table(table.name))) or 0)
 
 
 def id_span(connection: sa.Connection, table: Table, id_column: str) -> int:
-    """How many ids there are from the lowest to the highest; at the cost of two looks into the index."""
-    own_id: Any = sa.column(id_column)
+    """How many ids there are from the lowest to the highest, from the index.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    table
+        The target's table.
+    id_column
+        Its surrogate id.
+
+    Returns
+    -------
+    int
+        0 where the table is empty; at least the number of its rows.
+    """
+    own_id: sa.ColumnElement[Any] = sa.column(id_column)
     ends = sa.select(sa.func.min(own_id), sa.func.max(own_id)).select_from(sa.table(table.name))
     lowest, highest = connection.execute(ends).one()
     return 0 if highest is None else int(highest) - int(lowest) + 1
@@ -42,7 +72,27 @@ def id_span(connection: sa.Connection, table: Table, id_column: str) -> int:
 def read_rows(
     connection: sa.Connection, table: Table, id_column: str | None, columns: Sequence[Column], unkeyed: Sequence[str]
 ) -> Iterator[pd.DataFrame]:
-    """Whole rows, indexed by `new_id`, in batches by ascending id: all, or those with a NULL in `unkeyed`."""
+    """Read the rows of a table, batch by batch.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    table
+        The target's table.
+    id_column
+        Its surrogate id; None where it has none, and then all rows are one batch.
+    columns
+        The columns to read.
+    unkeyed
+        Read only the rows with a NULL in one of these columns; all rows where it is empty.
+
+    Yields
+    ------
+    pandas.DataFrame
+        By ascending id: index `new_id` (int64 or uint64; 0 where there is no surrogate id), the columns in the Arrow
+        dtypes of `model.types.arrow_type`.
+    """
     names = [column.name for column in columns]
     select = select_columns(table, id_column, names)
     if unkeyed:
@@ -64,29 +114,85 @@ def read_rows(
 def lookup_by_id(
     connection: sa.Connection, table: Table, id_column: str, columns: Sequence[Column], ids: Sequence[int]
 ) -> pd.DataFrame:
-    """The columns of the rows of those ids that are there, by ascending `new_id`, the index."""
+    """Read the rows of these ids.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    table
+        The target's table.
+    id_column
+        Its surrogate id.
+    columns
+        The columns to read.
+    ids
+        The ids, in any order. An id that the table lacks is ignored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By ascending id: index `new_id` (int64 or uint64), the columns in the Arrow dtypes of `model.types.arrow_type`.
+    """
     names = [column.name for column in columns]
-    own_id: Any = sa.column(id_column)
+    own_id: sa.ColumnElement[Any] = sa.column(id_column)
     select = select_columns(table, id_column, names).order_by(own_id)
     ordered = sorted(int(i) for i in ids)
-    parts = [fetch_batch(connection, select.where(sa.false()), table, id_column, names)]
+    found = [fetch_batch(connection, select.where(sa.false()), table, id_column, names)]
     for start in range(0, len(ordered), _IDS_PER_STATEMENT):
-        chunk = ordered[start : start + _IDS_PER_STATEMENT]
-        where: Any = own_id.between(chunk[0], chunk[-1])
-        if chunk[-1] - chunk[0] + 1 > len(chunk):
-            where = sa.and_(where, own_id.in_(chunk))
-        parts.append(fetch_batch(connection, select.where(where), table, id_column, names))
-    return pd.concat(parts)
+        batch = ordered[start : start + _IDS_PER_STATEMENT]
+        where: sa.ColumnElement[bool] = own_id.between(batch[0], batch[-1])
+        if batch[-1] - batch[0] + 1 > len(batch):
+            where = sa.and_(where, own_id.in_(batch))
+        found.append(fetch_batch(connection, select.where(where), table, id_column, names))
+    return pd.concat(found)
 
 
-def select_columns(table: Table, id_column: str | None, names: Sequence[str]) -> Any:
+def select_columns(table: Table, id_column: str | None, names: Sequence[str]) -> sa.Select[Any]:
+    """The query of a table's id and columns, for `fetch_batch`.
+
+    Parameters
+    ----------
+    table
+        The target's table.
+    id_column
+        Its surrogate id; None selects 0 in its place.
+    names
+        The columns to read.
+
+    Returns
+    -------
+    sqlalchemy.Select
+        The id first, then the columns in this order.
+    """
     own_id = sa.column(id_column) if id_column else sa.literal(0)
     return sa.select(own_id, *(_select_expression(table[name]) for name in names)).select_from(sa.table(table.name))
 
 
 def fetch_batch(
-    connection: sa.Connection, select: Any, table: Table, id_column: str | None, names: Sequence[str]
+    connection: sa.Connection, select: sa.Select[Any], table: Table, id_column: str | None, names: Sequence[str]
 ) -> pd.DataFrame:
+    """Run a query of `select_columns`, narrowed or ordered as the caller likes.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    select
+        The query.
+    table
+        The target's table.
+    id_column
+        Its surrogate id, as `select` was given it.
+    names
+        The columns, as `select` was given them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `new_id` (int64 or uint64), the columns in the Arrow dtypes of `model.types.arrow_type`, their values
+        canonical (`stages.conform.canonical`).
+    """
     rows = connection.execute(select).fetchall()
     columns = zip(*rows, strict=True) if rows else ([] for _ in range(len(names) + 1))
     id_type = arrow_type(table[id_column]) if id_column else pa.int64()
@@ -96,23 +202,23 @@ def fetch_batch(
     return frames.target_frame(arrays[0], pa.table(arrays[1:], names=[str(i) for i in range(len(names))]), names)
 
 
-def _array(values: Sequence[Any], type_: Any) -> Any:
+def _array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, type=type_)
     except (pa.ArrowTypeError, pa.ArrowInvalid):
         if type_ not in _ZERO_DATE:
             raise
-        # Value by value: the rare table that holds such dates.
+        # Value by value: only where a table holds such dates.
         dates = [_ZERO_DATE[type_] if isinstance(value, str) else value for value in values]
         return pa.array(dates, type=type_)
 
 
-def _select_expression(column: Column) -> Any:
-    """The column as the driver should hand it over: kinds that travel as text come as text."""
-    plain: Any = sa.column(column.name)
+def _select_expression(column: Column) -> sa.ColumnElement[Any]:
+    """The column as the driver should return it: kinds that are kept as text are read as text."""
+    plain: sa.ColumnElement[Any] = sa.column(column.name)
     if column.kind in ("time", "json", "other"):
         return sa.cast(plain, sa.CHAR).label(column.name)
     if column.kind in ("bit", "float"):
-        # A sum shows the bits as a number, and all digits of a FLOAT, which is shown short of some otherwise.
+        # A sum is the bits as a number, and has all digits of a FLOAT, which is otherwise rounded to six.
         return (plain + sa.literal_column("0e0" if column.kind == "float" else "0")).label(column.name)
     return plain

@@ -1,4 +1,4 @@
-"""Many rows in one statement, and which rows are at fault where the server refuses them."""
+"""Send many rows at once, and find the rows at fault where the server refuses them."""
 
 from __future__ import annotations
 
@@ -35,21 +35,39 @@ _COLUMN_IN_MESSAGE = re.compile(
 def send_with_bisection(
     connection: sa.Connection, frame: pd.DataFrame, send: Callable[[pd.DataFrame], Any]
 ) -> pd.DataFrame:
-    """Sends the rows all at once; where the server refuses that, each half for itself, down to the rows at fault.
+    """Send rows; where the server refuses them, send each half by itself, down to the rows at fault.
 
-    `send` raises what the driver raises, `Bent` or `TooLarge`. Gives the reject frame of the refused rows, by the
-    frame's index. Raises what `send` raised where no row is at fault but the table, the server or the connection;
-    `TableFailed` after ten thousand refusals.
+    Parameters
+    ----------
+    connection
+        The target, in a transaction. Each attempt has a savepoint of its own.
+    frame
+        The rows, in Arrow dtypes, of a unique index.
+    send
+        Writes the rows that it is given. It raises what SQLAlchemy or the driver raises, `SilentCoercionError` or
+        `RowTooLarge`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The reject frame (`model.rejects`) of the refused rows, by the index of `frame`.
+
+    Raises
+    ------
+    Exception
+        What `send` raised, where the table, the server or the connection is at fault, and no row.
+    TableError
+        More than ten thousand rows were refused.
     """
-    refused: list[pd.DataFrame] = []
-    _bisect(connection, frame, send, refused)
-    return pd.concat([no_rejects(), *refused])
+    rejects: list[pd.DataFrame] = []
+    _bisect(connection, frame, send, rejects)
+    return pd.concat([no_rejects(), *rejects])
 
 
 def _bisect(
-    connection: sa.Connection, frame: pd.DataFrame, send: Callable[[pd.DataFrame], Any], refused: list[pd.DataFrame]
+    connection: sa.Connection, frame: pd.DataFrame, send: Callable[[pd.DataFrame], Any], rejects: list[pd.DataFrame]
 ) -> None:
-    # Rare, and then slow: some twenty statements for each refused row of a large batch.
+    # Slow, but rare: some twenty statements for each refused row of a large batch.
     if not len(frame):
         return
     savepoint = connection.begin_nested()
@@ -63,24 +81,24 @@ def _bisect(
         try:
             savepoint.rollback()
         except sa.exc.DBAPIError as lost:
-            # Without the savepoint the server has rolled back all of the transaction, and the first error says why.
+            # Where the savepoint is gone, the server rolled the transaction back, and the first error says why.
             raise (error if error_code(lost) == NO_SAVEPOINT and error_code(error) else lost) from None
-        log.debug("%d rows in one go failed: %s", len(frame), error)
+        log.debug("a statement of %d rows failed: %s", len(frame), error)
         if len(frame) == 1:
-            refused.append(_reject_row(frame, error))
-            if len(refused) > _MAX_REFUSALS:
+            rejects.append(_reject_row(frame, error))
+            if len(rejects) > _MAX_REFUSALS:
                 raise TableError(f"the server refused more than {_MAX_REFUSALS} rows: {explain(error)}") from error
             return
     middle = len(frame) // 2
-    _bisect(connection, frame.iloc[:middle], send, refused)
-    _bisect(connection, frame.iloc[middle:], send, refused)
+    _bisect(connection, frame.iloc[:middle], send, rejects)
+    _bisect(connection, frame.iloc[middle:], send, rejects)
 
 
 def _reject_row(row: pd.DataFrame, error: Exception) -> pd.DataFrame:
-    """With the column and the value as sent, where the server names one of the row's columns."""
+    """The reject of one row, with the column and the value as sent where the server names one of its columns."""
     named = _COLUMN_IN_MESSAGE.search(explain(error))
-    given = next(filter(None, named.groups()), "").replace("``", "`").lower() if named else ""
-    column = next((name for name in row.columns if name.lower() == given), None)
+    named_column = next(filter(None, named.groups()), "").replace("``", "`").lower() if named else ""
+    column = next((name for name in row.columns if name.lower() == named_column), None)
     value = None if column is None else frames.as_arrow(row[column])[0].as_py()
     shown = None if value is None or isinstance(value, bytes) else str(value)
     return reject_frame(row.index, column, [shown], _reason(error))
@@ -89,5 +107,5 @@ def _reject_row(row: pd.DataFrame, error: Exception) -> pd.DataFrame:
 def _reason(error: Exception) -> str:
     if isinstance(error, RowTooLarge):
         return str(error)
-    said = f"refused by the server: {explain(error)}"
-    return f"{MISSING_PARENT}, {said}" if error_code(error) in NO_PARENT else said
+    reason = f"refused by the server: {explain(error)}"
+    return f"{MISSING_PARENT}, {reason}" if error_code(error) in NO_PARENT else reason

@@ -12,13 +12,23 @@ from dfsync.plan.binding import TableBinding
 IDS_PER_STATEMENT = 1_000
 
 
-def null_self_references(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) -> None:
-    """Empties the nullable columns that refer to the same table by a value: a row may do so to itself."""
-    values = [column.name for column in shape.target.pick(shape.self_references_by_value()) if column.nullable]
-    if not values:
+def null_self_references(connection: sa.Connection, binding: TableBinding, ids: Sequence[int]) -> None:
+    """Set to NULL what the rows refer to in their own table by a value, so that they can be deleted in any order.
+
+    Parameters
+    ----------
+    connection
+        The target, in a transaction.
+    binding
+        The table, which has a surrogate id. Only its nullable columns are changed.
+    ids
+        The target's ids of the rows.
+    """
+    columns = [column.name for column in binding.target.pick(binding.self_references_by_value()) if column.nullable]
+    if not columns:
         return
-    own_id: Any = sa.column(shape.id or "")
-    there = sa.table(shape.target.name, own_id, *(sa.column(name) for name in values))
+    own_id: sa.ColumnClause[Any] = sa.column(binding.id or "")
+    target_table = sa.table(binding.target.name, own_id, *(sa.column(name) for name in columns))
     for start in range(0, len(ids), IDS_PER_STATEMENT):
-        chunk = list(ids[start : start + IDS_PER_STATEMENT])
-        connection.execute(sa.update(there).values(dict.fromkeys(values)).where(own_id.in_(chunk)))
+        batch = list(ids[start : start + IDS_PER_STATEMENT])
+        connection.execute(sa.update(target_table).values(dict.fromkeys(columns)).where(own_id.in_(batch)))

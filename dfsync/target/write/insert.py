@@ -16,24 +16,54 @@ from dfsync.model import frames
 from dfsync.target.quoting import quote_literal_identifier
 
 _ROWS_PER_STATEMENT = 5_000
-# Below the max_allowed_packet of any server that takes bulk at all.
+# Four bytes a character are still below the default max_allowed_packet.
 _STATEMENT_CHARACTERS = 1_000_000
 
 
-def insert_rows(connection: sa.Connection, table: str, rows: Any) -> int:
-    """Sends the Arrow table `rows` and gives the number of rows that went in. Raises what SQLAlchemy raises."""
+def insert_rows(connection: sa.Connection, table: str, rows: pa.Table) -> int:
+    """Insert rows with `INSERT` statements of many rows each.
+
+    Parameters
+    ----------
+    connection
+        The target, in a transaction.
+    table
+        The name of the target's table.
+    rows
+        The rows under the target's names of columns, in the types of `model.types.arrow_type`.
+
+    Returns
+    -------
+    int
+        How many rows the server reports as inserted.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        The server refuses a statement.
+
+    Notes
+    -----
+    A text is a literal in single quotes, with each quote doubled, and each backslash too unless the session has
+    NO_BACKSLASH_ESCAPES. The connection's character set is utf8mb4, in which no byte of a longer character is a quote
+    or a backslash. Other values are written without either sign; bytes are hexadecimal.
+
+    References
+    ----------
+    https://mariadb.com/docs/server/reference/sql-structure/sql-language-structure/string-literals
+    """
     driver: Any = connection.connection.driver_connection
     escapes = not driver.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
     quote = partial(quote_literal_identifier, connection.dialect)
     into = f"INSERT INTO {quote(table)} ({', '.join(map(quote, rows.column_names))}) VALUES "  # noqa: S608 quoted by the dialect
-    taken = 0
+    inserted = 0
     for values in _values(rows, escapes):
-        taken += connection.exec_driver_sql(into + values, execution_options={"no_parameters": True}).rowcount
-    return taken
+        inserted += connection.exec_driver_sql(into + values, execution_options={"no_parameters": True}).rowcount
+    return inserted
 
 
-def _values(rows: Any, escapes: bool) -> Iterator[str]:
-    """The rows as they come after VALUES, a statement's worth at a time."""
+def _values(rows: pa.Table, escapes: bool) -> Iterator[str]:
+    """The rows as they are written after VALUES, in texts of one statement each."""
     for start in range(0, rows.num_rows, _ROWS_PER_STATEMENT):
         cells = [
             _literals(column, escapes) for column in rows.slice(start, _ROWS_PER_STATEMENT).combine_chunks().columns
@@ -46,7 +76,7 @@ def _values(rows: Any, escapes: bool) -> Iterator[str]:
         yield from pc.binary_join(pa.ListArray.from_arrays(offsets, lines), ",").to_pylist()
 
 
-def _literals(values: Any, escapes: bool) -> Any:
+def _literals(values: pa.Array, escapes: bool) -> pa.Array | pa.ChunkedArray:
     if pa.types.is_binary(values.type):
         text = pc.binary_join_element_wise("x'", frames.to_hex(values), "'", "")
         return pa.chunked_array([text.fill_null("NULL")])

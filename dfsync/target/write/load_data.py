@@ -1,8 +1,12 @@
-"""`LOAD DATA LOCAL INFILE` of a stream that we made, and of nothing else.
+"""`LOAD DATA LOCAL INFILE` of a stream of rows, and never of a file.
 
-The server answers such a statement by naming the file that it wants. A hostile server may name any file, at any time;
-so nothing is ever opened here, the stream goes out only under the name that was announced, and any other request ends
-the connection. See https://dev.mysql.com/doc/refman/9.7/en/load-data-local-security.html.
+The server answers such a statement by naming the file that it wants. A hostile server may name any file, at any time.
+So this module opens no file, sends the stream only where the server asks for the announced name, and ends the
+connection otherwise. It uses private methods of PyMySQL, whose version is pinned.
+
+References
+----------
+https://dev.mysql.com/doc/refman/9.7/en/load-data-local-security.html
 """
 
 from __future__ import annotations
@@ -10,7 +14,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -29,40 +32,63 @@ _STREAM = "dfsync-stream"
 _PACKET_BYTES = 1 << 20
 _ROWS_PER_CHUNK = 5_000
 _CSV = pyarrow.csv.WriteOptions(include_header=False, null_string="NULL", quoting_style="needed", batch_size=65_536)
-# Strings are always in quotes and NULL never is; with no escape character, the only special sign in a string is the
-# quote, doubled. https://mariadb.com/docs/server/reference/sql-statements/data-manipulation/inserting-loading-data/load-data-into-tables-or-index/load-data-infile
+# Strings always have quotes and NULL never has; without an escape character, the only special sign in a string is the
+# quote, which is doubled. https://mariadb.com/docs/server/reference/sql-statements/data-manipulation/inserting-loading-data/load-data-into-tables-or-index/load-data-infile
 _FORMAT = (
-    # The line's end as its number, since NO_BACKSLASH_ESCAPES makes a backslash of the other form.
+    # The line feed in hexadecimal, since with NO_BACKSLASH_ESCAPES '\\n' is a backslash and an n.
     "CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY X'0A'"
 )
-# What text is no form of: a BIT would take the digits themselves for its bits, a YEAR 0 for 2000.
+# Types whose text the server reads as something else: a BIT takes the digits as bits, a YEAR takes 0 as 2000.
 _CONVERTED = ((pa.types.is_binary, "UNHEX({})"), (pa.types.is_unsigned_integer, "CAST({} AS UNSIGNED)"))
 
 
 class LocalInfileDisabled(Exception):
-    """The server does not take `LOAD DATA LOCAL`; plain inserts can do the job."""
+    """The server refuses `LOAD DATA LOCAL`; plain inserts have the same result."""
 
 
-def load_data(connection: sa.Connection, table: str, rows: Any, most: int) -> tuple[int, int]:
-    """Sends the Arrow table `rows` in packets of at most `most` bytes; the numbers of rows loaded and of warnings.
+def load_data(connection: sa.Connection, table: str, rows: pa.Table, max_packet: int) -> tuple[int, int]:
+    """Send rows as a stream of CSV.
 
-    `LOCAL` makes the server ignore duplicates and bend values, with no more than a warning: the caller must compare.
-    Raises `Refused`, what the driver raises for an error of the server, or `DfsyncError` where it wants another file.
+    Parameters
+    ----------
+    connection
+        The target, in a transaction. It is invalidated where the stream breaks off, so that the server rolls back.
+    table
+        The name of the target's table.
+    rows
+        The rows under the target's names of columns, in the types of `model.types.arrow_type`.
+    max_packet
+        The largest packet that the server accepts, in bytes.
+
+    Returns
+    -------
+    tuple of int
+        The numbers of rows loaded and of warnings. `LOCAL` makes the server ignore duplicate keys and change values
+        that do not fit, with no more than a warning: the caller must compare.
+
+    Raises
+    ------
+    LocalInfileDisabled
+        The server does not ask for the stream.
+    pymysql.MySQLError
+        The server reports an error.
+    DfsyncError
+        The server asks for a file.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, DriverConnection)
     try:
-        # The server takes no larger packets of a stream either.
-        return _send_stream(driver, _statement(connection, table, rows), rows, min(_PACKET_BYTES, most // 2))
+        # A packet of a stream must not be larger either.
+        return _send_stream(driver, _statement(connection, table, rows), rows, min(_PACKET_BYTES, max_packet // 2))
     except BaseException as error:
-        # Half a stream must not look like a whole one, and who stops in the middle must not be asked to roll back:
-        # without a connection the server does. Only after an error of the server both know where they are.
+        # Half a stream must not look like a complete one, and in the middle of it no ROLLBACK can be sent: without a
+        # connection the server rolls back. Only after an error of the server is the protocol in a known state.
         if not (isinstance(error, pymysql.MySQLError | LocalInfileDisabled) and driver.open):
             connection.invalidate()
         raise
 
 
-def _send_stream(driver: DriverConnection, statement: bytes, rows: Any, size: int) -> tuple[int, int]:
+def _send_stream(driver: DriverConnection, statement: bytes, rows: pa.Table, size: int) -> tuple[int, int]:
     driver._execute_command(COMMAND.COM_QUERY, statement)
     request = driver._read_packet()
     if not request.is_load_local_packet():
@@ -76,26 +102,26 @@ def _send_stream(driver: DriverConnection, statement: bytes, rows: Any, size: in
     return int(answer.affected_rows), int(answer.warning_count)
 
 
-def _chunks(rows: Any, size: int) -> Iterator[bytes]:
-    """The rows as CSV, piece by piece, so that the server starts on the first before the last is made."""
+def _chunks(rows: pa.Table, size: int) -> Iterator[bytes]:
+    """The rows as CSV in chunks, so that the server loads the first while the next one is made."""
     for start in range(0, rows.num_rows, _ROWS_PER_CHUNK):
         out = io.BytesIO()
-        # Raw bytes are no valid text in any character set.
-        piece = rows.slice(start, _ROWS_PER_CHUNK)
-        columns = [frames.to_hex(column) if pa.types.is_binary(column.type) else column for column in piece]
+        # Raw bytes are not valid text in any character set.
+        batch = rows.slice(start, _ROWS_PER_CHUNK)
+        columns = [frames.to_hex(column) if pa.types.is_binary(column.type) else column for column in batch]
         pyarrow.csv.write_csv(pa.table(columns, names=[str(i) for i in range(len(columns))]), out, _CSV)
         content = out.getbuffer()
         yield from (bytes(content[at : at + size]) for at in range(0, len(content), size))
 
 
-def _statement(connection: sa.Connection, table: str, rows: Any) -> bytes:
+def _statement(connection: sa.Connection, table: str, rows: pa.Table) -> bytes:
     quote = partial(quote_literal_identifier, connection.dialect)
     targets, sets = [], []
-    for place, (name, type_) in enumerate(zip(rows.column_names, rows.schema.types, strict=True)):
-        convert = next((form for is_such, form in _CONVERTED if is_such(type_)), None)
-        targets.append(f"@c{place}" if convert else quote(name))
+    for position, (name, type_) in enumerate(zip(rows.column_names, rows.schema.types, strict=True)):
+        convert = next((expression for matches, expression in _CONVERTED if matches(type_)), None)
+        targets.append(f"@c{position}" if convert else quote(name))
         if convert:
-            sets.append(f"{quote(name)} = {convert.format(f'@c{place}')}")
+            sets.append(f"{quote(name)} = {convert.format(f'@c{position}')}")
     statement = f"LOAD DATA LOCAL INFILE '{_STREAM}' INTO TABLE {quote(table)} {_FORMAT} ({', '.join(targets)})"
     if sets:
         statement += f" SET {', '.join(sets)}"

@@ -1,4 +1,4 @@
-"""Rows that the target has already, brought to the source's values: in bulk, only those that differ, only where."""
+"""Update rows in bulk: only the rows that differ, and only in the columns in which they differ."""
 
 from __future__ import annotations
 
@@ -24,23 +24,42 @@ _BYTES_PER_STATEMENT = 1 << 20
 def update(
     connection: sa.Connection, table: Table, by: pd.DataFrame, values: pd.DataFrame, cells: pd.DataFrame
 ) -> pd.DataFrame:
-    """Sets the cells of the target that `cells` (bool) marks to those of `values`.
+    """Set cells of the target.
 
-    All three have the same index. `by` holds the columns of the target that name a row, `values` and `cells` those that
-    may change, conformed. Rows that differ in the same columns go together. Gives the reject frame of the rows that the
-    server refused, by that index.
+    Parameters
+    ----------
+    connection
+        The target, in a transaction.
+    table
+        The target's table.
+    by
+        The columns that identify a row: the surrogate id, or the natural key (Arrow dtypes).
+    values
+        The columns that may change, with the values to write, conformed and remapped (Arrow dtypes).
+    cells
+        bool, the columns of `values`: which cells to write. All three frames have the same index.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The reject frame (`model.rejects`) of the rows that the server refused, by that index.
+
+    Raises
+    ------
+    TableError
+        Too many rows were refused.
     """
-    refused = [no_rejects()]
-    most = packet.max_allowed_packet(connection)
+    rejects = [no_rejects()]
+    max_packet = packet.max_allowed_packet(connection)
     for columns, rows in _group_by_changed_columns(cells):
-        part = pd.concat([by.loc[rows], values.loc[rows, columns]], axis=1)
-        for chunk in packet.chunks(part, min(_BYTES_PER_STATEMENT, most // 3), _ROWS_PER_STATEMENT):
-            refused.append(
+        patch = pd.concat([by.loc[rows], values.loc[rows, columns]], axis=1)
+        for chunk in packet.chunks(patch, min(_BYTES_PER_STATEMENT, max_packet // 3), _ROWS_PER_STATEMENT):
+            rejects.append(
                 send_with_bisection(
-                    connection, chunk, lambda sent: _execute(connection, table, by.shape[1], sent, most)
+                    connection, chunk, lambda sent: _execute(connection, table, by.shape[1], sent, max_packet)
                 )
             )
-    return pd.concat(refused)
+    return pd.concat(rejects)
 
 
 def _group_by_changed_columns(cells: pd.DataFrame) -> Iterator[tuple[list[Any], Any]]:
@@ -49,37 +68,51 @@ def _group_by_changed_columns(cells: pd.DataFrame) -> Iterator[tuple[list[Any], 
         return
     packed = np.packbits(cells.to_numpy(dtype=bool), axis=1)
     _, first, group = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    for place, row in enumerate(first):
+    for number, row in enumerate(first):
         columns = list(cells.columns[cells.iloc[row].to_numpy(dtype=bool)])
         if columns:
-            yield columns, cells.index[group.ravel() == place]
+            yield columns, cells.index[group.ravel() == number]
 
 
-def _execute(connection: sa.Connection, table: Table, by: int, frame: pd.DataFrame, most: int) -> None:
-    """One statement; the first `by` columns name the row."""
-    packet.require_fit(frame, most)
-    # A derived table and no temporary one: it needs no further privilege, and replication lets it pass.
+def _execute(connection: sa.Connection, table: Table, by: int, frame: pd.DataFrame, max_packet: int) -> None:
+    """One statement; the first `by` columns identify the row."""
+    packet.require_fit(frame, max_packet)
+    # A derived table instead of a temporary one: it needs no other privilege, and replicates.
     names = list(frame.columns)
-    # A column that the server would set to the present time keeps its value only where the statement says so.
-    clocks = [c.name for c in table.columns if c.on_update_timestamp and c.name.lower() not in map(str.lower, names)]
-    there = sa.table(table.name, *(sa.column(name) for name in dict.fromkeys([*names, *clocks])))
-    sent = values_table(*frame.shape)
-    cells = [sent.c[f"c{place}"] for place in range(len(names))]
-    same = [
-        there.c[name] == cast_as_column(table[name], cell) for name, cell in zip(names[:by], cells[:by], strict=True)
+    # A column with ON UPDATE CURRENT_TIMESTAMP keeps its value only where the statement sets it to itself.
+    timestamps = [
+        c.name for c in table.columns if c.on_update_timestamp and c.name.lower() not in map(str.lower, names)
     ]
-    values: dict[Any, Any] = {there.c[name]: cell for name, cell in zip(names[by:], cells[by:], strict=True)}
-    values |= {there.c[name]: there.c[name] for name in clocks}
-    statement = sa.update(there).values(values).where(*same)
-    rows = [frames.as_arrow(frame.iloc[:, place]).to_pylist() for place in range(len(names))]
-    bound = {f"v{row}_{place}": value for place, column in enumerate(rows) for row, value in enumerate(column)}
+    target_table = sa.table(table.name, *(sa.column(name) for name in dict.fromkeys([*names, *timestamps])))
+    sent = values_table(*frame.shape)
+    cells = [sent.c[f"c{position}"] for position in range(len(names))]
+    same_row = [
+        target_table.c[name] == cast_as_column(table[name], cell)
+        for name, cell in zip(names[:by], cells[:by], strict=True)
+    ]
+    values: dict[Any, Any] = {target_table.c[name]: cell for name, cell in zip(names[by:], cells[by:], strict=True)}
+    values |= {target_table.c[name]: target_table.c[name] for name in timestamps}
+    statement = sa.update(target_table).values(values).where(*same_row)
+    columns = [frames.as_arrow(frame.iloc[:, position]).to_pylist() for position in range(len(names))]
+    bound = {f"v{row}_{position}": value for position, column in enumerate(columns) for row, value in enumerate(column)}
     connection.execute(statement, bound)
 
 
 @lru_cache(maxsize=8)
-def values_table(rows: int, width: int) -> Any:
-    """So many bound rows as a derived table `sent` with the columns `c0`, `c1`, …"""
-    # As text, since thousands of expression objects would take longer than the server does.
-    lines = [", ".join(f":v{row}_{place} AS c{place}" for place in range(width)) for row in range(rows)]
+def values_table(rows: int, width: int) -> sa.Subquery:
+    """Make a derived table of bound values.
+
+    Parameters
+    ----------
+    rows, width
+        Its size.
+
+    Returns
+    -------
+    sqlalchemy.Subquery
+        Named `sent`, with the columns `c0`, `c1`, …; the cell of row r and column c is the parameter `vr_c`.
+    """
+    # As text, since thousands of expression objects take longer than the server does.
+    lines = [", ".join(f":v{row}_{position} AS c{position}" for position in range(width)) for row in range(rows)]
     text = sa.text(" UNION ALL ".join(f"SELECT {line}" for line in lines))
-    return text.columns(*(sa.column(f"c{place}") for place in range(width))).subquery("sent")
+    return text.columns(*(sa.column(f"c{position}") for position in range(width))).subquery("sent")
