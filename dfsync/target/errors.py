@@ -26,7 +26,7 @@ class SilentCoercionError(Exception):
     """The server took fewer rows than were sent, or changed values, and reported no error."""
 
 
-class RowTooLarge(Exception):
+class RowTooLargeError(Exception):
     """A row that is larger than any statement may be."""
 
 
@@ -45,7 +45,7 @@ def is_row_error(error: Exception) -> bool:
         written either.
     """
     original = getattr(error, "orig", None) or error
-    if isinstance(original, (SilentCoercionError, RowTooLarge, pymysql.DataError, pymysql.IntegrityError)):
+    if isinstance(original, (SilentCoercionError, RowTooLargeError, pymysql.DataError, pymysql.IntegrityError)):
         return True
     code = error_code(error)
     if isinstance(original, (pymysql.ProgrammingError, pymysql.NotSupportedError)) or code < FIRST_SERVER_ERROR:

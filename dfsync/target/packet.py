@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
-from dfsync.target.errors import RowTooLarge
+from dfsync.target.errors import RowTooLargeError
 
 _CELL_BYTES = 30
 _STATEMENT_BYTES = 200
@@ -93,12 +93,14 @@ def require_fit(frame: pd.DataFrame, max_packet: int) -> None:
 
     Raises
     ------
-    RowTooLarge
+    RowTooLargeError
         A row does not fit into a statement of its own; the message is the reason of a reject.
     """
     if not all_fit(frame, max_packet):
         size = int(_sizes(frame).max()) + _overhead(frame)
-        raise RowTooLarge(f"has {size} bytes, and the server takes {max_packet} at once; raise its max_allowed_packet")
+        raise RowTooLargeError(
+            f"has {size} bytes, and the server takes {max_packet} at once; raise its max_allowed_packet"
+        )
 
 
 def chunks(frame: pd.DataFrame, size: int, rows: int | None = None) -> Iterator[pd.DataFrame]:

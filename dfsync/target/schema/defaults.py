@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -24,9 +23,21 @@ _FORMS = {
 }
 
 
-def default_of(column: Column, type_: ColumnType) -> Any:
-    """The default for SQLAlchemy: a string is written as a literal, a `text` as it is. None where there is none, or
-    where it is an expression, or not of the type, or of a type that takes none.
+def default_of(column: Column, type_: ColumnType) -> str | sa.TextClause | None:
+    """Translate the default of a source column.
+
+    Parameters
+    ----------
+    column
+        The source's column.
+    type_
+        Its type in the target.
+
+    Returns
+    -------
+    str or sqlalchemy.TextClause or None
+        A `server_default` for SQLAlchemy: a literal's value, or `CURRENT_TIMESTAMP`. None where there is no default,
+        where it is another expression or no value of the type, or where the type takes no default.
     """
     written = (column.default or "").strip()
     while written.startswith("(") and written.endswith(")"):

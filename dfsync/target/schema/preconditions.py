@@ -1,4 +1,4 @@
-"""What of a target's table stands in the way of writing to it, or changes what is written."""
+"""What prevents writing to a table of the target, or changes the rows that are written."""
 
 from __future__ import annotations
 
@@ -19,20 +19,51 @@ _TRIGGERS = sa.text("""
 
 
 def require_transactional(tables: Iterable[Table]) -> None:
-    """Raises `DfsyncError` that names the tables from which a run that fails could not take its rows back."""
-    found = [table for table in tables if table.engine]
-    if found:
-        listed = ", ".join(f"{table.name} ({table.engine})" for table in found)
-        fixes = "; ".join(f"ALTER TABLE {table.name} ENGINE=InnoDB" for table in found)
+    """Refuse tables whose engine cannot roll back.
+
+    Parameters
+    ----------
+    tables
+        Tables of the target.
+
+    Raises
+    ------
+    DfsyncError
+        A table has such an engine; the message names all of them, and the statements that change it.
+    """
+    refused = [table for table in tables if table.engine]
+    if refused:
+        listed = ", ".join(f"{table.name} ({table.engine})" for table in refused)
+        fixes = "; ".join(f"ALTER TABLE {table.name} ENGINE=InnoDB" for table in refused)
         raise DfsyncError(f"The engine of {listed} cannot roll back what a failed run has written. Change it: {fixes}.")
 
 
 def missing_privileges(
     connection: sa.Connection, table: Table, columns: Sequence[str], *, updates: bool
 ) -> dict[str, str]:
-    """What the server says to SELECT, INSERT and, where there will be `updates`, UPDATE, of those that it denies.
+    """Detect what the server does not let its user do with a table.
 
-    Nothing is read or written: the server looks at the rights before it explains a statement.
+    Nothing is read or written: the server checks the privileges before it explains a statement.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    table
+        The target's table.
+    columns
+        The columns that are written.
+    updates
+        Whether UPDATE is needed too.
+
+    Returns
+    -------
+    dict of str to str
+        By the denied statement, `SELECT`, `INSERT` or `UPDATE`: the server's error.
+
+    References
+    ----------
+    https://mariadb.com/docs/server/reference/sql-statements/administrative-sql-statements/analyze-and-explain-statements/explain
     """
     name, *names = (quote_literal_identifier(connection.dialect, text) for text in (table.name, *columns))
     listed, nulls = ", ".join(names), ", ".join(["NULL"] * len(names))
@@ -44,19 +75,30 @@ def missing_privileges(
     if updates and names:
         same = ", ".join(f"{column} = {column}" for column in names)
         statements["UPDATE"] = f"UPDATE {name} SET {same} WHERE FALSE"  # noqa: S608
-    found = {}
+    denied = {}
     for right, statement in statements.items():
         try:
             connection.exec_driver_sql(f"EXPLAIN {statement}", execution_options={"no_parameters": True})
         except (sa.exc.DBAPIError, pymysql.MySQLError) as error:
             if error_code(error) in _DENIED:
-                found[right] = explain(error)
-    return found
+                denied[right] = explain(error)
+    return denied
 
 
 def before_triggers(connection: sa.Connection) -> dict[tuple[str, str], list[str]]:
-    """The names of the triggers that may change a row before it is written, by table and `INSERT`, `UPDATE`."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Find the triggers that may change a row before it is written.
+
+    Parameters
+    ----------
+    connection
+        The target.
+
+    Returns
+    -------
+    dict of tuple of str to list of str
+        The triggers' names, by table and `INSERT` or `UPDATE`.
+    """
+    triggers: dict[tuple[str, str], list[str]] = {}
     for table, event, name in connection.execute(_TRIGGERS):
-        found.setdefault((str(table), str(event)), []).append(str(name))
-    return found
+        triggers.setdefault((str(table), str(event)), []).append(str(name))
+    return triggers

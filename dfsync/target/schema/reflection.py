@@ -1,4 +1,7 @@
-"""What the target's tables look like, from `information_schema`."""
+"""Read the target's tables from `information_schema`.
+
+SQLAlchemy's inspector lacks octets, collations, engines, ON UPDATE and versioning, and asks once per table.
+"""
 
 from __future__ import annotations
 
@@ -39,23 +42,38 @@ _TABLES = sa.text("""
 
 
 def reflect(connection: sa.Connection) -> Schema:
-    """The tables of the connection's database, from `information_schema`."""
+    """Read the tables of the connection's database.
+
+    Parameters
+    ----------
+    connection
+        The target.
+
+    Returns
+    -------
+    Schema
+        Its tables, without views and sequences.
+
+    References
+    ----------
+    https://mariadb.com/docs/server/reference/system-tables/information-schema/information-schema-tables
+    """
     engines = {_text(name): engine for name, engine in connection.execute(_TABLES)}
     columns = _grouped(connection, _COLUMNS)
     indexes = _grouped(connection, _INDEXES)
     references = _grouped(connection, _REFERENCES)
-    latest = _max_timestamp(connection)
+    max_timestamp = _max_timestamp(connection)
     schema = Schema()
     for name, engine in engines.items():
-        # Of a versioned table the server adds the versions' end to every unique key, and it is one of the present rows.
+        # System-versioned tables append ROW END to unique keys; it is constant for current rows, so drop it.
         ends = {row["name"] for row in columns.get(name, []) if _text(row["expression"]) == "ROW END"}
         keyed = [row for row in indexes.get(name, []) if row["column"] not in ends]
-        made = [Index(*parts) for parts in _indexes(keyed)]
+        all_indexes = [Index(*parts) for parts in _indexes(keyed)]
         schema[name] = Table(
             name=name,
-            columns=tuple(_column(row, latest) for row in columns.get(name, [])),
-            primary_key=next((index.columns for index in made if index.name == "PRIMARY"), ()),
-            indexes=tuple(index for index in made if index.name != "PRIMARY"),
+            columns=tuple(_column(row, max_timestamp) for row in columns.get(name, [])),
+            primary_key=next((index.columns for index in all_indexes if index.name == "PRIMARY"), ()),
+            indexes=tuple(index for index in all_indexes if index.name != "PRIMARY"),
             references=tuple(_references(references.get(name, []))),
             engine=None if engine is None else _text(engine),
         )
@@ -63,7 +81,22 @@ def reflect(connection: sa.Connection) -> Schema:
 
 
 def require_tables(schema: Schema, names: Iterable[str], remedy: Remedy) -> None:
-    """Raises `DfsyncError` that names the tables which the target lacks, with the remedy."""
+    """Refuse a target that lacks tables.
+
+    Parameters
+    ----------
+    schema
+        The tables of the target.
+    names
+        The tables that it must have.
+    remedy
+        How the user creates them.
+
+    Raises
+    ------
+    DfsyncError
+        A table is missing; the message names all that are.
+    """
     missing = [name for name in names if schema.find(name) is None]
     if missing:
         raise DfsyncError(f"The target lacks {', '.join(missing)}.", remedy)
@@ -74,13 +107,13 @@ def _grouped(connection: sa.Connection, statement: Any) -> dict[str, list[dict[s
 
 
 def _by(key: str, rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        found.setdefault(str(row[key]), []).append(row)
-    return found
+        groups.setdefault(str(row[key]), []).append(row)
+    return groups
 
 
-def _column(row: dict[str, Any], latest: dt.datetime) -> Column:
+def _column(row: dict[str, Any], max_timestamp: dt.datetime) -> Column:
     extra = str(row["extra"] or "").lower()
     kind = KIND_BY_DATA_TYPE.get(str(row["data_type"]).lower(), "other")
     default = None if row["default"] in (None, "NULL") else _text(row["default"])
@@ -100,14 +133,14 @@ def _column(row: dict[str, Any], latest: dt.datetime) -> Column:
         scale=row["scale"],
         charset=row["charset"],
         collation=row["collation"],
-        max_value=latest if kind == "timestamp" else None,
+        max_value=max_timestamp if kind == "timestamp" else None,
         values=_members(_text(row["type"])) if kind in ("enum", "set") else (),
     )
 
 
 def _members(type_: str) -> tuple[str, ...]:
     return tuple(
-        re.sub(r"''|\\(.)", lambda found: _ESCAPES.get(found.group(1), found.group(1)) or "'", member)
+        re.sub(r"''|\\(.)", lambda escape: _ESCAPES.get(escape.group(1), escape.group(1)) or "'", member)
         for member in re.findall(r"'((?:[^']|'')*)'", type_)
     )
 
@@ -115,7 +148,7 @@ def _members(type_: str) -> tuple[str, ...]:
 def _indexes(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[str, tuple[str, ...], bool]]:
     for name, columns in _by("name", rows).items():
         if all(part["column"] for part in columns):
-            # An index over the beginnings of values forbids more than equal values do, but is one no less.
+            # A unique index over prefixes also forbids values that only begin alike, so it is no unique key.
             unique = not any(int(part["non_unique"]) or part["sub_part"] for part in columns)
             yield name, tuple(str(part["column"]) for part in columns), unique
 
@@ -136,7 +169,7 @@ def _max_timestamp(connection: sa.Connection) -> dt.datetime:
 
 
 def _text(value: Any) -> str:
-    # MySQL hands some columns of information_schema over as bytes.
+    # MySQL returns some columns of information_schema as bytes.
     return value.decode() if isinstance(value, bytes) else str(value)
 
 

@@ -1,7 +1,12 @@
-"""The target's type for each column of the source: what it is declared as, as far as its values bear that out.
+"""Choose the target's type for each column of the source: the declared one, where the values fit it.
 
-SQLite takes a declared type as a wish (https://www.sqlite.org/datatype3.html), so the values are measured first, in one
-query per table. A type that the values break is made wide enough, or gives way to one that holds them.
+SQLite does not enforce a declared type, so the values are measured first, in one query per table. A type that the
+values do not fit is made wide enough, or replaced by one that holds them.
+
+References
+----------
+https://www.sqlite.org/datatype3.html
+https://mariadb.com/docs/server/reference/data-types
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ _MAX_VARBINARY_BYTES = 65_535
 _MAX_DIGITS, _MAX_DECIMALS = 65, 30
 _MICROSECONDS = 6
 _ROOM = 4
-"""A TEXT type is chosen so that values may become so many times longer."""
+"""A TEXT type is chosen with room for values this many times longer."""
 _WORDS = {
     **dict.fromkeys(["BOOL", "BOOLEAN"], "BOOL"),
     **dict.fromkeys(["TINYINT", "INT1"], "TINYINT"),
@@ -37,19 +42,19 @@ _WORDS = {
     **dict.fromkeys(["TIMESTAMP WITH TIME ZONE", "TIMESTAMP WITHOUT TIME ZONE"], "DATETIME"),
     **{word: word for word in ("DATE", "TIME", "JSON")},
 }
-"""The target's word for a declared one; the others go by their affinity."""
+"""The target's type by the declared one; other declarations are decided by their affinity."""
 _AFFINITIES = {"integer": "BIGINT", "text": "VARCHAR", "real": "DOUBLE", "blob": "LONGBLOB"}
 _INTEGERS = {"BOOL": 8, "TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "BIGINT": 64}
 _TEXTS = {"TEXT": 2**16, "MEDIUMTEXT": 2**24, "LONGTEXT": 2**32}
 _NUMBERS = frozenset({"integer", "real"})
-_HOLDS = {
+_ACCEPTED_CLASSES = {
     **dict.fromkeys(_INTEGERS, frozenset({"integer"})),
     **dict.fromkeys(["DECIMAL", "DOUBLE"], _NUMBERS),
     **dict.fromkeys(["CHAR", "VARCHAR", "JSON"], _NUMBERS | {"text"}),
     **dict.fromkeys(["DATE", "DATETIME", "TIME"], frozenset({"text"})),
     **dict.fromkeys(["VARBINARY", "LONGBLOB"], frozenset({"blob", "text"})),
 }
-"""The storage classes that a type takes; one that takes none of those that are there is not taken at its word."""
+"""The storage classes that a type accepts. A declared type that accepts none of the values' classes is not used."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ class ColumnType:
     """How the target itself writes it: the type of a column that it already has."""
 
     def sql(self) -> Any:
-        """As SQLAlchemy has it."""
-        return _Spec(self.verbatim) if self.verbatim else _SQL[self.name](self)
+        """Make the type of SQLAlchemy."""
+        return _VerbatimType(self.verbatim) if self.verbatim else _SQL[self.name](self)
 
     @property
     def unit(self) -> int:
@@ -78,22 +83,22 @@ class ColumnType:
 
     @property
     def bytes(self) -> int:
-        """Of its row, at most: a value without a length lies outside of it, behind a pointer."""
+        """The most bytes of a row that it takes; a type without a length is stored off the page, behind a pointer."""
         return self.length * self.unit if self.unit and self.length else 40 if self.unit else 16
 
     def as_key(self) -> ColumnType:
-        """As part of a key, where text and bytes need a length: that which is declared, else a usual one."""
+        """As part of a key, in which text and bytes need a length: the declared one, else at least 255."""
         if not self.unit or self.length:
             return self
         length = max(255, self.longest + self.longest // 4)
         return replace(self, name="VARBINARY" if self.unit == 1 else "VARCHAR", length=length)
 
     def off_page(self) -> ColumnType:
-        """For a column that would not fit into its row: the type that is kept outside of it."""
+        """For a column that would not fit into its row: the type that is stored outside of it."""
         return replace(self, name="BLOB" if self.unit == 1 else "TEXT", length=None)
 
 
-class _Spec(sa.types.UserDefinedType[Any]):
+class _VerbatimType(sa.types.UserDefinedType[Any]):
     def __init__(self, spec: str) -> None:
         self.spec = spec
 
@@ -158,30 +163,52 @@ class TypeChoice:
 
 
 def choose_types(profiler: Profiler, table: Table, columns: Iterable[Column]) -> dict[str, TypeChoice]:
-    """The type of each column, by its name."""
-    wishes = {column.name: _declared(column) for column in columns}
-    values = profiler.profile(table, {name: (w, _MEASURED.get(w.name or "", _LENGTHS)) for name, w in wishes.items()})
-    astray = {name: wish for name, wish in wishes.items() if not _accepts(wish.name, values[name])}
-    again = profiler.profile(table, {name: (wish, _LENGTHS) for name, wish in astray.items()})
+    """Choose the type of each column.
+
+    Parameters
+    ----------
+    profiler
+        Measures the source's values.
+    table
+        The source's table.
+    columns
+        Columns of the table.
+
+    Returns
+    -------
+    dict of str to TypeChoice
+        By the column's name.
+    """
+    declared_types = {column.name: _declared(column) for column in columns}
+    values = profiler.profile(
+        table, {name: (d, _MEASURED.get(d.name or "", _LENGTHS)) for name, d in declared_types.items()}
+    )
+    mismatched = {
+        name: declared for name, declared in declared_types.items() if not _accepts(declared.name, values[name])
+    }
+    again = profiler.profile(table, {name: (declared, _LENGTHS) for name, declared in mismatched.items()})
     chosen: dict[str, TypeChoice] = {}
-    for name, wish in wishes.items():
-        made = _by_values(again[name]) if name in astray else _fitted(wish, values[name])
-        kept = wish.name is None or (name not in astray and _alike(made, _fitted(wish, _NO_VALUES)))
-        chosen[name] = TypeChoice(made, kept, "null" in values[name].classes)
+    for name, declared in declared_types.items():
+        type_ = _by_values(again[name]) if name in mismatched else _fitted(declared, values[name])
+        as_declared = declared.name is None or (name not in mismatched and _alike(type_, _fitted(declared, _NO_VALUES)))
+        chosen[name] = TypeChoice(type_, as_declared, "null" in values[name].classes)
     return chosen
 
 
 def _accepts(word: str | None, values: ColumnProfile) -> bool:
-    there = values.classes - {"null"}
-    if word is None or not there:
-        return word is not None
-    if values.broken or (values.parts and "text" not in there):
+    """Whether a declared type can hold the values, at least once it is wide enough."""
+    if word is None:
         return False
-    return bool(there & _HOLDS[word])
+    classes = values.classes - {"null"}
+    if not classes:
+        return True
+    if values.broken or (values.parts and "text" not in classes):
+        return False
+    return bool(classes & _ACCEPTED_CLASSES[word])
 
 
 def _by_values(values: ColumnProfile) -> ColumnType:
-    """The narrowest type for all storage classes that are there."""
+    """The narrowest type for all storage classes of the values."""
     if "blob" in values.classes:
         return ColumnType("LONGBLOB", longest=values.octets or 0)
     if "text" in values.classes or not values.classes & _NUMBERS:
@@ -190,7 +217,9 @@ def _by_values(values: ColumnProfile) -> ColumnType:
 
 
 def _text(values: ColumnProfile) -> ColumnType:
-    word = next(word for word, most in _TEXTS.items() if (values.octets or 0) * _ROOM < most or word == "LONGTEXT")
+    word = next(
+        word for word, max_bytes in _TEXTS.items() if (values.octets or 0) * _ROOM < max_bytes or word == "LONGTEXT"
+    )
     return ColumnType(word, longest=values.longest or 0)
 
 
@@ -236,12 +265,14 @@ def _fitted(declared: DeclaredType, values: ColumnProfile) -> ColumnType:
     return _FITTED.get(declared.name or "", _plain)(declared, values)
 
 
-def _alike(made: ColumnType, wish: ColumnType) -> bool:
+def _alike(chosen: ColumnType, declared: ColumnType) -> bool:
     """Whether they differ by no more than the size of a TEXT and the digits of a fraction."""
-    if made.name in _TEXTS and wish.name in _TEXTS:
+    if chosen.name in _TEXTS and declared.name in _TEXTS:
         return True
-    sized = made.unit or made.name == "DECIMAL"
-    return made.name == wish.name and (not sized or (made.length, made.scale) == (wish.length, wish.scale))
+    if chosen.name != declared.name:
+        return False
+    sized = chosen.unit or chosen.name == "DECIMAL"
+    return not sized or (chosen.length, chosen.scale) == (declared.length, declared.scale)
 
 
 def _plain(declared: DeclaredType, values: ColumnProfile) -> ColumnType:

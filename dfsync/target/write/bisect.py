@@ -17,7 +17,7 @@ from dfsync.model.rejects import MISSING_PARENT, no_rejects, reject_frame
 from dfsync.target.errors import (
     NO_PARENT,
     NO_SAVEPOINT,
-    RowTooLarge,
+    RowTooLargeError,
     SilentCoercionError,
     error_code,
     explain,
@@ -45,7 +45,7 @@ def send_with_bisection(
         The rows, in Arrow dtypes, of a unique index.
     send
         Writes the rows that it is given. It raises what SQLAlchemy or the driver raises, `SilentCoercionError` or
-        `RowTooLarge`.
+        `RowTooLargeError`.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def _bisect(
         send(frame)
         savepoint.commit()
         return
-    except (sa.exc.DBAPIError, pymysql.MySQLError, SilentCoercionError, RowTooLarge) as error:
+    except (sa.exc.DBAPIError, pymysql.MySQLError, SilentCoercionError, RowTooLargeError) as error:
         if not is_row_error(error):
             raise
         try:
@@ -105,7 +105,7 @@ def _reject_row(row: pd.DataFrame, error: Exception) -> pd.DataFrame:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, RowTooLarge):
+    if isinstance(error, RowTooLargeError):
         return str(error)
     reason = f"refused by the server: {explain(error)}"
     return f"{MISSING_PARENT}, {reason}" if error_code(error) in NO_PARENT else reason

@@ -42,7 +42,7 @@ _FORMAT = (
 _CONVERTED = ((pa.types.is_binary, "UNHEX({})"), (pa.types.is_unsigned_integer, "CAST({} AS UNSIGNED)"))
 
 
-class LocalInfileDisabled(Exception):
+class LocalInfileDisabledError(Exception):
     """The server refuses `LOAD DATA LOCAL`; plain inserts have the same result."""
 
 
@@ -68,7 +68,7 @@ def load_data(connection: sa.Connection, table: str, rows: pa.Table, max_packet:
 
     Raises
     ------
-    LocalInfileDisabled
+    LocalInfileDisabledError
         The server does not ask for the stream.
     pymysql.MySQLError
         The server reports an error.
@@ -83,7 +83,7 @@ def load_data(connection: sa.Connection, table: str, rows: pa.Table, max_packet:
     except BaseException as error:
         # Half a stream must not look like a complete one, and in the middle of it no ROLLBACK can be sent: without a
         # connection the server rolls back. Only after an error of the server is the protocol in a known state.
-        if not (isinstance(error, pymysql.MySQLError | LocalInfileDisabled) and driver.open):
+        if not (isinstance(error, pymysql.MySQLError | LocalInfileDisabledError) and driver.open):
             connection.invalidate()
         raise
 
@@ -92,7 +92,7 @@ def _send_stream(driver: DriverConnection, statement: bytes, rows: pa.Table, siz
     driver._execute_command(COMMAND.COM_QUERY, statement)
     request = driver._read_packet()
     if not request.is_load_local_packet():
-        raise LocalInfileDisabled
+        raise LocalInfileDisabledError
     if request.get_all_data()[1:] != _STREAM.encode():
         raise DfsyncError("The server asked for a file of this machine; it got none. Do not trust that server.")
     for chunk in prefetch(_chunks(rows, size)):

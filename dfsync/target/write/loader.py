@@ -24,7 +24,7 @@ from dfsync.target.errors import SilentCoercionError, error_code, explain
 from dfsync.target.read.rows import highest_id
 from dfsync.target.write.bisect import send_with_bisection
 from dfsync.target.write.insert import insert_rows
-from dfsync.target.write.load_data import LocalInfileDisabled, load_data
+from dfsync.target.write.load_data import LocalInfileDisabledError, load_data
 
 log = logging.getLogger(__name__)
 _LOCAL_REFUSED = {1148, 3948, 4166, 1045, 1227}
@@ -99,8 +99,8 @@ class BulkLoader:
             try:
                 self._to_sql(rows, self._load_data)
                 return
-            except (pymysql.MySQLError, LocalInfileDisabled) as error:
-                if not isinstance(error, LocalInfileDisabled) and error_code(error) not in _LOCAL_REFUSED:
+            except (pymysql.MySQLError, LocalInfileDisabledError) as error:
+                if not isinstance(error, LocalInfileDisabledError) and error_code(error) not in _LOCAL_REFUSED:
                     raise
                 log.debug("the server refuses LOAD DATA LOCAL (%s); plain inserts are used", explain(error))
                 self._local = False

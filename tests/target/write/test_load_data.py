@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from dfsync.model.errors import DfsyncError
 from dfsync.target import packet
 from dfsync.target.connection import make_engine
-from dfsync.target.write.load_data import LocalInfileDisabled, load_data
+from dfsync.target.write.load_data import LocalInfileDisabledError, load_data
 
 COM_QUERY = b"\x03"
 QUERY = {"charset": "utf8mb4", "ssl_disabled": "true"}
@@ -132,7 +132,7 @@ def test_a_file_other_than_the_one_announced_is_not_sent(target: sa.Engine, tabl
 def test_a_server_that_asks_for_nothing_gets_nothing(target: sa.Engine, table: str) -> None:
     with rogue(target, b"LOAD DATA LOCAL", None) as (server, engine):
         with engine.connect() as connection:
-            with pytest.raises(LocalInfileDisabled):
+            with pytest.raises(LocalInfileDisabledError):
                 load(connection, table)
             connection.invalidate()
         engine.dispose()
