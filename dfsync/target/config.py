@@ -58,7 +58,7 @@ class TargetLocation:
 
     @property
     def description(self) -> str:
-        """`Target: dfsync on db.example.com:3306 as app (from MARIADB_URL)`; never with the password."""
+        """A line, `Target: dfsync on db.example.com:3306 as app (from MARIADB_URL)`; never with the password."""
         socket = self.url.query.get("unix_socket")
         host = self.url.host or "localhost"
         address = f"[{host}]" if ":" in host else host
@@ -69,16 +69,31 @@ class TargetLocation:
 
 
 def named_target(target: str | URL | None, origin: str = PARAMETER) -> TargetLocation | None:
-    """The target that the caller, the environment or `config.py` names; None where none of them does.
+    """Find the target that the caller, the environment or `config.py` names.
 
-    `origin` is what the caller's user calls the `target`.
+    Parameters
+    ----------
+    target
+        What the caller was given; None asks the environment, then `config.py` of the working directory.
+    origin
+        What the caller's user calls the `target`.
+
+    Returns
+    -------
+    TargetLocation or None
+        None where nothing names a target.
+
+    Raises
+    ------
+    DfsyncError
+        A URL or `config.py` cannot be used; the message shows nothing that can be secret.
     """
     if target is not None:
         return TargetLocation(parse_url(target, origin), origin)
     from_environment = os.environ.get(VARIABLE)
     if from_environment is not None:
         if not from_environment.strip():
-            # Most likely a script's variable that was never filled: its rows must not go to some other database.
+            # Most likely a script's variable that was never filled: its rows must not be written elsewhere.
             raise DfsyncError(f"{VARIABLE} is set, but empty: give it a URL, or `unset {VARIABLE}`.")
         return TargetLocation(parse_url(from_environment, VARIABLE), VARIABLE)
     url = _from_config(Path(CONFIG_FILE))
@@ -86,7 +101,25 @@ def named_target(target: str | URL | None, origin: str = PARAMETER) -> TargetLoc
 
 
 def parse_url(text: str | URL, origin: str) -> URL:
-    """The URL in the one form that dfsync works with. Errors name `origin`, and nothing that can be secret."""
+    """Parse a URL, and check it.
+
+    Parameters
+    ----------
+    text
+        The URL.
+    origin
+        Where it comes from, for messages.
+
+    Returns
+    -------
+    sqlalchemy.URL
+        With the driver PyMySQL, a database, and checked options.
+
+    Raises
+    ------
+    DfsyncError
+        It cannot be used; the message names `origin`, and nothing that can be secret.
+    """
     from sqlalchemy import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -187,9 +220,31 @@ def _config_port(entries: Mapping[str, Any], where: str) -> int:
 
 
 def connection_options(given: Mapping[str, str | tuple[str, ...]], where: str) -> dict[str, str]:
-    """The options of a connection, checked, in the spelling that SQLAlchemy and PyMySQL both take at their word.
+    """Check the options of a connection, and translate them for SQLAlchemy and PyMySQL.
 
-    Left to themselves they would take `ssl_disabled=false` for yes and lose `ssl_ca` beside `ssl_verify_cert`.
+    By themselves these read `ssl_disabled=false` as true, and ignore `ssl_ca` beside `ssl_verify_cert`.
+
+    Parameters
+    ----------
+    given
+        The options of a URL or of `config.py`.
+    where
+        Where they come from, for messages.
+
+    Returns
+    -------
+    dict of str to str
+        The query of a SQLAlchemy URL.
+
+    Raises
+    ------
+    DfsyncError
+        An option is unknown, has a value that it cannot have, or contradicts another.
+
+    References
+    ----------
+    https://docs.sqlalchemy.org/en/20/dialects/mysql.html#ssl-connections
+    https://pymysql.readthedocs.io/en/latest/modules/connections.html
     """
     _known(given, OPTIONS, where)
     values: dict[str, str] = {}
@@ -218,9 +273,8 @@ def _check_value(key: str, value: str, where: str) -> None:
 
 
 def _tls_options(values: Mapping[str, str], where: str) -> dict[str, str]:
-    """Only what SQLAlchemy makes the `ssl` argument of: with a CA in it PyMySQL verifies the certificate and the name,
-    with any entry at all it never falls back to plain text.
-    """
+    """The options from which SQLAlchemy makes the `ssl` argument."""
+    # With a CA in it PyMySQL verifies certificate and name; with any entry it never falls back to plain text.
     tls = {key: value for key, value in values.items() if key.startswith("ssl_") and key not in SWITCHES}
     switch = {key: SWITCH_WORDS[values[key].lower()] for key in SWITCHES if key in values}
     _refuse_contradictions(tls, switch, where)

@@ -44,8 +44,8 @@ LOCK_SECONDS = 10.0
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 LOG_LINES = 10
-# Its input ends when we do, in whatever way: nothing of ours could run after a kill -9. A first line on it says that
-# the server answers. Before that, SIGTERM may leave a mariadbd hanging for ever, and SIGKILL costs nobody anything.
+# Its input ends when this process does, even by a kill -9, after which nothing of this process could run. A first line
+# on it says that the server answers. Before that, SIGTERM may leave a mariadbd hanging, and SIGKILL loses no data.
 WATCHDOG = """
 if read -r _; then
   read -r _
@@ -64,15 +64,21 @@ class EmbeddedServer:
 
     The server listens on a unix socket only and does not outlive this process, however that ends. A second
     server over the same folder finds the data of the first; two at once are refused.
+
+    Parameters
+    ----------
+    data_dir
+        The folder; it is made where it does not exist.
+    options
+        Further command-line options of `mariadbd`, such as `--innodb-autoinc-lock-mode=2`.
     """
 
     def __init__(self, data_dir: Path, *, options: Sequence[str] = ()) -> None:
-        """`options` are further command-line options of `mariadbd`, such as `--innodb-autoinc-lock-mode=2`."""
         self._folder = data_dir.absolute()
         self._data = self._folder / "data"
         self._log = self._folder / "server.log"
         self._options = (*DEFAULT_OPTIONS, *options)
-        self._held = contextlib.ExitStack()
+        self._cleanup = contextlib.ExitStack()
         self._lock = -1
         self._socket: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,7 +110,13 @@ class EmbeddedServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Make the data folder where there is none, start the server and wait until it answers."""
+        """Make the data folder where there is none, start the server and wait until it answers.
+
+        Raises
+        ------
+        DfsyncError
+            There is no `mariadbd`, the folder cannot be used or is in use, or the server does not start.
+        """
         if self._process is not None:
             return
         try:
@@ -117,9 +129,9 @@ class EmbeddedServer:
             raise
 
     def stop(self) -> None:
-        """Stop the server and wait until it is gone; harmless when it does not run."""
+        """Stop the server and wait until it has ended; harmless when it does not run."""
         self._socket = self._process = None
-        self._held.close()
+        self._cleanup.close()
 
     def _start(self) -> None:
         program, version = find_mariadbd()
@@ -132,7 +144,7 @@ class EmbeddedServer:
         watchdog = self._watch(self._process.pid)
         self._wait_for_answer(self._process, self._socket)
         watchdog.write(b"it answers\n")
-        self._held.callback(_terminate, self._process)
+        self._cleanup.callback(_terminate, self._process)
         (self._folder / "version").write_text(version)
 
     def _claim_folder(self) -> None:
@@ -145,7 +157,7 @@ class EmbeddedServer:
             )
         self._folder.chmod(0o700)
         self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        self._held.callback(os.close, self._lock)
+        self._cleanup.callback(os.close, self._lock)
         deadline = time.monotonic() + LOCK_SECONDS
         while not _locked(self._lock):
             if time.monotonic() > deadline:
@@ -155,11 +167,11 @@ class EmbeddedServer:
                     "wait until that has finished, or stop it; if it is `dfsync server`, use the URL that it printed."
                 )
             time.sleep(0.1)
-        self._say_who(f"process {os.getpid()}")
+        self._record_holder(f"process {os.getpid()}")
         if self._log.exists():
             self._log.replace(self._log.with_suffix(".log.old"))
 
-    def _say_who(self, text: str) -> None:
+    def _record_holder(self, text: str) -> None:
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, text.encode(), 0)
 
@@ -195,7 +207,7 @@ class EmbeddedServer:
         socket = self._folder / "socket"
         if len(os.fsencode(socket)) > SOCKET_PATH_BYTES:
             private = tempfile.mkdtemp(prefix="dfsync-")
-            self._held.callback(shutil.rmtree, private, ignore_errors=True)
+            self._cleanup.callback(shutil.rmtree, private, ignore_errors=True)
             socket = Path(private) / "socket"
         if len(os.fsencode(socket)) > SOCKET_PATH_BYTES:
             raise DfsyncError(
@@ -217,8 +229,8 @@ class EmbeddedServer:
                 pass_fds=[self._lock],
                 start_new_session=True,
             )
-        self._held.callback(_kill, server)
-        self._say_who(f"process {os.getpid()} (its mariadbd is process {server.pid})")
+        self._cleanup.callback(_kill, server)
+        self._record_holder(f"process {os.getpid()} (its mariadbd is process {server.pid})")
         return server
 
     def _watch(self, pid: int) -> IO[bytes]:
@@ -231,8 +243,8 @@ class EmbeddedServer:
             cwd="/",
             start_new_session=True,
         )
-        self._held.enter_context(watchdog)
-        self._held.callback(watchdog.kill)
+        self._cleanup.enter_context(watchdog)
+        self._cleanup.callback(watchdog.kill)
         assert watchdog.stdin is not None
         return watchdog.stdin
 
@@ -272,14 +284,25 @@ class EmbeddedServer:
 
 
 def find_mariadbd() -> tuple[str, str]:
-    """Give the path and the version of this machine's MariaDB server program."""
+    """Find this machine's MariaDB server program.
+
+    Returns
+    -------
+    tuple of str
+        Its path and its version.
+
+    Raises
+    ------
+    DfsyncError
+        There is none.
+    """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *MORE_DIRS))
     for name in ("mariadbd", "mysqld"):
         program = shutil.which(name, path=path)
         if program is None:
             continue
-        said = subprocess.run([program, "--no-defaults", "--version"], capture_output=True, text=True).stdout
-        found = re.search(r"Ver (\d+\.\d+\.\d+)\S*MariaDB", said)
+        output = subprocess.run([program, "--no-defaults", "--version"], capture_output=True, text=True).stdout
+        found = re.search(r"Ver (\d+\.\d+\.\d+)\S*MariaDB", output)
         if found:
             return program, found[1]
     raise DfsyncError(
