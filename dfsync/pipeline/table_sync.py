@@ -166,11 +166,19 @@ class TableSync:
     def _insert(self, ids: OldIds) -> None:
         refused = [np.array([], np.int64)]
         for batch in load_rows(self.context, ids, self.loader):
-            self.ledger.record_insert(batch.new_ids)
+            self.record_inserts(batch.new_ids)
             self._record(batch.rejects, batch.notes)
             refused.append(batch.refused)
-            self._advance(len(batch.new_ids))
-        keys, new_ids = match_concurrent_inserts(self.context, np.concatenate(refused))
+        self.match_refused(np.concatenate(refused))
+
+    def record_inserts(self, new_ids: pd.Series[int]) -> None:
+        """Enter the new ids (index `old_id`) of inserted rows into the ledger."""
+        self.ledger.record_insert(new_ids)
+        self._advance(len(new_ids))
+
+    def match_refused(self, ids: OldIds) -> None:
+        """Match rows that the server refused (int64, ascending) with those that other clients inserted meanwhile."""
+        keys, new_ids = match_concurrent_inserts(self.context, ids)
         if len(keys):
             self.ledger.record_match(keys.index, new_ids)
             self._concurrent_keys = pd.concat([self._concurrent_keys, keys])

@@ -1,89 +1,158 @@
-"""Rows of a table that refers to itself where the reference may not be empty: parents before their children."""
+"""The order that references between the rows of one table ask for: what is referred to comes first.
+
+All of it is in the number of rows and references, whatever the number of levels. Rows are named by their position.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dfsync.model import frames
 from dfsync.model.rejects import display_values, no_rejects, reject_frame
+from dfsync.model.types import Mask, OldIds, Positions
 
-_CYCLE_REASON = "leads into a circle of rows that need each other, and cannot be left empty until they are in"
+NULL_REF, DANGLING = -1, -2
+_NEEDS_ITSELF = "leads into a circle of rows that need each other, and cannot be left empty until they are in"
 
 
-def topological_levels(references: pd.DataFrame) -> Iterator[Any]:
-    """The old ids (int64, ascending) level by level: first the rows that need no other row, then those that need these.
+class Adjacency:
+    """A directed graph in compressed sparse rows: the edges that start at each node, in the order in which they were
+    given."""
 
-    `references` is indexed by `old_id` and holds the old ids of the rows of the same table that a row needs, as Arrow
-    integers. A row whose parent the table does not have comes with the first ones, to be rejected by `remap`. Rows that
-    need each other in a circle come in no level.
+    def __init__(self, starts: Positions, count: int) -> None:
+        """
+        Parameters
+        ----------
+        starts
+            Where each edge starts: a node below `count`.
+        count
+            The number of nodes.
+        """
+        self._edges: Positions = np.argsort(starts, kind="stable")
+        self._ends: Positions = np.concatenate([[0], np.cumsum(np.bincount(starts, minlength=count))])
+
+    def of(self, nodes: Positions) -> Positions:
+        """The numbers of the edges that start at these nodes."""
+        if len(nodes) == 1:
+            return self._edges[self._ends[nodes[0]] : self._ends[nodes[0] + 1]]
+        low = self._ends[nodes]
+        degree = self._ends[nodes + 1] - low
+        ends = degree.cumsum()
+        if not len(ends) or not ends[-1]:
+            return self._edges[:0]
+        within: Positions = np.arange(ends[-1]) + (low - ends + degree).repeat(degree)
+        return self._edges[within]
+
+
+def parent_positions(references: pd.DataFrame) -> Positions:
+    """By row and column of references the position of the row referred to.
+
+    Parameters
+    ----------
+    references
+        Index `old_id` (int64, unique); in each column old ids of rows of the same table, as nullable integers.
+
+    Returns
+    -------
+    Positions
+        Two dimensions: `NULL_REF` where the reference is NULL, `DANGLING` where the table has no such row.
     """
-    ids = references.index.to_numpy()
-    needed = [_parent_positions(references, name) for name in references.columns]
-    done = np.zeros(len(ids), dtype=bool)
-    while True:
-        ready = ~done
-        for place in needed:
-            ready &= (place < 0) | done[place]
-        if not ready.any():
-            return
-        yield np.sort(ids[ready])
-        done |= ready
+    found = np.full(references.shape, NULL_REF)
+    for slot, name in enumerate(references.columns):
+        column = references[name]
+        null = column.isna().to_numpy(dtype=bool)
+        at = references.index.get_indexer(pd.Index(column.fillna(0).to_numpy(dtype=np.int64)))
+        found[:, slot] = np.where(null, NULL_REF, np.where(at < 0, DANGLING, at))
+    return found
 
 
-def keyless_phases(references: pd.DataFrame, unkeyed: Any) -> Iterator[Any]:
-    """The old ids (int64, ascending) in parts, those of an earlier one first, each to be gone through by `levels`.
+def topological_levels(parents: Positions) -> Iterator[Positions]:
+    """The rows level by level, ascending in each: first those that need no other row, then those that need these alone.
 
-    `unkeyed` are those of the rows without a natural key. Such a row needs rows of earlier parts alone; so equal ones
-    come by ascending id, whichever of their parents the target has already. Of rows that need each other in a circle
-    this leaves out what they need there.
+    A row in a cycle, or downstream of one, is in no level. A dangling reference needs nothing.
+
+    Parameters
+    ----------
+    parents
+        As `parent_positions` gives them.
     """
-    ids, circle = references.index, _between_cycles(references)
-    masked = {name: column.mask(ids.isin(circle) & column.isin(circle)) for name, column in references.items()}
-    loose = pd.DataFrame(masked, index=ids)
-    needed, alone = [_parent_positions(loose, name) for name in loose.columns], ids.isin(unkeyed)
-    depth = np.zeros(len(ids), np.int64)
-    for level in topological_levels(loose):
-        rows = ids.get_indexer(level)
-        above = [np.where(place[rows] < 0, 0, depth[place[rows]]) for place in needed]
-        depth[rows] = np.max(above, axis=0) + alone[rows]
-    for part in np.unique(depth):
-        yield np.sort(ids[depth == part].to_numpy())
+    rows, slots = np.nonzero(parents >= 0)
+    children = Adjacency(parents[rows, slots], len(parents))
+    waits = np.bincount(rows, minlength=len(parents))
+    level = np.flatnonzero(waits == 0)
+    while len(level):
+        yield level
+        below = rows[children.of(level)]
+        np.subtract.at(waits, below, 1)
+        level = unique(below[waits[below] == 0])
 
 
-def _between_cycles(references: pd.DataFrame) -> Any:
-    """The old ids of the rows that need each other in a circle, or lead from one to another."""
-    rows = references.loc[cyclic_or_downstream(references)]
-    while True:
-        used = rows.index.isin(pd.concat([rows[name] for name in rows.columns]).dropna())
-        if used.all():
-            return rows.index.to_numpy()
-        rows = rows[used]
+def cyclic_or_downstream(parents: Positions) -> Positions:
+    """The rows (ascending) that are in no level: those of cycles, and those that need them at any distance."""
+    left = np.ones(len(parents), dtype=bool)
+    for level in topological_levels(parents):
+        left[level] = False
+    return np.flatnonzero(left)
 
 
-def cyclic_or_downstream(references: pd.DataFrame) -> Any:
-    """The old ids of the rows that are in no level."""
-    reached = np.concatenate([np.array([], dtype=np.int64), *topological_levels(references)])
-    return references.index[~references.index.isin(reached)].to_numpy()
+def needing(parents: Positions, lost: Mask) -> Mask:
+    """The rows that are `lost`, or need one that is at any distance; a dangling reference makes its row one, too.
 
-
-def _parent_positions(references: pd.DataFrame, column: str) -> Any:
-    """The place of each row's parent among the rows, -1 where it is NULL or not there."""
-    parents = references[column]
-    places = references.index.get_indexer(pd.Index(parents.fillna(0).to_numpy(dtype=np.int64)))
-    return np.where(parents.isna().to_numpy(dtype=bool), -1, places)
-
-
-def cycle_rejects(rows: pd.DataFrame, references: pd.DataFrame, ids: Any) -> pd.DataFrame:
-    """The reject frame of rows that need each other, or lead to such, as they were extracted: an entry for each column
-    that leads to one of the `ids`, those of all such rows.
+    Parameters
+    ----------
+    parents
+        As `parent_positions` gives them.
     """
-    leads = references.loc[rows.index].isin(ids)
+    lost = lost | (parents == DANGLING).any(axis=1)
+    rows, slots = np.nonzero(parents >= 0)
+    children = Adjacency(parents[rows, slots], len(parents))
+    reached = np.flatnonzero(lost)
+    while len(reached):
+        below = rows[children.of(reached)]
+        reached = unique(below[~lost[below]])
+        lost[reached] = True
+    return lost
+
+
+def unique(rows: Positions) -> Positions:
+    """Ascending, each once. `numpy.unique` takes its time, also for a single row."""
+    if len(rows) < 2:
+        return rows
+    ordered = np.sort(rows)
+    first = np.empty(len(ordered), dtype=bool)
+    first[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered if first.all() else ordered[first]
+
+
+def cycle_rejects(rows: pd.DataFrame, references: pd.DataFrame, blocked: OldIds) -> pd.DataFrame:
+    """The reject frame of rows that need themselves, at some distance, or a row that does.
+
+    Parameters
+    ----------
+    rows
+        These rows as they were extracted (index `old_id`), with the columns of `references`.
+    references
+        As for `parent_positions`.
+    blocked
+        The old ids of all such rows.
+
+    Returns
+    -------
+    DataFrame
+        An entry for each column that leads to one of them.
+    """
+    leads = references.loc[rows.index].isin(blocked)
     made = [no_rejects()]
     for name in references.columns:
         left = rows[leads[name].to_numpy(dtype=bool)]
-        made.append(reject_frame(left.index, name, display_values(frames.as_arrow(left[name])), _CYCLE_REASON))
+        made.append(reject_frame(left.index, name, display_values(frames.as_arrow(left[name])), _NEEDS_ITSELF))
     return pd.concat(made)
+
+
+def old_ids(references: pd.DataFrame, rows: Positions) -> OldIds:
+    """The old ids of these rows."""
+    return references.index.to_numpy(dtype=np.int64)[rows]

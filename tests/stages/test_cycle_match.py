@@ -24,17 +24,17 @@ def rows(given: dict[int, Row], *, keyed: bool = False) -> RowSet:
         table=0,
         keyed=keyed,
         ids=np.array(list(given), dtype=np.int64),
-        digests=np.array([[row[0], row[0] + 7] for row in ordered], dtype=np.uint64).reshape(-1, 2),
+        hashes=np.array([[row[0], row[0] + 7] for row in ordered], dtype=np.uint64).reshape(-1, 2),
         parents=[0, 0],
         references=[np.array([r or 0 for r in column], dtype=np.int64) for column in references],
-        empty=[np.array([r is None for r in column], dtype=bool) for column in references],
+        null=[np.array([r is None for r in column], dtype=bool) for column in references],
     )
 
 
 def matched(here: dict[int, Row], there: dict[int, Row]) -> dict[int, int]:
-    (places,) = match_cycle([rows(here)], [rows(there)])
+    (matches,) = match_cycle([rows(here)], [rows(there)])
     ids = list(there)
-    return {old: ids[place] for old, place in zip(here, places.tolist(), strict=True) if place >= 0}
+    return {old: ids[place] for old, place in zip(here, matches.position.tolist(), strict=True) if place >= 0}
 
 
 def brought(
@@ -121,12 +121,12 @@ def test_rows_that_refer_to_themselves_and_those_below_them() -> None:
 
 def test_rows_with_a_natural_key_may_share_a_row() -> None:
     equal: dict[int, Row] = {1: (4, None, None), 2: (4, None, None)}
-    (places,) = match_cycle([rows(equal, keyed=True)], [rows({8: (4, None, None), 9: (4, None, None)}, keyed=True)])
-    assert places.tolist() == [0, 0]
+    (matches,) = match_cycle([rows(equal, keyed=True)], [rows({8: (4, None, None), 9: (4, None, None)}, keyed=True)])
+    assert matches.position.tolist() == [0, 0]
 
 
 def test_a_long_chain_takes_no_long_time() -> None:
-    count = 5_000
+    count = 100_000
     here: dict[int, Row] = {i: (0, i - 1 if i else None, None) for i in range(count)}
     there: dict[int, Row] = {i + 5: (0, i + 4 if i else None, None) for i in range(count)}
     assert matched(here, there) == {i: i + 5 for i in range(count)}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from dfsync.model import frames
 from dfsync.model.frames import empty_frame
 from dfsync.model.types import OldIds
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
@@ -67,12 +66,11 @@ def reference_ids(table: TableContext, columns: Sequence[str], ids: OldIds | Non
     return pd.concat([empty_frame(nullable), *read])
 
 
-def keyless_ids(table: TableContext) -> OldIds:
-    """Read the `old_id` (int64) of the rows with a NULL in the natural key."""
-    names = [column.name for column in table.binding.key if table.binding.source[column.name].nullable]
-    read = extract(table, names, KEY_BATCH_ROWS) if names else ()
-    keyless = [keys.index[~frames.non_null_rows(keys)] for keys in read]
-    return np.concatenate([np.array([], np.int64), *keyless])
+def read_values(table: TableContext, column: str, ids: OldIds) -> pd.Series[Any]:
+    """Read the values of one column in these rows (int64, ascending) as the target holds them, without NULL."""
+    nullable = [replace(c, nullable=True) for c in table.binding.columns if c.name == column]
+    read = (conform(rows, nullable).frame for rows in extract(table, [column], KEY_BATCH_ROWS, ids))
+    return pd.concat([empty_frame(nullable), *read])[column].dropna()
 
 
 def rejects_of_cycle(table: TableContext, dependencies: pd.DataFrame, ids: OldIds, cycle: OldIds) -> list[pd.DataFrame]:

@@ -24,7 +24,7 @@ from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import with_deferred_nulls
 from dfsync.plan.model import ForeignKey
 from dfsync.stages.remap import new_ids, orphan_rejects, orphan_rejects_by_value
-from dfsync.stages.row_order import cyclic_or_downstream
+from dfsync.stages.row_order import cyclic_or_downstream, old_ids, parent_positions
 from dfsync.target.write.update import update
 
 
@@ -204,9 +204,9 @@ def _depends_on_waiting(member: OrphanMember) -> Any:
     references = pd.DataFrame({name: new_ids(rows[name], leaders) for name in needed.columns})
     # As if it needed itself.
     waits = frames.series(pa.array(made, mask=~np.isin(made, member.unclaimed))).set_axis(rows.index)
-    return outcome.old_id[
-        np.isin(outcome.representative_id, cyclic_or_downstream(pd.concat([references, waits], axis=1)))
-    ]
+    references = pd.concat([references, waits], axis=1)
+    stuck = old_ids(references, cyclic_or_downstream(parent_positions(references)))
+    return outcome.old_id[np.isin(outcome.representative_id, stuck)]
 
 
 def _overwrite_target_row(member: OrphanMember, rows: pd.DataFrame, *, dry_run: bool) -> Any:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from dfsync.model import frames
 from dfsync.plan.binding import TableBinding
-from dfsync.stages.row_order import cyclic_or_downstream, topological_levels
+from dfsync.stages.row_order import cyclic_or_downstream, parent_positions, topological_levels
 from dfsync.target.collation import value_owners
 from dfsync.target.read.rows import lookup_by_id
 from dfsync.target.write.delete import IDS_PER_STATEMENT, null_self_references
@@ -51,4 +51,5 @@ def _levels(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) 
     made = pd.DataFrame({name: frames.series(place) for name, place in references.items()}, index=rows.index)
     for name, referenced in values.items():
         made[name] = value_owners(connection, columns[referenced], rows[name], rows[referenced])
-    return [new_ids[level] for level in [*topological_levels(made), cyclic_or_downstream(made)]]
+    parents = parent_positions(made)
+    return [new_ids[level] for level in [*topological_levels(parents), cyclic_or_downstream(parents)]]

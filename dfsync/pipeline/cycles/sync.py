@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dfsync.model.errors import TableError
-from dfsync.pipeline.cycles.level_match import match_cycle_table
-from dfsync.pipeline.cycles.levels import LevelSync
-from dfsync.pipeline.cycles.matching import match_cycle_content
+from dfsync.pipeline.cycles.matching import match_cycle_content, match_cycle_table
 from dfsync.pipeline.cycles.member import CycleMember
+from dfsync.pipeline.cycles.ordered_load import sync_in_order
 from dfsync.pipeline.cycles.orphans import fill_deferred, orphan_member, resolve_orphans
 from dfsync.pipeline.cycles.retract import delete_orphans
 from dfsync.pipeline.table_sync import TableSync
@@ -52,7 +51,7 @@ def _run(member: CycleMember) -> None:
     with sync.context.timer("total"):
         sync.open_loader()
         if len(member.dependencies.columns):
-            LevelSync(member).run()
+            sync_in_order(member)
         else:
             sync.record_matches(match_cycle_table(member))
             if sync.selected:

@@ -79,7 +79,7 @@ def read_both_sides(
     source = SourceKeys(table.open_spool())
     with open_executor("dfsync-source-keys") as worker:
         reading = worker.submit(lambda: _read_source_keys(table, normalizers, source, ids))
-        look_up = _is_lookup_cheaper(table, table.count(ids))
+        look_up = is_lookup_cheaper(table, table.count(ids))
         if look_up:
             reading.result()
         with table.timer("target keys"):
@@ -205,7 +205,7 @@ def _hash_while_possible(
             yield hash_keys(table, normalizers, keyed)
 
 
-def _is_lookup_cheaper(table: TableContext, source_rows: int) -> bool:
+def is_lookup_cheaper(table: TableContext, source_rows: int) -> bool:
     """Whether the target has, by its ids, many more rows than are asked for, and an index over the key."""
     binding = table.binding
     if binding.id is None or not binding.target.is_indexed(binding.plan.key):

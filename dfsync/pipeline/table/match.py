@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,21 +51,27 @@ class MatchResult:
     keys: KeySpool | None = None
 
 
-def match_table(table: TableContext) -> MatchResult:
+MatchKeyless = Callable[[TableContext, OldIds | None], MatchResult]
+
+
+def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) -> MatchResult:
     """Match all source rows of a table.
 
     Parameters
     ----------
     table
         The table. The parents' maps must be complete.
+    match_keyless
+        Matches rows without a natural key; None for `match_content`.
 
     Returns
     -------
     MatchResult
         Every source row is in one of its parts or among its rejects.
     """
+    match_keyless = match_keyless or match_content
     if not table.binding.key:
-        return match_content(table)
+        return match_keyless(table, None)
     normalizers = key_normalizers(table)
     source, target_keys = read_both_sides(table, normalizers)
     with table.timer("match"):
@@ -74,7 +80,7 @@ def match_table(table: TableContext) -> MatchResult:
     rejects, notes = source.log.rejects(), source.log.notes
     if not len(source.keyless):
         return MatchResult((matches,), rejects, notes, keys)
-    content = match_content(table, source.keyless)
+    content = match_keyless(table, source.keyless)
     return MatchResult(
         (matches, *content.parts), pd.concat([rejects, content.rejects]), {**notes, **content.notes}, keys
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,14 @@ from pandas.io.sql import SQLTable
 from dfsync.model import frames
 from dfsync.model.errors import TableError
 from dfsync.model.schema import Table
-from dfsync.model.types import arrow_type
+from dfsync.model.types import NewIds, Positions, arrow_type
+from dfsync.stages.row_order import NULL_REF
 from dfsync.target import packet
 from dfsync.target.errors import SilentCoercionError, error_code, explain
 from dfsync.target.read.rows import highest_id
 from dfsync.target.write.bisect import send_with_bisection
 from dfsync.target.write.insert import insert_rows
+from dfsync.target.write.linked_insert import LinkedRows
 from dfsync.target.write.load_data import LocalInfileDisabledError, load_data
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,42 @@ class BulkLoader:
         rejects = send_with_bisection(self._connection, frame, self._send)
         inserted = frame.index.difference(rejects.index) if len(rejects) else frame.index
         return pd.Series(self._new_ids(len(inserted)), index=inserted), rejects
+
+    def insert_linked(
+        self, frame: pd.DataFrame, parents: Mapping[str, Positions], by_value: Mapping[str, Positions]
+    ) -> tuple[pd.Series[Any], pd.DataFrame]:
+        """As `insert`, of rows that refer to others among them, which must come before them.
+
+        Parameters
+        ----------
+        frame
+            As in `insert`.
+        parents
+            By column for each row the position in the frame of the row whose new id it gets, `NULL_REF` (-1) where it
+            keeps what it has.
+        by_value
+            The same where it has the value already by which it refers to that row.
+
+        Returns
+        -------
+        tuple of Series and DataFrame
+            As in `insert`. A row that is in neither refers to one that was refused, and was not sent.
+        """
+        if all((places == NULL_REF).all() for places in (*parents.values(), *by_value.values())):
+            return self.insert(frame)
+        unsigned = self._id is not None and pa.types.is_uint64(arrow_type(self._table[self._id.name]))
+        linked = LinkedRows(
+            frame, parents, by_value, self._insert_part, self._increment, np.uint64 if unsigned else np.int64
+        )
+        rejects = send_with_bisection(self._connection, frame, linked.send)
+        ids = frames.series(pa.array(linked.new_ids[linked.taken]))
+        return ids.set_axis(frame.index[linked.taken]), rejects
+
+    def _insert_part(self, frame: pd.DataFrame) -> NewIds:
+        """Sends the rows and gives their new ids. Where what follows fails, they are rolled back, and the ids above
+        `_highest` are again those that this transaction inserts: a counter only goes up."""
+        self._send(frame)
+        return np.asarray(self._new_ids(len(frame)))
 
     def _send(self, frame: pd.DataFrame) -> None:
         rows = frames.to_arrow(frame)
