@@ -52,7 +52,7 @@ class RowSet:
 
 
 @dataclass(frozen=True)
-class Matches:
+class CycleMatches:
     """What a match has found, by position in the source."""
 
     position: Positions
@@ -61,7 +61,7 @@ class Matches:
     """Of the first row of the source that is the same row; its own where there is no other."""
 
 
-def match_cycle(source: Sequence[RowSet], target: Sequence[RowSet]) -> list[Matches]:
+def match_cycle(source: Sequence[RowSet], target: Sequence[RowSet]) -> list[CycleMatches]:
     """For each row of the source its row in the same part of the target, and the first row that is the same.
 
     Both ends have the same parts in the same order, each with at least one column of references somewhere.
@@ -70,7 +70,7 @@ def match_cycle(source: Sequence[RowSet], target: Sequence[RowSet]) -> list[Matc
     made = []
     for here, there in zip(_spans(source), _spans(target), strict=True):
         place = position[here]
-        made.append(Matches(np.where(place < 0, -1, place - there.start), representative[here] - here.start))
+        made.append(CycleMatches(np.where(place < 0, -1, place - there.start), representative[here] - here.start))
     return made
 
 

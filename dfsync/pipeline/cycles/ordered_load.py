@@ -168,7 +168,7 @@ class _OrderedLoad:
         made = {}
         for name in self._references:
             parents = self._parents[rows, self._columns.index(name)]
-            holder = np.where(parents < 0, -1, self._holder[self._group[parents]])
+            holder = np.where(parents < 0, -1, self._holder[self._group[np.maximum(parents, 0)]])
             new_ids = pa.array(self._ledger.new_id[holder], mask=holder < 0)
             made[name] = frames.series(new_ids.cast(arrow_type(self._table.binding.target[name]))).set_axis(frame.index)
         return frame.assign(**made)
@@ -177,7 +177,7 @@ class _OrderedLoad:
         """By row and column the place among these rows of the one referred to: `DANGLING` where it ought to be there,
         `NULL_REF` where it has its target row already, or never gets one."""
         parents = self._parents[rows]
-        group = self._group[parents]
+        group = self._group[np.maximum(parents, 0)]
         chosen = np.where((parents < 0) | (self._holder[group] >= 0), -1, self._order.chosen(group))
         at = pd.Index(rows).get_indexer(pd.Index(chosen.ravel())).reshape(chosen.shape)
         return np.where(chosen < 0, NULL_REF, np.where(at < 0, DANGLING, at))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from dfsync.model import frames
 from dfsync.model.frames import INSERTED
 from dfsync.model.rejects import no_rejects
+from dfsync.model.types import Mask, Positions
 from dfsync.pipeline.cycles.dependencies import reference_ids, rejects_of_cycle
 from dfsync.pipeline.cycles.member import CycleMember
 from dfsync.pipeline.table.context import TableContext
@@ -24,7 +25,14 @@ from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import with_deferred_nulls
 from dfsync.plan.model import ForeignKey
 from dfsync.stages.remap import new_ids, orphan_rejects, orphan_rejects_by_value
-from dfsync.stages.row_order import cyclic_or_downstream, old_ids, parent_positions
+from dfsync.stages.row_order import (
+    DANGLING,
+    NULL_REF,
+    cyclic_or_downstream,
+    needing,
+    old_ids,
+    parent_positions,
+)
 from dfsync.target.write.update import update
 
 
@@ -69,19 +77,83 @@ def resolve_orphans(
     again = True
     while again:
         again = False
-        for one in members:
-            for column in one.references.columns:
-                orphans = _orphans(one, column, there)
-                if len(orphans):
-                    _reject(one, orphans, column)
-                    again = _promote_duplicates(one, there, dry_run=dry_run)
+        for one, orphans in zip(members, _all_orphans(members, there), strict=True):
+            if len(orphans):
+                again = True
+                _reject(one, orphans)
+                _promote_duplicates(one, there, dry_run=dry_run)
         # Who needs what it is to take over may need it no longer, once all others have found their heirs.
         stuck = next((one for one in members if len(one.unclaimed) and not again), None)
         if stuck:
-            again = _promote_duplicates(stuck, there, dry_run=dry_run, patient=False)
+            again = True
+            _promote_duplicates(stuck, there, dry_run=dry_run, patient=False)
     return {
         one.table.binding.plan.name: one.ledger.new_id[one.ledger.created & ~one.ledger.resolved] for one in members
     }
+
+
+def _all_orphans(members: Sequence[OrphanMember], there: Mapping[str, pd.Index[Any]]) -> list[pd.Series[int]]:
+    """By table the inserted rows that refer to a row without a target row, or to such an orphan, at any distance: index
+    `old_id`, the place of the first column at fault.
+
+    What refers to an orphan is none as long as another row may take its target row over.
+    """
+    names = [one.table.binding.plan.name for one in members]
+    starts = np.cumsum([0, *(len(one.references) for one in members)])
+    graph = np.full((starts[-1], max(len(one.references.columns) for one in members)), NULL_REF)
+    for one, start in zip(members, starts, strict=False):
+        rows = slice(start, start + len(one.references))
+        for slot, (column, parent) in enumerate(_parents(one).items()):
+            old = one.references[column]
+            if parent in names:
+                place = names.index(parent)
+                graph[rows, slot] = _nodes(members[place], starts[place], old, there[parent])
+            else:
+                graph[rows, slot] = np.where(_lost(old, there[parent]), DANGLING, NULL_REF)
+    kept = np.concatenate([_has_heir(one) for one in members])
+    graph = np.where((graph >= 0) & kept[np.maximum(graph, 0)], NULL_REF, graph) if len(kept) else graph
+    lost = needing(graph, np.zeros(len(graph), dtype=bool))
+    at_fault = (graph == DANGLING) | ((graph >= 0) & lost[np.maximum(graph, 0)]) if len(graph) else graph == DANGLING
+    first = at_fault.argmax(axis=1)
+    found = []
+    for one, start in zip(members, starts, strict=False):
+        rows = slice(start, start + len(one.references))
+        found.append(pd.Series(first[rows][lost[rows]], one.references.index[lost[rows]], dtype="int64"))
+    return found
+
+
+def _parents(member: OrphanMember) -> dict[str, str]:
+    """The table that each column of references leads to; one that is no foreign key to ids refers to its own table by
+    a value."""
+    plan = member.table.binding.plan
+    return {column: plan.parents.get(column, plan.name) for column in member.references.columns}
+
+
+def _lost(old: pd.Series[Any], there: pd.Index[Any]) -> Mask:
+    """Which references lead to a row without a target row."""
+    lost: Mask = old.notna().to_numpy(dtype=bool) & ~old.fillna(0).astype("int64").isin(there).to_numpy()
+    return lost
+
+
+def _nodes(parent: OrphanMember, start: int, old: pd.Series[Any], there: pd.Index[Any]) -> Positions:
+    """The position, counted from `start`, of the row that made the target row of each row referred to; `DANGLING` where
+    it has none, `NULL_REF` where it was there before."""
+    ledger, lost = parent.ledger, _lost(old, there)
+    nodes = np.full(len(old), NULL_REF)
+    linked = np.flatnonzero(old.notna().to_numpy(dtype=bool) & ~lost)
+    owners = ledger.representative_id[ledger.positions(old.iloc[linked].to_numpy(dtype=np.int64))]
+    at = parent.references.index.get_indexer(pd.Index(owners))
+    nodes[linked] = np.where(at < 0, NULL_REF, at + start)
+    nodes[lost] = DANGLING
+    return nodes
+
+
+def _has_heir(member: OrphanMember) -> Mask:
+    """Whether another row, which was not asked before, shares the target row of each row of the references."""
+    ledger = member.ledger
+    able = ledger.resolved & ~member.attempted & ~ledger.is_representative
+    shared: Mask = np.isin(member.references.index.to_numpy(), ledger.representative_id[able])
+    return shared
 
 
 def fill_deferred(member: OrphanMember, connection: sa.Connection, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -112,32 +184,20 @@ def _references(member: CycleMember, columns: Sequence[str], ids: Any) -> pd.Dat
     return by_id.assign(**{name: old.where(old.isin(inserted)) for name, old in owners.items()})
 
 
-def _orphans(member: OrphanMember, column: str, there: Mapping[str, pd.Index[Any]]) -> pd.Index[Any]:
-    plan = member.table.binding.plan
-    # A column that is no foreign key to ids refers to its own table by a value.
-    parents = there[plan.parents.get(column, plan.name)]
-    old = member.references[column]
-    lost = old.notna().to_numpy(dtype=bool) & ~old.fillna(0).astype("int64").isin(parents).to_numpy()
-    return member.references.index[lost]
-
-
-def _reject(member: OrphanMember, orphans: pd.Index[Any], column: str) -> None:
+def _reject(member: OrphanMember, orphans: pd.Series[int]) -> None:
+    """Reject the orphans (index `old_id`), each for the column at this place."""
     table, outcome = member.table, member.ledger
-    name, parents, values = (
-        table.binding.plan.name,
-        table.binding.plan.parents,
-        table.binding.self_references_by_value(),
-    )
-    if column in values:
-        for rows in extract(table, [column], table.batch_size, np.sort(orphans.to_numpy())):
-            outcome.record_reject(orphan_rejects_by_value(rows[column], name, values[column]))
-    else:
-        outcome.record_reject(
-            orphan_rejects(member.references.loc[orphans, column], ForeignKey(column, parents[column]))
-        )
-    member.references = member.references.drop(index=orphans)
-    member.attempted[outcome.positions(orphans)] = True
-    member.unclaimed = np.union1d(member.unclaimed, orphans.to_numpy())
+    values = table.binding.self_references_by_value()
+    for slot, (column, parent) in enumerate(_parents(member).items()):
+        ids = orphans.index[orphans == slot]
+        if column in values:
+            for rows in extract(table, [column], table.batch_size, np.sort(ids.to_numpy())):
+                outcome.record_reject(orphan_rejects_by_value(rows[column], parent, values[column]))
+        else:
+            outcome.record_reject(orphan_rejects(member.references.loc[ids, column], ForeignKey(column, parent)))
+    member.references = member.references.drop(index=orphans.index)
+    member.attempted[outcome.positions(orphans.index)] = True
+    member.unclaimed = np.union1d(member.unclaimed, orphans.index.to_numpy())
 
 
 def _promote_duplicates(

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dfsync.model import frames
+from dfsync.model.types import NewIds
 from dfsync.plan.binding import TableBinding
 from dfsync.stages.row_order import cyclic_or_downstream, parent_positions, topological_levels
 from dfsync.target.collation import value_owners
@@ -24,12 +25,19 @@ def delete_orphans(connection: sa.Connection, shape: TableBinding, ids: Sequence
     quote = connection.dialect.identifier_preparer.quote_identifier
     own_id = quote(shape.id or "")
     null_self_references(connection, shape, ids)
-    for level in reversed(_levels(connection, shape, ids)):
-        for start in range(0, len(level), IDS_PER_STATEMENT):
-            chunk = tuple(level[start : start + IDS_PER_STATEMENT].tolist())
+    for run in _descending_runs([np.sort(level)[::-1] for level in reversed(_levels(connection, shape, ids))]):
+        for start in range(0, len(run), IDS_PER_STATEMENT):
+            chunk = tuple(run[start : start + IDS_PER_STATEMENT].tolist())
             listed = ", ".join(["%s"] * len(chunk))
             statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
             connection.exec_driver_sql(statement, chunk)
+
+
+def _descending_runs(levels: list[NewIds]) -> list[NewIds]:
+    """The ids of the levels one after the other, in parts that descend: a statement deletes its rows in that order, and
+    rows that were inserted parents first have all of them in one part."""
+    ordered: NewIds = np.concatenate(levels)
+    return np.split(ordered, np.flatnonzero(ordered[1:] > ordered[:-1]) + 1)
 
 
 def _levels(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) -> list[Any]:

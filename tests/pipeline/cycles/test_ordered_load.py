@@ -77,10 +77,8 @@ def test_a_long_chain_takes_few_statements(scenario: Scenario, boss: str, by_pla
 
 
 def test_without_a_natural_key_a_chain_of_equal_rows_is_found_again(scenario: Scenario) -> None:
-    scenario.create_source(
-        HERE.replace("'r' || i", "'same'").format(count=2_000, boss=EACH_THE_ONE_BEFORE),
-        "[tables.a]\nnatural_key = []\n",
-    )
+    same = HERE.replace("'r' || i", "'same'").format(count=2_000, boss=EACH_THE_ONE_BEFORE)
+    scenario.create_source(same, "[tables.a]\nnatural_key = []\n")
     scenario.create_target(THERE.format(null="", key="KEY (name)", refused=-1))
     result = scenario.sync_twice()
     assert result.counts[0].inserted == 2_000
@@ -117,8 +115,8 @@ def test_a_chain_by_value_ends_where_its_row_is_refused_unless_the_target_has_th
         '[tables.a]\nnatural_key = ["n"]\n',
     )
     scenario.create_target(
-        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, boss VARCHAR(20), n INT UNIQUE,
-        CHECK (n <> 1000), FOREIGN KEY (boss) REFERENCES a (name))""",
+        """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, boss VARCHAR(20),
+        n INT UNIQUE, CHECK (n <> 1000), FOREIGN KEY (boss) REFERENCES a (name))""",
         "INSERT INTO a VALUES (1, 'r1999', NULL, -1)",
     )
     with statements() as sent:
@@ -128,6 +126,18 @@ def test_a_chain_by_value_ends_where_its_row_is_refused_unless_the_target_has_th
     assert result.rejects["a"]["reason"][1:].str.startswith("missing parent: a has no row with this name").all()
     assert scenario.read_target("SELECT COUNT(*) FROM a WHERE n >= 2000") == [(1_001,)]
     assert len(sent) < 400
+
+
+def test_a_chain_below_an_orphan_goes_at_once(scenario: Scenario) -> None:
+    boss = "CASE i WHEN 1 THEN NULL WHEN 1000 THEN 99999 ELSE i - 1 END"
+    scenario.create_source(HERE.format(count=3_000, boss=boss), BY_NAME)
+    scenario.create_target(THERE.format(null="", key="UNIQUE (name)", refused=-1))
+    with statements() as sent:
+        result = scenario.sync()
+    assert list(result.rejects["a"]["old_id"]) == list(range(1_000, 3_001))
+    assert result.rejects["a"]["reason"].str.startswith("missing parent").all()
+    assert scenario.read_target("SELECT COUNT(*) FROM a") == [(999,)]
+    assert len(sent) < 100
 
 
 @pytest.fixture(scope="module", params=[("1", "1"), ("2", "1"), ("2", "3")], ids=" by ".join)
