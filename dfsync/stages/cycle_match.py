@@ -30,7 +30,8 @@ _HALF = np.uint64(32)
 @dataclass
 class RowSet:
     """Rows of one table on one side, all with a natural key or all without; of rows that are the same the first one is
-    taken first."""
+    taken first.
+    """
 
     table: int
     keyed: bool
@@ -160,7 +161,8 @@ class _CycleMatcher:
 
     def _represent(self, rows: Positions, values: Positions, wanted: Positions) -> None:
         """The first of the rows of one form represents them. All of one form come at the same time: what they refer to
-        pair by pair is the same row, or has the same form, and so has come at the same time itself."""
+        pair by pair is the same row, or has the same form, and so has come at the same time itself.
+        """
         order = np.lexsort([*wanted.T, values])
         first = np.ones(len(rows), dtype=bool)
         first[1:] = np.diff(values[order]) != 0
@@ -172,7 +174,8 @@ class _CycleMatcher:
 
     def _match_in_cycle(self, row: int) -> Positions:
         """Settles a row, and those it leads to, on the first row of the target that leads to the same ones in the same
-        way."""
+        way.
+        """
         for place in self._candidates.of_values(self._value[row]):
             pairs = self._follow(row, place)
             if pairs is not None:
@@ -185,7 +188,8 @@ class _CycleMatcher:
 
     def _follow(self, row: int, place: int) -> dict[int, int] | None:
         """The rows that the row leads to, each with the one that it must be if the row is the one at `place`; None
-        where one of them cannot be."""
+        where one of them cannot be.
+        """
         pairs = {row: place}
         todo = [row]
         while todo:
@@ -228,7 +232,8 @@ class _CandidateIndex:
 
     def claim(self, values: Positions, parents: Positions, shared: Mask) -> Positions:
         """For each row the first row of its form, and if it is not to be `shared` the first that is free; -1 for
-        none."""
+        none.
+        """
         found = np.full(len(values), -1)
         hashes = _hash(values, parents)
         group = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)

@@ -133,7 +133,8 @@ class InsertOrder:
 
     def answer(self, rows: Positions, there: Mask) -> None:
         """Says for rows, undecided or downstream of such, whether the target has the values that they refer to: by
-        row and column of references, whatever in those that are not soft."""
+        row and column of references, whatever in those that are not soft.
+        """
         self._answered[rows], self._there[rows] = True, there
         rows = rows[self._adrift[rows].any(axis=1) & ~self._rejected[rows]]
         lost = self._is_lost(rows)

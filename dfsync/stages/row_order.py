@@ -20,7 +20,8 @@ _NEEDS_ITSELF = "leads into a circle of rows that need each other, and cannot be
 
 class Adjacency:
     """A directed graph in compressed sparse rows: the edges that start at each node, in the order in which they were
-    given."""
+    given.
+    """
 
     def __init__(self, starts: Positions, count: int) -> None:
         """

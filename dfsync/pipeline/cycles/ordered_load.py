@@ -164,7 +164,8 @@ class _OrderedLoad:
 
     def _filled(self, frame: pd.DataFrame, rows: Positions) -> pd.DataFrame:
         """The frame (its rows at these positions) with the new ids of the rows referred to that have theirs, else
-        NULL."""
+        NULL.
+        """
         made = {}
         for name in self._references:
             parents = self._parents[rows, self._columns.index(name)]
@@ -175,7 +176,8 @@ class _OrderedLoad:
 
     def _links(self, rows: Positions) -> Positions:
         """By row and column the place among these rows of the one referred to: `DANGLING` where it ought to be there,
-        `NULL_REF` where it has its target row already, or never gets one."""
+        `NULL_REF` where it has its target row already, or never gets one.
+        """
         parents = self._parents[rows]
         group = self._group[np.maximum(parents, 0)]
         chosen = np.where((parents < 0) | (self._holder[group] >= 0), -1, self._order.chosen(group))

@@ -124,7 +124,8 @@ def _all_orphans(members: Sequence[OrphanMember], there: Mapping[str, pd.Index[A
 
 def _parents(member: OrphanMember) -> dict[str, str]:
     """The table that each column of references leads to; one that is no foreign key to ids refers to its own table by
-    a value."""
+    a value.
+    """
     plan = member.table.binding.plan
     return {column: plan.parents.get(column, plan.name) for column in member.references.columns}
 
@@ -137,7 +138,8 @@ def _lost(old: pd.Series[Any], there: pd.Index[Any]) -> Mask:
 
 def _nodes(parent: OrphanMember, start: int, old: pd.Series[Any], there: pd.Index[Any]) -> Positions:
     """The position, counted from `start`, of the row that made the target row of each row referred to; `DANGLING` where
-    it has none, `NULL_REF` where it was there before."""
+    it has none, `NULL_REF` where it was there before.
+    """
     ledger, lost = parent.ledger, _lost(old, there)
     nodes = np.full(len(old), NULL_REF)
     linked = np.flatnonzero(old.notna().to_numpy(dtype=bool) & ~lost)

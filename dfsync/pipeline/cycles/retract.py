@@ -35,7 +35,8 @@ def delete_orphans(connection: sa.Connection, shape: TableBinding, ids: Sequence
 
 def _descending_runs(levels: list[NewIds]) -> list[NewIds]:
     """The ids of the levels one after the other, in parts that descend: a statement deletes its rows in that order, and
-    rows that were inserted parents first have all of them in one part."""
+    rows that were inserted parents first have all of them in one part.
+    """
     ordered: NewIds = np.concatenate(levels)
     return np.split(ordered, np.flatnonzero(ordered[1:] > ordered[:-1]) + 1)
 

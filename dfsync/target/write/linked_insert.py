@@ -66,7 +66,8 @@ class LinkedRows:
 
     def send(self, part: pd.DataFrame) -> None:
         """Sends a part of the frame, consecutive rows of it, as `send_with_bisection` asks for it. Raises what the
-        driver raises, or `Mispredicted`, with the transaction to be rolled back to where it was."""
+        driver raises, or `Mispredicted`, with the transaction to be rolled back to where it was.
+        """
         start = int(self._frame.index.get_indexer(part.index[:1])[0])
         rows = np.arange(start, start + len(part))
         parents = self._parents[rows]

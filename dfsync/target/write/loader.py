@@ -123,7 +123,8 @@ class BulkLoader:
 
     def _insert_part(self, frame: pd.DataFrame) -> NewIds:
         """Sends the rows and gives their new ids. Where what follows fails, they are rolled back, and the ids above
-        `_highest` are again those that this transaction inserts: a counter only goes up."""
+        `_highest` are again those that this transaction inserts: a counter only goes up.
+        """
         self._send(frame)
         return np.asarray(self._new_ids(len(frame)))
 
