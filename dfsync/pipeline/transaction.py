@@ -134,7 +134,7 @@ def _sync_tables(session: Session, tables: Sequence[TableSync]) -> None:
 
 @contextmanager
 def _transaction(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
-    """Commits at its end, or rolls back for an error, which is told also where that fails."""
+    """Commit at the end; roll back for an error, which is raised also where the rollback fails."""
     transaction = connection.begin()
     try:
         yield transaction

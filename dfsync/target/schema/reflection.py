@@ -162,7 +162,10 @@ def _references(rows: Iterable[dict[str, Any]]) -> Iterable[ForeignKeyConstraint
 
 
 def _max_timestamp(connection: sa.Connection) -> dt.datetime:
-    """The last instant of a TIMESTAMP: https://mariadb.com/docs/server/reference/data-types/date-and-time-data-types/timestamp"""
+    """The last instant of a TIMESTAMP.
+
+    Source: https://mariadb.com/docs/server/reference/data-types/date-and-time-data-types/timestamp
+    """
     dialect = connection.dialect
     wide = getattr(dialect, "is_mariadb", False) and (dialect.server_version_info or ()) >= _WIDE_TIMESTAMPS
     return dt.datetime.fromtimestamp((2**32 if wide else 2**31) - 1, dt.UTC).replace(microsecond=999_999, tzinfo=None)
