@@ -181,8 +181,8 @@ class TestOtherClients:
         assert len(sent) > 30
         own = [row for row in scenario.read_target(CHAIN) if row[0] is not None]
         assert own == [("r1", "r1"), *((f"r{i}", f"r{i - 1}") for i in range(2, 201))]
-        mapping = dict(result.mappings["a"][["old_id", "new_id"]].itertuples(index=False))
-        names = dict(scenario.read_target("SELECT id, name FROM a"))
+        mapping: dict[int, int] = dict(result.mappings["a"][["old_id", "new_id"]].itertuples(index=False))
+        names: dict[int, str] = dict(scenario.read_target("SELECT id, name FROM a"))
         assert {old: names[new] for old, new in mapping.items()} == {i: f"r{i}" for i in range(1, 201)}
         foreign = scenario.read_target("SELECT COUNT(*) FROM a WHERE name IS NULL")
         assert foreign == [(times - left[0],)]
