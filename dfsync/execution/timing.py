@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ class StageTimer:
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -32,7 +34,10 @@ class StageTimer:
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+            passed = time.perf_counter() - start
+            # A stage may run in several threads at once.
+            with self._lock:
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
 
     def timed_iter(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """Add the time that each item takes to come to the stage, not the time of its use.

@@ -1,4 +1,4 @@
-"""The new ids that the tables of a run have so far: the only mutable object that concurrent tables share."""
+"""The new ids that the tables of a run have so far, shared by the tables that are synced at the same time."""
 
 from __future__ import annotations
 

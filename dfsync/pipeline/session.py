@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,9 +23,6 @@ from dfsync.target import packet
 from dfsync.target.connection import abort, connect, make_engine
 from dfsync.target.schema.reflection import reflect, require_tables
 from dfsync.text.wording import with_count
-
-if TYPE_CHECKING:
-    pass
 
 
 def draft_plan(path: Path | None, source: SqliteSource) -> Plan:
@@ -94,7 +91,7 @@ class Session:
     bindings
         By name: the tables that the source has, and the parents whose maps they need.
     mappings
-        The new ids so far; the only mutable object that concurrent tables share.
+        The new ids so far; what tables learn of each other's rows they learn here.
     hasher
         Hashes rows, by a seed of this session.
     write_errors

@@ -129,16 +129,18 @@ def _announce(
     for table in group:
         if table.name not in session.names or table.name in counts:
             continue
-        counts[table.name] = TableCounts(table.name, table.table)
+        entry = TableCounts(table.name, table.table)
         source_table = session.source.schema.find(table.table)
         if source_table is None:
-            counts[table.name].note = f"the source has no table {table.table}"
-            progress.observer.table_missing(table, counts[table.name].note or "")
-            continue
-        # A table that cannot be counted fails when it is read.
-        with suppress(DfsyncError):
-            counts[table.name].total = session.source.count(source_table)
-        progress.announce(table, counts[table.name].total)
+            entry.note = f"the source has no table {table.table}"
+            progress.observer.table_missing(table, entry.note)
+        else:
+            # A table that cannot be counted fails when it is read.
+            with suppress(DfsyncError):
+                entry.total = session.source.count(source_table)
+            progress.announce(table, entry.total)
+        # Not before it was announced: an interruption may come in between.
+        counts[table.name] = entry
 
 
 def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Observer) -> None:

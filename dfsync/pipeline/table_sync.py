@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ class TableSync:
         self._progress = progress
         self._folder = folder
         self._keys: KeySpool | None = None
+        self._spools = ExitStack()
         self._concurrent_keys = empty_frame(binding.key)
         self._rejects = no_rejects()
         self._timer = StageTimer()
@@ -83,6 +85,7 @@ class TableSync:
             batch_size=session.options.batch_size,
             timer=self._timer,
             folder=self._folder,
+            spools=self._spools,
         )
         self.publish()
 
@@ -125,8 +128,7 @@ class TableSync:
 
     def close(self) -> None:
         """Give back what only the way through the stages needed."""
-        if self._keys is not None:
-            self._keys.close()
+        self._spools.close()
 
     def open_loader(self) -> None:
         """Open the way into the target. What the table holds from now on by higher ids is this transaction's."""
@@ -144,19 +146,16 @@ class TableSync:
 
     def keep_keys(self, keys: KeySpool) -> None:
         """Take the natural keys that the mapping will show, by ascending `old_id`."""
-        self.close()
         self._keys = keys
 
-    def load(self, ids: OldIds | None = None) -> None:
-        """Insert the rows that have no target row: all, or those of `ids` (int64, ascending).
+    def load(self) -> None:
+        """Insert the rows that have no target row.
 
         Among source rows of one natural key the one with the lowest id is inserted; where the server rejects it the
         next one is tried. A second turn of the loop is rare.
         """
         ledger = self.ledger
         attempted = ledger.rejected()
-        if ids is not None:
-            attempted |= ~np.isin(ledger.old_id, ids)
         while (candidates := ledger.next_candidates(attempted)).any():
             attempted |= candidates
             # Not copied where all are new: there may be millions.

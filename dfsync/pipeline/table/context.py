@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,8 @@ class TableContext:
         Adds up the time of each stage.
     folder
         Where there is room for temporary files; None for the system's temporary folder.
+    spools
+        Closes the temporary files, also those of an attempt that failed.
     """
 
     binding: TableBinding
@@ -51,11 +54,14 @@ class TableContext:
     batch_size: int
     timer: StageTimer = field(default_factory=StageTimer)
     folder: Path | None = None
+    spools: ExitStack = field(default_factory=ExitStack)
 
     def count(self, ids: OldIds | None = None) -> int:
         """Count the source's rows, or those that `ids` name."""
         return self.source.count(self.binding.source) if ids is None else len(ids)
 
     def open_spool(self) -> KeySpool:
-        """Open a temporary file for natural keys."""
-        return KeySpool(self.folder)
+        """Open a temporary file for natural keys, which is closed with the others of the table."""
+        spool = KeySpool(self.folder)
+        self.spools.callback(spool.close)
+        return spool

@@ -57,9 +57,7 @@ def key_normalizers(table: TableContext) -> dict[str, KeyNormalizer]:
     return {column.name: KeyNormalizer(table.connection, column) for column in table.binding.key}
 
 
-def read_both_sides(
-    table: TableContext, normalizers: Mapping[str, KeyNormalizer], ids: OldIds | None = None
-) -> tuple[SourceKeys, pd.DataFrame]:
+def read_both_sides(table: TableContext, normalizers: Mapping[str, KeyNormalizer]) -> tuple[SourceKeys, pd.DataFrame]:
     """Read the natural keys of source and target at the same time.
 
     Parameters
@@ -68,8 +66,6 @@ def read_both_sides(
         The table.
     normalizers
         Of the key's columns; they observe every value.
-    ids
-        int64, ascending; only these source rows. None reads all.
 
     Returns
     -------
@@ -78,8 +74,8 @@ def read_both_sides(
     """
     source = SourceKeys(table.open_spool())
     with open_executor("dfsync-source-keys") as worker:
-        reading = worker.submit(lambda: _read_source_keys(table, normalizers, source, ids))
-        look_up = is_lookup_cheaper(table, table.count(ids))
+        reading = worker.submit(lambda: _read_source_keys(table, normalizers, source))
+        look_up = is_lookup_cheaper(table, table.count())
         if look_up:
             reading.result()
         with table.timer("target keys"):
@@ -181,12 +177,10 @@ def fetch_rows_by_key(
     return rows[list(names)].set_axis(found.index), rows.index.to_numpy()
 
 
-def _read_source_keys(
-    table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys, ids: OldIds | None
-) -> None:
-    batches = prefetch(read_batches(table, table.binding.key, KEY_BATCH_ROWS, ids))
+def _read_source_keys(table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys) -> None:
+    batches = prefetch(read_batches(table, table.binding.key, KEY_BATCH_ROWS))
     hashed = _hash_while_possible(table, normalizers, source, map(source.log.take, batches))
-    source.hashes = collect_hashes(hashed, table.count(ids))
+    source.hashes = collect_hashes(hashed, table.count())
 
 
 def _hash_while_possible(

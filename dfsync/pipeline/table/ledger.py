@@ -50,9 +50,11 @@ class RowMatches:
 class RowLedger:
     """Owns what became of each source row of one table: its target row, the action, or the reject.
 
-    Rows are entered with what the match found. From then on four verbs write: `record_match`, `record_insert`,
-    `record_update` and `record_reject`. `pipeline.table_sync` and `pipeline.cycles` alone call them. The arrays are
-    filled in place, since a table may have more rows than there is memory for two copies.
+    Rows are entered with what the match found. From then on four verbs write what is done: `record_match`,
+    `record_insert`, `record_update` and `record_reject`. Between attempts to insert `share_target_rows` spreads a target
+    row over the rows of its natural key; `take_over`, `unresolve` and `demote` settle the orphans of a cycle;
+    `revert_writes` follows a rollback. `pipeline.table_sync` and `pipeline.cycles` alone call them. The arrays are filled
+    in place, since a table may have more rows than there is memory for two copies.
 
     Attributes
     ----------
@@ -106,12 +108,11 @@ class RowLedger:
         return lowest
 
     def enter(self, matches: RowMatches) -> None:
-        """Add rows with what the match found for them; rows that are in the ledger already are replaced."""
+        """Add rows that are not in the ledger yet, with what the match found for them."""
         action, created = np.full(len(matches.old_id), _MATCHED, np.uint8), np.zeros(len(matches.old_id), dtype=bool)
         if not len(self):
             self._adopt(matches, action, created)
             return
-        self.remove(matches.old_id)
         order = np.argsort(np.concatenate([self.old_id, matches.old_id]), kind="stable")
 
         def merged(before: NDArray[S], added: NDArray[S]) -> NDArray[S]:
@@ -124,18 +125,6 @@ class RowLedger:
             merged(self.representative_id, matches.representative_id),
         )
         self._adopt(both, merged(self._action, action), merged(self.created, created))
-
-    def remove(self, ids: OldIds) -> None:
-        """Take rows out. A row without target row that would share the one of a removed row represents itself then."""
-        kept = ~np.isin(self.old_id, ids)
-        if kept.all():
-            return
-        rest = RowMatches(self.old_id, self.new_id, self.resolved, self.representative_id).subset(kept)
-        settled = rest.resolved | np.isin(rest.representative_id, rest.old_id)
-        own = RowMatches(
-            rest.old_id, rest.new_id, rest.resolved, np.where(settled, rest.representative_id, rest.old_id)
-        )
-        self._adopt(own, self._action[kept], self.created[kept])
 
     def record_match(self, ids: OldIds | pd.Index[int], new_ids: NewIds) -> None:
         """Give rows of the ledger a target row that is there already."""
@@ -176,10 +165,6 @@ class RowLedger:
         rejects = pd.concat([no_rejects(), *self._rejects])
         rejects = rejects.loc[~rejects.index.duplicated()].sort_index()
         return pd.DataFrame(rejects[~rejects.index.isin(self.old_id[self.resolved])])
-
-    def drop_rejects(self, ids: OldIds) -> None:
-        """Forget the rejects of these rows, which are tried again."""
-        self._rejects = [rejects[~rejects.index.isin(ids)] for rejects in self._rejects]
 
     def next_candidates(self, attempted: Mask) -> Mask:
         """bool: of each natural key that the target lacks the first row that was not attempted.

@@ -85,8 +85,6 @@ def test_of_several_rejects_of_a_row_the_one_recorded_first_counts() -> None:
     assert rejects.index.tolist() == [1, 2]
     assert rejects["reason"].tolist() == ["before all others", "first"]
     assert made.rejected().tolist() == [True, True]
-    made.drop_rejects(np.array([1]))
-    assert made.rejects().index.tolist() == [2]
 
 
 def test_a_rejected_row_is_no_candidate_again() -> None:
@@ -95,18 +93,14 @@ def test_a_rejected_row_is_no_candidate_again() -> None:
     assert candidates(made, made.rejected().tolist()) == [2]
 
 
-def test_rows_that_are_entered_again_replace_what_was_known_of_them() -> None:
+def test_rows_are_entered_in_parts() -> None:
     made = ledger((1, None, 1), (3, 30, 3))
-    made.enter(matches((2, 20, 2), (1, 10, 1)))
+    made.record_insert(inserted(row1=10))
+    made.enter(matches((2, 20, 2), (4, None, 4)))
+    assert made.old_id.tolist() == [1, 2, 3, 4]
     assert ids(made) == {1: 10, 2: 20, 3: 30}
-    assert made.old_id.tolist() == [1, 2, 3]
-
-
-def test_without_its_representative_a_row_represents_itself() -> None:
-    made = ledger((1, None, 1), (2, None, 1), (3, 10, 1))
-    made.remove(np.array([1]))
-    assert made.old_id.tolist() == [2, 3]
-    assert made.representative_id.tolist() == [2, 1], "a row that has its target row keeps whose it is"
+    assert made.with_action(INSERTED).tolist() == [True, False, False, False]
+    assert made.created.tolist() == [True, False, False, False]
 
 
 def test_a_rolled_back_transaction_leaves_what_was_matched() -> None:
