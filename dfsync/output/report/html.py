@@ -18,7 +18,8 @@ from dfsync.text.wording import printable, quoted_pair, with_count
 
 STAGES = ("extract", "conform", "remap", "target keys", "match", "load", "update", "other")
 """In the order in which a row passes them."""
-COLOURS = 8
+COLOURS = 10
+"""`report.css` defines them, and each of `STAGES` has one of its own."""
 MAX_SHOWN_CHARACTERS = 1000
 _TEMPLATES = Path(__file__).parent / "templates"
 _MIN_PERCENT = 0.7

@@ -20,7 +20,7 @@ from dfsync.__main__ import main
 from dfsync.model.errors import DfsyncError
 from dfsync.model.rejects import reject_frame
 from dfsync.output import files
-from dfsync.output.report.html import bar, duration
+from dfsync.output.report.html import STAGES, bar, duration
 from dfsync.output.report.page import write_report
 from dfsync.output.report.plan_graph import draw, lane_offsets, lanes
 from dfsync.output.result import TableCounts
@@ -63,6 +63,17 @@ class TestWhatItTells:
         assert "Sync of my.db" in text
         assert "Rejected rows None." in text
         assert "Differences" not in text
+
+    def test_every_stage_has_a_colour_of_its_own_in_both_palettes(self, tmp_path: Path) -> None:
+        counts = [TableCounts("a", "a", 1, inserted=1, seconds={**dict.fromkeys(STAGES, 1.0), "total": len(STAGES)})]
+        html = write_report(run_folder(tmp_path, plan(table("a")), counts)).read_text()
+        shown = {a["class"] for tag, a in Page(html).elements if tag == "rect" and re.match(r"c\d", a["class"] or "")}
+        assert len(shown) == len(STAGES)
+        assert shown <= set(re.findall(r"\.(c\d+) { fill: var\(--\1\)", html))
+        palettes = re.findall(r":root {(.*?)}", html, re.DOTALL)
+        colours = [dict(re.findall(r"--(c\d+): (#\w+);", palette)) for palette in palettes]
+        assert len(colours) == 2
+        assert all(shown <= of.keys() and len({*of.values()}) == len(of) for of in colours)
 
     def test_rejects_by_reason_the_most_frequent_first(self, tmp_path: Path) -> None:
         counts = [TableCounts("a", "a", 9, inserted=2, failed=7), TableCounts("b", "b", 2, failed=2)]
