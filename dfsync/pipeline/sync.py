@@ -86,7 +86,10 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
 
 
 def _sync_groups(session: Session, folder: Path, observer: Observer) -> list[TableCounts]:
-    """Sync each group as soon as those that it needs have committed, and report them in the plan's order."""
+    """Sync each group as soon as those that it needs are done, and report them in the plan's order.
+
+    A group is done also where it rolled back: rows whose parent got no target row are then rejects.
+    """
     groups = list(transaction_groups(session.plan))
     enforced = {name: [key.parent for key in binding.target.references] for name, binding in session.bindings.items()}
     progress = OrderedProgress(observer)
