@@ -29,7 +29,7 @@ from dfsync.plan.discovery import expected_schema, resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select, with_on_match
 from dfsync.plan.validation import ERROR, WARNING, Finding
-from dfsync.source.sqlite import SqliteSource
+from dfsync.source.base import Source
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import with_count
@@ -137,9 +137,7 @@ def check(
         return _check(ends.source, ends.connection, options, observer)
 
 
-def _check(
-    source: SqliteSource, connection: sa.Connection, options: SyncOptions, observer: Observer | None
-) -> CheckResult:
+def _check(source: Source, connection: sa.Connection, options: SyncOptions, observer: Observer | None) -> CheckResult:
     url = connection.engine.url
     target = reflect(connection)
     draft = with_on_match(draft_plan(options.plan, source), options.on_match)

@@ -20,8 +20,8 @@ from dfsync.pipeline.session import draft_plan
 from dfsync.plan.discovery import expected_schema, resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
+from dfsync.source.base import Source
 from dfsync.source.profile import SourceProfiler
-from dfsync.source.sqlite import SqliteSource
 from dfsync.target.errors import SERVER_ERRORS, explain
 from dfsync.target.schema.builder import TableBuilder
 from dfsync.target.schema.reflection import reflect
@@ -96,7 +96,7 @@ def create_tables(
 
 
 def _create_missing(
-    source: SqliteSource, connection: sa.Connection, options: SyncOptions, print_only: bool
+    source: Source, connection: sa.Connection, options: SyncOptions, print_only: bool
 ) -> CreateTablesResult:
     target_schema = reflect(connection)
     plan = resolve(draft_plan(options.plan, source), source.schema, expected_schema(source.schema, target_schema))

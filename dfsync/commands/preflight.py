@@ -20,7 +20,7 @@ from dfsync.plan.binding import TableBinding, bind_unchecked
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan
 from dfsync.plan.validation import ERROR, NOTE, WARNING, Finding, validate
-from dfsync.source.sqlite import SqliteSource
+from dfsync.source.base import Source
 from dfsync.stages.conform.conform import conform
 from dfsync.target.collation import normalize_pair
 from dfsync.target.quoting import quote_literal_identifier
@@ -37,7 +37,7 @@ _SHARED = "the target row is shared, and none is added"
 class Preflight:
     """What the looks at all tables have in common: both ends and the plan."""
 
-    source: SqliteSource
+    source: Source
     connection: sa.Connection
     target: Schema
     plan: Plan
@@ -62,7 +62,7 @@ class TableInspection:
     """Whether the table cannot be synced at all."""
 
 
-def open_preflight(source: SqliteSource, connection: sa.Connection, target: Schema, plan: Plan) -> Preflight:
+def open_preflight(source: Source, connection: sa.Connection, target: Schema, plan: Plan) -> Preflight:
     """Gather what all looks need.
 
     Parameters
@@ -267,7 +267,7 @@ def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Fin
     return findings, int((same | alike).sum())
 
 
-def _source_keys(source: SqliteSource, binding: TableBinding) -> pd.DataFrame:
+def _source_keys(source: Source, binding: TableBinding) -> pd.DataFrame:
     """Read the natural keys of all rows of the source that fit their columns, by old id."""
     columns = binding.key
     names = tuple(column.name for column in columns)
@@ -277,7 +277,7 @@ def _source_keys(source: SqliteSource, binding: TableBinding) -> pd.DataFrame:
 
 
 def _orphan_findings(
-    source: SqliteSource, plan: TablePlan, source_table: Table, column: str, parent: TablePlan
+    source: Source, plan: TablePlan, source_table: Table, column: str, parent: TablePlan
 ) -> list[Finding]:
     child = sa.table(quoted(source_table.name), sa.column(column)).alias("child")
     orphaned: sa.ColumnElement[bool] = child.c[column].is_not(None)

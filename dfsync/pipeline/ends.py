@@ -10,6 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.source.base import Source
 from dfsync.source.sqlite import SqliteSource
 from dfsync.target.config import (
     CONFIG_FILE,
@@ -37,7 +38,7 @@ class Ends:
         A connection to the target.
     """
 
-    source: SqliteSource
+    source: Source
     connection: sa.Connection
 
 
@@ -64,7 +65,7 @@ def open_ends(source: str | Path, target: str | sa.URL | None = None) -> Iterato
     with open_target(target, source) as location, ExitStack() as stack:
         engine = make_engine(location.url)
         stack.callback(engine.dispose)
-        opened: SqliteSource | None = None
+        opened: Source | None = None
         connection: sa.Connection | None = None
         errors: list[DfsyncError] = []
         try:

@@ -17,6 +17,7 @@ from dfsync.plan.binding import TableBinding, bind_all
 from dfsync.plan.discovery import resolve, select_draft
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select, with_on_match
+from dfsync.source.base import Source
 from dfsync.source.sqlite import SqliteSource
 from dfsync.stages.row_hash import RowHasher
 from dfsync.target import packet
@@ -25,7 +26,7 @@ from dfsync.target.schema.reflection import reflect, require_tables
 from dfsync.text.wording import with_count
 
 
-def draft_plan(path: Path | None, source: SqliteSource) -> Plan:
+def draft_plan(path: Path | None, source: Source) -> Plan:
     """Select the draft of a plan for a source.
 
     Parameters
@@ -51,7 +52,7 @@ def draft_plan(path: Path | None, source: SqliteSource) -> Plan:
     return draft
 
 
-def _require_unique_ids(draft: Plan, source: SqliteSource) -> None:
+def _require_unique_ids(draft: Plan, source: Source) -> None:
     """Raise `DfsyncError` where the id that a plan file names is not unique, or no integer."""
     for table in draft.tables:
         source_table = source.schema.find(table.table)
@@ -98,7 +99,7 @@ class Session:
         By file of the output folder: why it could not be written.
     """
 
-    source: SqliteSource
+    source: Source
     engine: sa.Engine
     options: SyncOptions
     plan: Plan

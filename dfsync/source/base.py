@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +24,12 @@ class Source(Protocol):
     """Its tables."""
     stopped: bool
     """Whether `stop` was called."""
+
+    def __enter__(self) -> Self:
+        """Return the source itself."""
+
+    def __exit__(self, *_: object) -> None:
+        """End the snapshot."""
 
     def count(self, table: Table) -> int:
         """Count the rows of a table in the snapshot."""

@@ -13,7 +13,7 @@ from dfsync.model.types import OldIds
 from dfsync.pipeline.mapping_store import MappingStore
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
-from dfsync.source.sqlite import SqliteSource
+from dfsync.source.base import Source
 from dfsync.stages.row_hash import RowHasher
 
 KEY_BATCH_ROWS = 200_000
@@ -47,7 +47,7 @@ class TableContext:
     """
 
     binding: TableBinding
-    source: SqliteSource
+    source: Source
     connection: sa.Connection
     mappings: MappingStore
     hasher: RowHasher
