@@ -1,9 +1,6 @@
-"""Rows of this run that turned out to be orphans, out of the target again: before each one those that refer to it."""
+"""Target rows that this run inserted for orphans are deleted again, children before parents."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,17 +17,28 @@ from dfsync.target.read.rows import lookup_by_id
 from dfsync.target.write.delete import IDS_PER_STATEMENT, null_self_references
 
 
-def delete_orphans(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) -> None:
-    """Deletes the rows of these target ids."""
+def delete_orphans(connection: sa.Connection, binding: TableBinding, ids: NewIds) -> None:
+    """Delete rows of a table that no row outside the `ids` refers to.
+
+    Parameters
+    ----------
+    connection
+        The target, in a transaction.
+    binding
+        The table, which has a surrogate id.
+    ids
+        The target's ids of the rows, in any order.
+    """
     quote = connection.dialect.identifier_preparer.quote_identifier
-    own_id = quote(shape.id or "")
-    null_self_references(connection, shape, ids)
-    for run in _descending_runs([np.sort(level)[::-1] for level in reversed(_levels(connection, shape, ids))]):
+    own_id = quote(binding.id or "")
+    null_self_references(connection, binding, ids.tolist())
+    levels = _levels(connection, binding, ids)
+    for run in _descending_runs([np.sort(level)[::-1] for level in reversed(levels)]):
         for start in range(0, len(run), IDS_PER_STATEMENT):
-            chunk = tuple(run[start : start + IDS_PER_STATEMENT].tolist())
-            listed = ", ".join(["%s"] * len(chunk))
-            statement = f"DELETE FROM {quote(shape.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
-            connection.exec_driver_sql(statement, chunk)
+            batch = tuple(run[start : start + IDS_PER_STATEMENT].tolist())
+            listed = ", ".join(["%s"] * len(batch))
+            statement = f"DELETE FROM {quote(binding.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
+            connection.exec_driver_sql(statement, batch)
 
 
 def _descending_runs(levels: list[NewIds]) -> list[NewIds]:
@@ -41,24 +49,25 @@ def _descending_runs(levels: list[NewIds]) -> list[NewIds]:
     return np.split(ordered, np.flatnonzero(ordered[1:] > ordered[:-1]) + 1)
 
 
-def _levels(connection: sa.Connection, shape: TableBinding, ids: Sequence[Any]) -> list[Any]:
-    """The target ids, parents first. Their order alone does not tell: a row that was taken over may refer to a later
-    one.
+def _levels(connection: sa.Connection, binding: TableBinding, ids: NewIds) -> list[NewIds]:
+    """The target ids, parents first. Ascending ids are not enough: a target row that got the values of a duplicate may
+    refer to a later one.
     """
-    columns = {column.name: column for column in shape.columns}
-    own, values = (
-        [c for c, parent in shape.plan.parents.items() if parent == shape.plan.name],
-        shape.self_references_by_value(),
-    )
-    wanted = [columns[name] for name in dict.fromkeys([*own, *values, *values.values()])]
-    if not wanted:
-        return [np.sort(np.array(ids, shape.id_dtype))]
-    rows = lookup_by_id(connection, shape.target, shape.id or "", wanted, ids)
+    columns = {column.name: column for column in binding.columns}
+    foreign_keys = [column for column, parent in binding.plan.parents.items() if parent == binding.plan.name]
+    values = binding.self_references_by_value()
+    requested = [columns[name] for name in dict.fromkeys([*foreign_keys, *values, *values.values()])]
+    if not requested:
+        return [np.sort(ids)]
+    rows = lookup_by_id(connection, binding.target, binding.id or "", requested, ids.tolist())
     new_ids = rows.index.to_numpy()
-    known, rows = pa.array(new_ids, shape.id_type), rows.reset_index(drop=True)
-    references = {name: pc.index_in(frames.as_arrow(rows[name]).cast(shape.id_type), value_set=known) for name in own}
-    made = pd.DataFrame({name: frames.series(place) for name, place in references.items()}, index=rows.index)
+    known_ids, rows = pa.array(new_ids, binding.id_type), rows.reset_index(drop=True)
+    positions = {
+        name: pc.index_in(frames.as_arrow(rows[name]).cast(binding.id_type), value_set=known_ids)
+        for name in foreign_keys
+    }
+    references = pd.DataFrame({name: frames.series(column) for name, column in positions.items()}, index=rows.index)
     for name, referenced in values.items():
-        made[name] = value_owners(connection, columns[referenced], rows[name], rows[referenced])
-    parents = parent_positions(made)
+        references[name] = value_owners(connection, columns[referenced], rows[name], rows[referenced])
+    parents = parent_positions(references)
     return [new_ids[level] for level in [*topological_levels(parents), cyclic_or_downstream(parents)]]
