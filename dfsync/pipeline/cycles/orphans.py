@@ -1,282 +1,174 @@
-"""Tables that refer to themselves or to each other in a circle: rows that turn out to be orphans go, and what was left
-empty at first gets its value.
+"""Tables in a cycle after their rows were inserted: orphans become rejects, and deferred foreign keys get their values.
+
+An orphan is an inserted row that refers to a row without a target row, or to another orphan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import sqlalchemy as sa
 
 from dfsync.model import frames
-from dfsync.model.frames import INSERTED
 from dfsync.model.rejects import no_rejects
-from dfsync.model.types import Mask, Positions
-from dfsync.pipeline.cycles.dependencies import reference_ids, rejects_of_cycle
-from dfsync.pipeline.cycles.member import CycleMember
-from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.extract import RejectLog, extract, read_batches
-from dfsync.pipeline.table.ledger import RowLedger
-from dfsync.pipeline.table.load import with_deferred_nulls
+from dfsync.model.types import Mask, NewIds, Positions
+from dfsync.pipeline.cycles.member import OrphanMember
+from dfsync.pipeline.cycles.promotion import has_candidate, promote_duplicates, promote_or_reject_duplicates
+from dfsync.pipeline.table.extract import extract
 from dfsync.plan.model import ForeignKey
 from dfsync.stages.remap import new_ids, orphan_rejects, orphan_rejects_by_value
-from dfsync.stages.row_order import (
-    DANGLING,
-    NULL_REF,
-    cyclic_or_downstream,
-    needing,
-    old_ids,
-    parent_positions,
-)
+from dfsync.stages.row_order import DANGLING, NULL_REF, needing
 from dfsync.target.write.update import update
-
-
-@dataclass
-class OrphanMember:
-    """One table of a circle, after its rows went in."""
-
-    member: CycleMember
-    references: pd.DataFrame
-    """Of the inserted rows: the old ids in their foreign keys within the circle; in a column that refers to the same
-    table by a value, the old id of the row that has it, if that was inserted. Index `old_id`."""
-    attempted: Any
-    """bool, by place in the outcome: the rows that were orphans, or were asked to take an orphan's target row over."""
-    unclaimed: Any
-    """int64, ascending: the orphans whose target row waits for who takes it over."""
-
-    @property
-    def table(self) -> TableContext:
-        return self.member.table
-
-    @property
-    def ledger(self) -> RowLedger:
-        return self.member.sync.ledger
-
-
-def orphan_member(member: CycleMember, names: Sequence[str]) -> OrphanMember:
-    """`names` are the tables of the circle."""
-    outcome = member.sync.ledger
-    columns = [column for column, parent in member.sync.plan.parents.items() if parent in names]
-    references = _references(member, columns, outcome.old_id[outcome.with_action(INSERTED)])
-    return OrphanMember(member, references, np.zeros(len(outcome), dtype=bool), np.array([], np.int64))
 
 
 def resolve_orphans(
     members: Sequence[OrphanMember], maps: Mapping[str, pd.DataFrame], *, dry_run: bool
-) -> dict[str, Any]:
-    """Takes the rows whose parent has no target row out of the outcomes and into the rejects, until none is left, since
-    one orphan makes the next. `maps` has the rows of every table of the circle, also of one that is only matched. Gives
-    the target ids to delete, by table.
+) -> dict[str, NewIds]:
+    """Reject orphans until none is left, since one orphan makes the next.
+
+    The target row of an orphan is handed to another row of its natural key where one can replace it.
+
+    Parameters
+    ----------
+    members
+        The tables of the cycle whose rows were inserted.
+    maps
+        For each table of the cycle, also of one that is only matched, a frame with the column `old_id` (Arrow int64) of
+        the rows that have a target row.
+    dry_run
+        Write nothing.
+
+    Returns
+    -------
+    dict
+        By table the ids of the target rows to delete.
     """
-    there = {name: pd.Index(known[frames.OLD_ID]) for name, known in maps.items()}
-    again = True
-    while again:
-        again = False
-        for one, orphans in zip(members, _all_orphans(members, there), strict=True):
-            if len(orphans):
-                again = True
-                _reject(one, orphans)
-                _promote_duplicates(one, there, dry_run=dry_run)
-        # Who needs what it is to take over may need it no longer, once all others have found their heirs.
-        stuck = next((one for one in members if len(one.unclaimed) and not again), None)
-        if stuck:
-            again = True
-            _promote_duplicates(stuck, there, dry_run=dry_run, patient=False)
-    return {
-        one.table.binding.plan.name: one.ledger.new_id[one.ledger.created & ~one.ledger.resolved] for one in members
-    }
+    resolved_ids: dict[str, pd.Index[int]] = {name: pd.Index(mapping[frames.OLD_ID]) for name, mapping in maps.items()}
+
+    def refresh(member: OrphanMember) -> None:
+        resolved_ids[member.binding.plan.name] = pd.Index(member.ledger.old_id[member.ledger.resolved])
+
+    while True:
+        orphans = _all_orphans(members, resolved_ids)
+        for member, columns_at_fault in zip(members, orphans, strict=True):
+            if len(columns_at_fault):
+                _reject(member, columns_at_fault)
+                promote_duplicates(member, dry_run=dry_run)
+                refresh(member)
+        if any(map(len, orphans)):
+            continue
+        # A candidate may depend on the row that it would replace: only after the other orphans is it known to be so.
+        blocked = next((member for member in members if len(member.unclaimed)), None)
+        if blocked is None:
+            break
+        promote_or_reject_duplicates(blocked, dry_run=dry_run)
+        refresh(blocked)
+    ledgers = {member.binding.plan.name: member.ledger for member in members}
+    return {name: ledger.new_id[ledger.created & ~ledger.resolved] for name, ledger in ledgers.items()}
 
 
-def _all_orphans(members: Sequence[OrphanMember], there: Mapping[str, pd.Index[Any]]) -> list[pd.Series[int]]:
-    """By table the inserted rows that refer to a row without a target row, or to such an orphan, at any distance: index
-    `old_id`, the place of the first column at fault.
+def fill_deferred(member: OrphanMember, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Write the deferred foreign keys of the inserted rows.
 
-    What refers to an orphan is none as long as another row may take its target row over.
+    Parameters
+    ----------
+    member
+        A table without orphans.
+    maps
+        For each table referred to `old_id` and `new_id` (Arrow integers) of its rows.
+
+    Returns
+    -------
+    DataFrame
+        The reject frame of the rows that the target refused.
     """
-    names = [one.table.binding.plan.name for one in members]
-    starts = np.cumsum([0, *(len(one.references) for one in members)])
-    graph = np.full((starts[-1], max(len(one.references.columns) for one in members)), NULL_REF)
-    for one, start in zip(members, starts, strict=False):
-        rows = slice(start, start + len(one.references))
-        for slot, (column, parent) in enumerate(_parents(one).items()):
-            old = one.references[column]
+    binding = member.binding
+    deferred = [name for name in member.references.columns if name in binding.plan.deferred]
+    references = member.references[deferred]
+    references = references[references.notna().any(axis=1).to_numpy(dtype=bool)]
+    if references.empty or binding.id is None:
+        return no_rejects()
+    values = pd.DataFrame({name: new_ids(references[name], maps[binding.plan.parents[name]]) for name in deferred})
+    target_ids = member.target_ids(values.index)
+    return update(member.table.connection, binding.target, target_ids, values, values.notna().astype(bool))
+
+
+def _all_orphans(members: Sequence[OrphanMember], resolved_ids: Mapping[str, pd.Index[int]]) -> list[pd.Series[int]]:
+    """The orphans of each table: index `old_id`, the number of the first column at fault.
+
+    An orphan with a candidate is left out of the search: what refers to it may keep its target row.
+    """
+    starts = np.cumsum([0, *(len(member.references) for member in members)])
+    graph = _reference_graph(members, starts, resolved_ids)
+    orphans = needing(graph, np.zeros(len(graph), dtype=bool))
+    at_fault = graph == DANGLING
+    if len(graph):
+        at_fault |= (graph >= 0) & orphans[np.maximum(graph, 0)]
+    first_column = at_fault.argmax(axis=1)
+    of_members = []
+    for member, start in zip(members, starts, strict=False):
+        rows = slice(start, start + len(member.references))
+        ids = member.references.index[orphans[rows]]
+        of_members.append(pd.Series(first_column[rows][orphans[rows]], ids, dtype="int64"))
+    return of_members
+
+
+def _reference_graph(
+    members: Sequence[OrphanMember], starts: Positions, resolved_ids: Mapping[str, pd.Index[int]]
+) -> Positions:
+    """The rows of all members' `references` one after the other, and by column the row that each refers to.
+
+    `NULL_REF` stands for a row that no orphan can take the target row from, `DANGLING` for one without a target row.
+    """
+    names = [member.binding.plan.name for member in members]
+    graph = np.full((starts[-1], max(len(member.references.columns) for member in members)), NULL_REF)
+    for member, start in zip(members, starts, strict=False):
+        rows = slice(start, start + len(member.references))
+        for slot, (column, parent) in enumerate(member.parents().items()):
+            references = member.references[column]
+            unresolved = _is_unresolved(references, resolved_ids[parent])
             if parent in names:
-                place = names.index(parent)
-                graph[rows, slot] = _nodes(members[place], starts[place], old, there[parent])
-            else:
-                graph[rows, slot] = np.where(_lost(old, there[parent]), DANGLING, NULL_REF)
-    kept = np.concatenate([_has_heir(one) for one in members])
-    graph = np.where((graph >= 0) & kept[np.maximum(graph, 0)], NULL_REF, graph) if len(kept) else graph
-    lost = needing(graph, np.zeros(len(graph), dtype=bool))
-    at_fault = (graph == DANGLING) | ((graph >= 0) & lost[np.maximum(graph, 0)]) if len(graph) else graph == DANGLING
-    first = at_fault.argmax(axis=1)
-    found = []
-    for one, start in zip(members, starts, strict=False):
-        rows = slice(start, start + len(one.references))
-        found.append(pd.Series(first[rows][lost[rows]], one.references.index[lost[rows]], dtype="int64"))
-    return found
+                number = names.index(parent)
+                graph[rows, slot] = _nodes(members[number], starts[number], references, unresolved)
+            graph[rows, slot][unresolved] = DANGLING
+    if not len(graph):
+        return graph
+    replaceable = np.concatenate([has_candidate(member) for member in members])
+    return np.where((graph >= 0) & replaceable[np.maximum(graph, 0)], NULL_REF, graph)
 
 
-def _parents(member: OrphanMember) -> dict[str, str]:
-    """The table that each column of references leads to; one that is no foreign key to ids refers to its own table by
-    a value.
-    """
-    plan = member.table.binding.plan
-    return {column: plan.parents.get(column, plan.name) for column in member.references.columns}
-
-
-def _lost(old: pd.Series[Any], there: pd.Index[Any]) -> Mask:
+def _is_unresolved(references: pd.Series[int], resolved_ids: pd.Index[int]) -> Mask:
     """Which references lead to a row without a target row."""
-    lost: Mask = old.notna().to_numpy(dtype=bool) & ~old.fillna(0).astype("int64").isin(there).to_numpy()
-    return lost
+    resolved = references.fillna(0).astype("int64").isin(resolved_ids).to_numpy(dtype=bool)
+    return references.notna().to_numpy(dtype=bool) & ~resolved
 
 
-def _nodes(parent: OrphanMember, start: int, old: pd.Series[Any], there: pd.Index[Any]) -> Positions:
-    """The position, counted from `start`, of the row that made the target row of each row referred to; `DANGLING` where
-    it has none, `NULL_REF` where it was there before.
+def _nodes(parent: OrphanMember, start: int, references: pd.Series[int], unresolved: Mask) -> Positions:
+    """The position, counted from `start`, of the row that inserted the target row of each row referred to; `NULL_REF`
+    where this run did not insert it.
     """
-    ledger, lost = parent.ledger, _lost(old, there)
-    nodes = np.full(len(old), NULL_REF)
-    linked = np.flatnonzero(old.notna().to_numpy(dtype=bool) & ~lost)
-    owners = ledger.representative_id[ledger.positions(old.iloc[linked].to_numpy(dtype=np.int64))]
-    at = parent.references.index.get_indexer(pd.Index(owners))
-    nodes[linked] = np.where(at < 0, NULL_REF, at + start)
-    nodes[lost] = DANGLING
+    ledger = parent.ledger
+    nodes: Positions = np.full(len(references), NULL_REF)
+    linked = np.flatnonzero(references.notna().to_numpy(dtype=bool) & ~unresolved)
+    ids = references.iloc[linked].to_numpy(dtype=np.int64).astype(np.int64)
+    representatives = ledger.representative_id[ledger.positions(ids)]
+    positions = parent.references.index.get_indexer(pd.Index(representatives))
+    nodes[linked] = np.where(positions < 0, NULL_REF, positions + start)
     return nodes
 
 
-def _has_heir(member: OrphanMember) -> Mask:
-    """Whether another row, which was not asked before, shares the target row of each row of the references."""
-    ledger = member.ledger
-    able = ledger.resolved & ~member.attempted & ~ledger.is_representative
-    shared: Mask = np.isin(member.references.index.to_numpy(), ledger.representative_id[able])
-    return shared
-
-
-def fill_deferred(member: OrphanMember, connection: sa.Connection, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Gives the deferred foreign keys of the inserted rows their new values; the reject frame of rows refused."""
-    shape = member.table.binding
-    deferred = [name for name in member.references.columns if name in shape.plan.deferred]
-    old = member.references[deferred]
-    old = old[old.notna().any(axis=1).to_numpy(dtype=bool)]
-    if old.empty or shape.id is None:
-        return no_rejects()
-    values = pd.DataFrame({name: new_ids(old[name], maps[shape.plan.parents[name]]) for name in deferred})
-    return update(connection, shape.target, _by_id(member, values.index), values, values.notna().astype(bool))
-
-
-def _by_id(member: OrphanMember, ids: pd.Index[Any]) -> pd.DataFrame:
-    outcome = member.ledger
-    own_ids = pa.array(outcome.new_id[outcome.positions(ids)])
-    return pd.DataFrame({member.table.binding.id: frames.series(own_ids)}).set_axis(ids)
-
-
-def _references(member: CycleMember, columns: Sequence[str], ids: Any) -> pd.DataFrame:
-    """As in `Member.references`, of these rows."""
-    table, outcome = member.table, member.sync.ledger
-    by_id = reference_ids(table, [column for column in columns if column in table.binding.plan.parents], ids)
-    # What a matched row has stays in the target, whatever becomes of the inserted ones.
-    inserted = outcome.old_id[outcome.created]
-    owners = {name: member.dependencies.loc[ids, name] for name in table.binding.self_references_by_value()}
-    return by_id.assign(**{name: old.where(old.isin(inserted)) for name, old in owners.items()})
-
-
 def _reject(member: OrphanMember, orphans: pd.Series[int]) -> None:
-    """Reject the orphans (index `old_id`), each for the column at this place."""
-    table, outcome = member.table, member.ledger
-    values = table.binding.self_references_by_value()
-    for slot, (column, parent) in enumerate(_parents(member).items()):
+    """Reject orphans (index `old_id`), each for the column of this number; their target rows are unclaimed then."""
+    table, ledger = member.table, member.ledger
+    values = member.binding.self_references_by_value()
+    for slot, (column, parent) in enumerate(member.parents().items()):
         ids = orphans.index[orphans == slot]
         if column in values:
             for rows in extract(table, [column], table.batch_size, np.sort(ids.to_numpy())):
-                outcome.record_reject(orphan_rejects_by_value(rows[column], parent, values[column]))
+                ledger.record_reject(orphan_rejects_by_value(rows[column], parent, values[column]))
         else:
-            outcome.record_reject(orphan_rejects(member.references.loc[ids, column], ForeignKey(column, parent)))
+            ledger.record_reject(orphan_rejects(member.references.loc[ids, column], ForeignKey(column, parent)))
     member.references = member.references.drop(index=orphans.index)
-    member.attempted[outcome.positions(orphans.index)] = True
+    member.attempted[ledger.positions(orphans.index)] = True
     member.unclaimed = np.union1d(member.unclaimed, orphans.index.to_numpy())
-
-
-def _promote_duplicates(
-    member: OrphanMember, there: dict[str, pd.Index[Any]], *, dry_run: bool, patient: bool = True
-) -> bool:
-    """Of the rows that share the target row of one that waits, by natural key, the first one that fits takes it over:
-    each is asked once, since who was an orphan stays one.
-
-    The others of the natural key stay matched to it then; where none fits, none is. Rows that need one that waits, at
-    any distance, wait themselves: their target rows would refer to each other, and could not even be deleted. If not
-    `patient`, they are rejects.
-    """
-    table, outcome, tried = member.table, member.ledger, member.attempted
-    while True:
-        heirs = np.flatnonzero(outcome.resolved & ~tried & np.isin(outcome.representative_id, member.unclaimed))
-        stuck = _depends_on_waiting(member) if len(heirs) else np.array([], np.int64)
-        free = heirs[~_depends_on(member.member, outcome.old_id[heirs], stuck)]
-        free = np.sort(free[np.unique(outcome.representative_id[free], return_index=True)[1]])
-        if not len(free):
-            break
-        tried[free] = True
-        log = RejectLog()
-        read = map(log.take, read_batches(table, table.binding.columns, table.batch_size, outcome.old_id[free]))
-        able = np.concatenate(
-            [np.array([], np.int64), *(_overwrite_target_row(member, rows, dry_run=dry_run) for rows in read)]
-        )
-        outcome.record_reject(log.rejects())
-        places = outcome.positions(able)
-        member.unclaimed = np.setdiff1d(member.unclaimed, outcome.representative_id[places])
-        outcome.take_over(places)
-        references = _references(member.member, [*member.references.columns], able)
-        member.references = pd.concat([member.references, references])
-    if not patient:
-        tried[heirs] = True
-        for rejects in rejects_of_cycle(table, member.member.dependencies, outcome.old_id[heirs], stuck):
-            outcome.record_reject(rejects)
-        heirs = heirs[:0]
-    waiting = np.unique(outcome.representative_id[heirs])
-    outcome.unresolve(np.isin(outcome.representative_id, np.setdiff1d(member.unclaimed, waiting)))
-    outcome.demote(tried & outcome.resolved & ~outcome.is_representative)
-    member.unclaimed = waiting
-    there[table.binding.plan.name] = pd.Index(outcome.old_id[outcome.resolved])
-    return True
-
-
-def _depends_on(member: CycleMember, ids: Any, stuck: Any) -> Any:
-    """bool: the rows (`old_id`) that need one of those."""
-    if not len(stuck):
-        return np.zeros(len(ids), dtype=bool)
-    return member.dependencies.loc[ids].isin(stuck).any(axis=1).to_numpy(dtype=bool)
-
-
-def _depends_on_waiting(member: OrphanMember) -> Any:
-    """The old ids of the rows whose target rows this run has made, and that need, at any distance, one that waits."""
-    needed, outcome = member.member.dependencies, member.ledger
-    if not len(needed.columns):
-        return np.array([], np.int64)
-    made = outcome.old_id[outcome.created]
-    # As a mapping, so that `new_ids` gives the row that made each one's target row.
-    leaders = frames.from_arrow(
-        pa.table([outcome.old_id, outcome.representative_id], names=[frames.OLD_ID, frames.NEW_ID])
-    )
-    rows = needed.loc[made]
-    references = pd.DataFrame({name: new_ids(rows[name], leaders) for name in needed.columns})
-    # As if it needed itself.
-    waits = frames.series(pa.array(made, mask=~np.isin(made, member.unclaimed))).set_axis(rows.index)
-    references = pd.concat([references, waits], axis=1)
-    stuck = old_ids(references, cyclic_or_downstream(parent_positions(references)))
-    return outcome.old_id[np.isin(outcome.representative_id, stuck)]
-
-
-def _overwrite_target_row(member: OrphanMember, rows: pd.DataFrame, *, dry_run: bool) -> Any:
-    """Puts the values of these rows, one of a natural key, into their target row; the `old_id` of those that fit."""
-    values = with_deferred_nulls(member.table, rows)
-    if dry_run:
-        return values.index.to_numpy()
-    cells = pd.DataFrame(True, index=values.index, columns=values.columns)
-    refused = update(member.table.connection, member.table.binding.target, _by_id(member, values.index), values, cells)
-    member.ledger.record_reject(refused)
-    return values.index.difference(refused.index).to_numpy()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from dfsync.model.errors import TableError
 from dfsync.pipeline.cycles.matching import match_cycle_content, match_cycle_table
-from dfsync.pipeline.cycles.member import CycleMember
+from dfsync.pipeline.cycles.member import CycleMember, OrphanMember
 from dfsync.pipeline.cycles.ordered_load import sync_in_order
-from dfsync.pipeline.cycles.orphans import fill_deferred, orphan_member, resolve_orphans
+from dfsync.pipeline.cycles.orphans import fill_deferred, resolve_orphans
 from dfsync.pipeline.cycles.retract import delete_orphans
 from dfsync.pipeline.table_sync import TableSync
 
@@ -64,7 +64,7 @@ def _close_cycle(members: Sequence[CycleMember], selected: Sequence[CycleMember]
     """Resolve orphans, then give deferred foreign keys their values."""
     names = [member.sync.plan.name for member in members]
     mappings = members[0].table.mappings
-    orphans = {member.sync.plan.name: orphan_member(member, names) for member in selected}
+    orphans = {member.sync.plan.name: OrphanMember.after_inserts(member, names) for member in selected}
     orphan_ids = resolve_orphans(list(orphans.values()), mappings.select(names), dry_run=dry_run)
     for member in reversed(selected):
         ids = orphan_ids[member.sync.plan.name]
@@ -75,6 +75,6 @@ def _close_cycle(members: Sequence[CycleMember], selected: Sequence[CycleMember]
         return
     for name, orphan in orphans.items():
         maps = mappings.select(set(orphan.table.binding.plan.parents.values()))
-        refused = fill_deferred(orphan, orphan.table.connection, maps)
+        refused = fill_deferred(orphan, maps)
         if len(refused):
             raise TableError(f"a reference of {name} within the circle was refused: {refused['reason'].iloc[0]}")
