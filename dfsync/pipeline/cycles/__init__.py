@@ -1,4 +1,4 @@
-"""Tables that refer to themselves or to each other in a circle: the rare path, behind this door.
+"""Tables that refer to themselves or to each other: a path of its own, since few tables do.
 
-Builds on `pipeline.table`. Tables without such references never come here.
+Builds on `pipeline.table`. `sync` is the entry; tables without such references never reach it.
 """

@@ -1,4 +1,4 @@
-"""Which rows of the same table a row needs to be there before it."""
+"""Which rows of the same table have to be inserted before a row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dfsync.target.collation import value_owners
 
 
 def row_dependencies(table: TableContext) -> pd.DataFrame:
-    """Read which rows of the same table each row needs.
+    """Read which rows of the same table each row needs to be inserted before it.
 
     Parameters
     ----------
@@ -32,11 +32,13 @@ def row_dependencies(table: TableContext) -> pd.DataFrame:
         and for each column that refers to it by a value. Without columns where no row needs another.
     """
     plan = table.binding.plan
-    own = [column for column, parent in plan.parents.items() if parent == plan.name and column not in plan.deferred]
+    foreign_keys = [
+        column for column, parent in plan.parents.items() if parent == plan.name and column not in plan.deferred
+    ]
     values = table.binding.self_references_by_value()
-    if not own and not values:
+    if not foreign_keys and not values:
         return pd.DataFrame()
-    references = reference_ids(table, own)
+    references = reference_ids(table, foreign_keys)
     for column, referenced in values.items():
         references[column] = _owners(table, column, referenced)
     return references
@@ -52,22 +54,37 @@ def reference_ids(table: TableContext, columns: Sequence[str], ids: OldIds | Non
     columns
         Foreign keys.
     ids
-        int64, ascending; only these rows. None reads all.
+        Ascending; only these rows. None reads all.
 
     Returns
     -------
     DataFrame
         Index `old_id`; the columns as Arrow int64, NULL for what is no id.
     """
-    as_ids = table.binding.source_columns([column for column in table.binding.columns if column.name in columns])
-    nullable = [replace(column, nullable=True) for column in as_ids]
+    source_columns = table.binding.source_columns([c for c in table.binding.columns if c.name in columns])
+    nullable = [replace(column, nullable=True) for column in source_columns]
     names = [column.name for column in nullable]
     read = (conform(rows, nullable).frame.reindex(rows.index) for rows in extract(table, names, KEY_BATCH_ROWS, ids))
     return pd.concat([empty_frame(nullable), *read])
 
 
 def read_values(table: TableContext, column: str, ids: OldIds) -> pd.Series[Any]:
-    """Read the values of one column in these rows (int64, ascending) as the target holds them, without NULL."""
+    """Read the values of one column.
+
+    Parameters
+    ----------
+    table
+        The table.
+    column
+        The column's name.
+    ids
+        Ascending; only these rows.
+
+    Returns
+    -------
+    Series
+        Index `old_id`; the values as the target holds them (Arrow dtype), without NULL.
+    """
     nullable = [replace(c, nullable=True) for c in table.binding.columns if c.name == column]
     read = (conform(rows, nullable).frame for rows in extract(table, [column], KEY_BATCH_ROWS, ids))
     return pd.concat([empty_frame(nullable), *read])[column].dropna()
@@ -83,9 +100,9 @@ def rejects_of_cycle(table: TableContext, dependencies: pd.DataFrame, ids: OldId
     dependencies
         As `row_dependencies` gives them.
     ids
-        int64, ascending: the rows to reject.
+        Ascending: the rows to reject.
     cycle
-        int64: the rows of the cycle.
+        The rows of the cycle.
 
     Returns
     -------
@@ -98,8 +115,8 @@ def rejects_of_cycle(table: TableContext, dependencies: pd.DataFrame, ids: OldId
 
 def _owners(table: TableContext, column: str, referenced: str) -> pd.Series[int]:
     """For each row the old id of the row whose `referenced` is equal to the value in `column`."""
-    both = [replace(c, nullable=True) for c in table.binding.columns if c.name in (column, referenced)]
-    read = (conform(rows, both).frame for rows in extract(table, [c.name for c in both], KEY_BATCH_ROWS))
-    rows = pd.concat([empty_frame(both), *read])
-    referenced_column = next(c for c in both if c.name == referenced)
+    columns = [replace(c, nullable=True) for c in table.binding.columns if c.name in (column, referenced)]
+    read = (conform(rows, columns).frame for rows in extract(table, [c.name for c in columns], KEY_BATCH_ROWS))
+    rows = pd.concat([empty_frame(columns), *read])
+    referenced_column = next(c for c in columns if c.name == referenced)
     return value_owners(table.connection, referenced_column, rows[column], rows[referenced])

@@ -1,8 +1,8 @@
-"""Tables in a circle: which of their rows without a natural key the target has already.
+"""Tables in a cycle: which of their rows without a natural key the target has already.
 
-Such a row is recognised by its whole content, foreign keys included; but what those point to in the target is known
-only once the rows they refer to are recognised, which may be by their content too, and so on round the circle. So the
-rows of all tables of the circle are laid side by side (`cycle_match`) and gone through from parents to children.
+Such a row is recognised by its whole content, foreign keys included. The target's ids in these are known only once the
+rows they refer to are recognised, which may be by their content too, and so on round the cycle. So the rows of all
+tables of the cycle are matched together, parents before children (`dfsync.stages.cycle_match`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,16 +31,16 @@ from dfsync.target.read.rows import read_rows
 
 @dataclass(frozen=True)
 class Side:
-    """Rows of one side of a table, all with a natural key or all without. Two frames of the same index, the ids there.
+    """Rows of one side of a table, all with a natural key or all without: two frames by the ids of that side.
 
-    They are apart because a column may be called like a hash.
+    They are two frames because a column may be called like a hash.
 
     Attributes
     ----------
     hashes
-        Of what is compared, save the foreign keys in the cycle.
+        The `HASH_COLUMNS` (uint64): the hash of what is compared, save the foreign keys in the cycle.
     references
-        Those foreign keys: ids of this side.
+        Those foreign keys: ids of this side (Arrow integers).
     """
 
     hashes: pd.DataFrame
@@ -54,60 +53,79 @@ class Side:
 
 
 def match_cycle_content(members: Sequence[CycleMember]) -> None:
-    """Set `content_matches` of each table where the content of some rows depends on a foreign key that is deferred."""
+    """Set `content_matches` of each table where the content of some rows depends on a foreign key that is deferred.
+
+    Parameters
+    ----------
+    members
+        The tables of the cycle.
+    """
     tables = [member.table for member in members]
     if not any(_by_content(table) for table in tables):
         return
     names = [table.binding.plan.name for table in tables]
-    here, there, ids = [], [], []
-    for place, (member, table) in enumerate(zip(members, tables, strict=True)):
-        circular = {c: names.index(p) for c, p in table.binding.plan.parents.items() if p in names}
-        for keyed, source, found in _parts(member, list(circular)):
-            slots = {column: parent for column, parent in circular.items() if column in source.references.columns}
-            here.append(row_set(place, keyed, source, slots))
-            there.append(row_set(place, keyed, found, slots))
-            ids.append(pd.Series(found.hashes.index, dtype=table.binding.id_dtype))
-    matched = match_cycle(here, there)
-    for place, member in enumerate(members):
-        mine = [
+    source_sets, target_sets, target_ids = [], [], []
+    for number, (member, table) in enumerate(zip(members, tables, strict=True)):
+        parents = {column: names.index(p) for column, p in table.binding.plan.parents.items() if p in names}
+        for keyed, source, target in _sides(member, list(parents)):
+            slots = {column: parent for column, parent in parents.items() if column in source.references.columns}
+            source_sets.append(row_set(number, keyed, source, slots))
+            target_sets.append(row_set(number, keyed, target, slots))
+            target_ids.append(pd.Series(target.hashes.index, dtype=table.binding.id_dtype))
+    matches = match_cycle(source_sets, target_sets)
+    for number, member in enumerate(members):
+        of_table = [
             new_ids.iloc[match.position[match.position >= 0]].set_axis(rows.ids[match.position >= 0])
-            for rows, match, new_ids in zip(here, matched, ids, strict=True)
-            if rows.table == place
+            for rows, match, new_ids in zip(source_sets, matches, target_ids, strict=True)
+            if rows.table == number
         ]
-        member.content_matches = pd.concat(mine)
+        member.content_matches = pd.concat(of_table)
 
 
 def _by_content(table: TableContext) -> bool:
-    shape = table.binding
-    return bool(shape.plan.deferred) and (not shape.key or any(shape.source[c.name].nullable for c in shape.key))
+    """Whether some row may lack a natural key, and some foreign key is deferred."""
+    binding = table.binding
+    return bool(binding.plan.deferred) and (
+        not binding.key or any(binding.source[column.name].nullable for column in binding.key)
+    )
 
 
-def _parts(member: CycleMember, circular: list[str]) -> Iterator[tuple[bool, Side, Side]]:
-    """The rows with a natural key, and those without: of the source, and of the target."""
+def _sides(member: CycleMember, cyclic: list[str]) -> Iterator[tuple[bool, Side, Side]]:
+    """The rows with a natural key (True), and those without (False): of the source, and of the target."""
     table = member.table
-    shape = table.binding
-    names = [column.name for column in shape.key]
+    binding = table.binding
+    names = [column.name for column in binding.key]
     log = RejectLog()
-    unkeyed = None
+    keyless = None
     keyed = member.dependencies.index[:0]
     if names:
-        keys = pd.concat(
-            [empty_frame(shape.key), *map(log.take, read_batches(table, shape.key, KEY_BATCH_ROWS, deferred=circular))]
-        )
-        whole = frames.non_null_rows(keys)
-        unkeyed, keyed = keys.index[~whole].to_numpy(), keys.index[whole]
-        found = read_keys(table.connection, shape.target, shape.id, names).sort_index()
-        source, known = key_hashes(table, keys[whole], found.dropna(), circular)
-        yield True, source.without(stuck(member, keyed)), known
-    here = map(log.take, read_batches(table, shape.columns, table.batch_size, unkeyed, deferred=circular))
-    there = read_rows(table.connection, shape.target, shape.id, shape.columns, names)
-    # Rows that need themselves are rejects, whatever the target has.
-    source = content_hashes(table, here, circular).without(stuck(member, keyed))
-    yield False, source, content_hashes(table, there, circular)
+        read = read_batches(table, binding.key, KEY_BATCH_ROWS, deferred=cyclic)
+        keys = pd.concat([empty_frame(binding.key), *map(log.take, read)])
+        non_null = frames.non_null_rows(keys)
+        keyless, keyed = keys.index[~non_null].to_numpy(), keys.index[non_null]
+        target_keys = read_keys(table.connection, binding.target, binding.id, names).sort_index()
+        source, target = key_hashes(table, keys[non_null], target_keys.dropna(), cyclic)
+        yield True, source.without(unmatchable(member, keyed)), target
+    source_rows = map(log.take, read_batches(table, binding.columns, table.batch_size, keyless, deferred=cyclic))
+    target_rows = read_rows(table.connection, binding.target, binding.id, binding.columns, names)
+    # Rows in a NOT NULL cycle are always rejected, whatever the target has.
+    source = content_hashes(table, source_rows, cyclic).without(unmatchable(member, keyed))
+    yield False, source, content_hashes(table, target_rows, cyclic)
 
 
 def match_cycle_table(member: CycleMember) -> MatchResult:
-    """Match all rows of a table whose rows need no other rows of it to be there before them."""
+    """Match all rows of a table in which no row needs another one to be inserted before it.
+
+    Parameters
+    ----------
+    member
+        A table, of which `content_matches` is set where it has to be.
+
+    Returns
+    -------
+    MatchResult
+        As `match_table` gives it.
+    """
     if member.content_matches is None:
         return match_table(member.table)
     return match_table(member.table, partial(_match_keyless, member.content_matches))
@@ -118,62 +136,129 @@ def _match_keyless(content_matches: pd.Series[int], table: TableContext, ids: Ol
     log = RejectLog()
     batches = map(log.take, read_batches(table, table.binding.columns, table.batch_size, ids))
     fit = np.concatenate([np.array([], np.int64), *(rows.index.to_numpy() for rows in batches)])
-    position = content_matches.index.get_indexer(pd.Index(fit))
-    part = row_matches(table.binding, fit, content_matches.to_numpy(), position)
-    return MatchResult((part,), log.rejects(), log.notes)
+    positions = content_matches.index.get_indexer(pd.Index(fit))
+    matches = row_matches(table.binding, fit, content_matches.to_numpy(), positions)
+    return MatchResult((matches,), log.rejects(), log.notes)
 
 
-def stuck(member: CycleMember, keyed: pd.Index[int]) -> OldIds:
-    """Find the rows that cannot be recognised, since they need themselves for it, or a row that does.
+def unmatchable(member: CycleMember, keyed: pd.Index[int]) -> OldIds:
+    """Find the rows that cannot be matched, since what identifies them depends on the row itself.
 
-    A row with a natural key (`keyed`) needs what its key refers to; a value there is compared as it is, whatever row
-    has it. Any other row needs all that it refers to.
+    Parameters
+    ----------
+    member
+        A table.
+    keyed
+        The old ids of the rows with a natural key. Such a row depends on what its key refers to; a value there is
+        compared as it is, whatever row has it. Any other row depends on all that it refers to.
+
+    Returns
+    -------
+    OldIds
+        The rows that depend on themselves, and those that depend on such a row at any distance.
     """
-    needed, binding = member.dependencies, member.table.binding
-    has_key = needed.index.isin(keyed)
+    dependencies, binding = member.dependencies, member.table.binding
+    has_key = dependencies.index.isin(keyed)
     in_key = [column.name for column in binding.key if column.name in binding.plan.parents]
-    masked = {name: needed[name].mask(has_key) for name in needed.columns if name not in in_key}
-    references = needed.assign(**masked)
+    masked = {name: dependencies[name].mask(has_key) for name in dependencies.columns if name not in in_key}
+    references = dependencies.assign(**masked)
     return old_ids(references, cyclic_or_downstream(parent_positions(references)))
 
 
-def key_hashes(table: TableContext, keys: pd.DataFrame, found: pd.DataFrame, circular: list[str]) -> tuple[Side, Side]:
-    plain = [column for column in table.binding.key if column.name not in circular]
-    forms = [normalize_pair(table.connection, c, keys[c.name], found[c.name]) for c in plain]
-    references = [column.name for column in table.binding.key if column.name in circular]
-    here, there = (
+def key_hashes(
+    table: TableContext, source_keys: pd.DataFrame, target_keys: pd.DataFrame, cyclic: list[str]
+) -> tuple[Side, Side]:
+    """Hash the natural keys of both sides.
+
+    Parameters
+    ----------
+    table
+        A table with a natural key.
+    source_keys
+        Index `old_id`; the columns of the natural key (Arrow dtypes) without NULL.
+    target_keys
+        The same of the target; index `new_id`.
+    cyclic
+        The foreign keys in the cycle, which are not hashed.
+
+    Returns
+    -------
+    tuple of Side
+        Of the source and of the target. Values that the target's collation finds equal have the same hash.
+    """
+    plain = [column for column in table.binding.key if column.name not in cyclic]
+    normalized = [
+        normalize_pair(table.connection, column, source_keys[column.name], target_keys[column.name]) for column in plain
+    ]
+    references = [column.name for column in table.binding.key if column.name in cyclic]
+    source, target = (
         Side(
-            table.hasher.hashes(pd.DataFrame({i: form[side] for i, form in enumerate(forms)}, index=end.index)),
-            end[references],
+            table.hasher.hashes(pd.DataFrame({i: pair[side] for i, pair in enumerate(normalized)}, index=keys.index)),
+            keys[references],
         )
-        for side, end in enumerate((keys, found))
+        for side, keys in enumerate((source_keys, target_keys))
     )
-    return here, there
+    return source, target
 
 
-def content_hashes(table: TableContext, batches: Iterable[pd.DataFrame], circular: list[str]) -> Side:
+def content_hashes(table: TableContext, batches: Iterable[pd.DataFrame], cyclic: list[str]) -> Side:
+    """Hash whole rows of one side.
+
+    Parameters
+    ----------
+    table
+        A table.
+    batches
+        Frames of rows: the columns of the table in Arrow dtypes, the index that side's ids.
+    cyclic
+        The foreign keys in the cycle, which are not hashed.
+
+    Returns
+    -------
+    Side
+        All rows of the batches.
+    """
     names = [column.name for column in table.binding.columns]
-    plain = [name for name in names if name not in circular]
-    references = [name for name in names if name in circular]
+    plain = [name for name in names if name not in cyclic]
+    references = [name for name in names if name in cyclic]
     none = empty_frame(table.binding.columns)
-    made = [Side(table.hasher.hashes(frame[plain]), frame[references]) for frame in batches] or [
+    sides = [Side(table.hasher.hashes(frame[plain]), frame[references]) for frame in batches] or [
         Side(table.hasher.hashes(none[plain]), none[references])
     ]
-    return Side(pd.concat([end.hashes for end in made]), pd.concat([end.references for end in made]))
+    return Side(pd.concat([side.hashes for side in sides]), pd.concat([side.references for side in sides]))
 
 
-def row_set(place: int, keyed: bool, end: Side, slots: dict[str, int]) -> RowSet:
+def row_set(number: int, keyed: bool, side: Side, slots: dict[str, int]) -> RowSet:
+    """Turn one side of a table into arrays for `match_cycle`.
+
+    Parameters
+    ----------
+    number
+        The number of the table.
+    keyed
+        Whether the rows have a natural key.
+    side
+        The rows.
+    slots
+        By foreign key in the cycle the number of the table that it refers to.
+
+    Returns
+    -------
+    RowSet
+        The same rows in the same order.
+    """
     return RowSet(
-        table=place,
+        table=number,
         keyed=keyed,
-        ids=_signed(pd.Series(end.hashes.index)),
-        hashes=end.hashes[list(HASH_COLUMNS)].to_numpy(),
+        ids=_signed(pd.Series(side.hashes.index)),
+        hashes=side.hashes[list(HASH_COLUMNS)].to_numpy(),
         parents=list(slots.values()),
-        references=[_signed(end.references[column]) for column in slots],
-        null=[end.references[column].isna().to_numpy(dtype=bool) for column in slots],
+        references=[_signed(side.references[column]) for column in slots],
+        null=[side.references[column].isna().to_numpy(dtype=bool) for column in slots],
     )
 
 
-def _signed(ids: Any) -> Any:
-    """As int64; those of an unsigned column beyond it turn negative, and stay apart."""
-    return ids.fillna(0).to_numpy(dtype=np.uint64 if "uint" in str(ids.dtype) else np.int64).view(np.int64)
+def _signed(ids: pd.Series[int]) -> OldIds:
+    """As int64; those of an unsigned column beyond it turn negative, and stay distinct."""
+    dtype = np.uint64 if "uint" in str(ids.dtype) else np.int64
+    return ids.fillna(0).to_numpy(dtype=dtype).view(np.int64)

@@ -1,4 +1,4 @@
-"""The door of this package: tables that refer to themselves or to each other, synced in one transaction."""
+"""The entry of this package: tables that refer to themselves or to each other, synced in one transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from dfsync.pipeline.table_sync import TableSync
 
 
 def is_cycle(tables: Sequence[TableSync]) -> bool:
-    """Whether rows of these tables refer to rows of the same tables, so that they need the way of this package."""
+    """Say whether rows of these tables refer to rows of the same tables, so that `sync_cycle` has to sync them.
+
+    Parameters
+    ----------
+    tables
+        The tables of one transaction.
+
+    Returns
+    -------
+    bool
+        Also True where a table refers to itself by a value that is no surrogate id.
+    """
     names = {table.plan.name for table in tables}
     return any(names & {*table.plan.parents.values()} or table.binding.self_references_by_value() for table in tables)
 
