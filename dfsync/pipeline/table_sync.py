@@ -140,7 +140,7 @@ class TableSync:
         for part in result.parts:
             self.ledger.enter(part)
             self._advance(int(np.count_nonzero(part.resolved)))
-        self._record(result.rejects, result.notes)
+        self.record(result.rejects, result.notes)
         if result.keys is not None:
             self.keep_keys(result.keys)
 
@@ -166,7 +166,7 @@ class TableSync:
         refused = [np.array([], np.int64)]
         for batch in load_rows(self.context, ids, self.loader):
             self.record_inserts(batch.new_ids)
-            self._record(batch.rejects, batch.notes)
+            self.record(batch.rejects, batch.notes)
             refused.append(batch.refused)
         self.match_refused(np.concatenate(refused))
 
@@ -212,7 +212,8 @@ class TableSync:
             seconds=dict(self._timer.seconds),
         )
 
-    def _record(self, rejects: pd.DataFrame, notes: Mapping[str, str]) -> None:
+    def record(self, rejects: pd.DataFrame, notes: Mapping[str, str]) -> None:
+        """Keep what a stage found besides its rows: rejects in the ledger, notes by column."""
         self.ledger.record_reject(rejects)
         self.notes.update(notes)
 

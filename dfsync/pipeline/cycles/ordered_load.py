@@ -114,8 +114,7 @@ class _OrderedLoad:
         size = self._table.batch_size
         batches = [rows[start : start + size] for start in range(0, len(rows), size)]
         for positions, batch in zip(batches, prefetch(self._read(batches)), strict=True):
-            self._sync.ledger.record_reject(batch.rejects)
-            self._sync.notes.update(batch.notes)
+            self._sync.record(batch.rejects, batch.notes)
             failed = self._insert_batch(positions, batch.frame)
             if len(failed):
                 self._order.fail(failed)

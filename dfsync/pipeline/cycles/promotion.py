@@ -140,7 +140,7 @@ def promote(member: OrphanMember, positions: Positions, *, dry_run: bool) -> Non
     log = RejectLog()
     batches = map(log.take, read_batches(table, table.binding.columns, table.batch_size, ledger.old_id[positions]))
     promoted_ids = np.concatenate([_NO_IDS, *(_overwrite(member, rows, dry_run=dry_run) for rows in batches)])
-    ledger.record_reject(log.rejects())
+    member.cycle_member.sync.record(log.rejects(), log.notes)
     promoted = ledger.positions(promoted_ids)
     member.unclaimed = np.setdiff1d(member.unclaimed, ledger.representative_id[promoted])
     ledger.take_over(promoted)

@@ -65,9 +65,10 @@ def _run(member: CycleMember) -> None:
             sync_in_order(member)
         else:
             sync.record_matches(match_cycle_table(member))
+            # Also for a table whose inserts fail.
+            sync.fully_matched = True
             if sync.selected:
                 sync.load()
-        sync.fully_matched = True
         sync.publish()
 
 

@@ -51,10 +51,10 @@ class RowLedger:
     """Owns what became of each source row of one table: its target row, the action, or the reject.
 
     Rows are entered with what the match found. From then on four verbs write what is done: `record_match`,
-    `record_insert`, `record_update` and `record_reject`. Between attempts to insert `share_target_rows` spreads a target
-    row over the rows of its natural key; `take_over`, `unresolve` and `demote` settle the orphans of a cycle;
-    `revert_writes` follows a rollback. `pipeline.table_sync` and `pipeline.cycles` alone call them. The arrays are filled
-    in place, since a table may have more rows than there is memory for two copies.
+    `record_insert`, `record_update` and `record_reject`. Between attempts to insert, `share_target_rows` spreads a
+    target row over the rows of its natural key; `take_over`, `unresolve` and `demote` settle the orphans of a cycle;
+    `revert_writes` follows a rollback. `pipeline.table_sync` and `pipeline.cycles` alone call them. The arrays are
+    filled in place, since a table may have more rows than there is memory for two copies.
 
     Attributes
     ----------

@@ -368,3 +368,36 @@ def test_an_update_of_a_row_that_needs_itself_has_nothing_to_note(scenario: Scen
     below_root(scenario, "(1, 'root', 1, NULL, 5)")
     result, notes = scenario.sync_with_notes(on_match="update")
     assert (result.counts[0].updated, notes) == (1, [])
+
+
+def test_what_was_matched_is_mapped_though_no_row_can_be_inserted(scenario: Scenario) -> None:
+    scenario.create_source(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, boss INT REFERENCES a);
+        INSERT INTO a VALUES (1, 'root', NULL), (2, 'below', 1)""",
+        BY_NAME,
+    )
+    scenario.create_target(
+        """CREATE TABLE a (id TINYINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, boss TINYINT,
+        FOREIGN KEY (boss) REFERENCES a (id))""",
+        "INSERT INTO a VALUES (127, 'root', NULL)",
+    )
+    result = scenario.sync()
+    assert "have run out" in str(result.counts[0].error)
+    assert (result.counts[0].matched, result.counts[0].failed) == (1, 1)
+    assert result.mappings["a"][["old_id", "new_id"]].to_numpy().tolist() == [[1, 127]]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_a_row_that_takes_over_a_target_row_loses_is_noted(scenario: Scenario, dry_run: bool) -> None:
+    scenario.create_source(
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT, boss INT REFERENCES a, n NUMERIC);
+        INSERT INTO a VALUES (1, 'x', 99, 1), (2, 'x', NULL, 1.25)""",
+        BY_NAME,
+    )
+    scenario.create_target(
+        """CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, boss INT, n DECIMAL(5, 1),
+        FOREIGN KEY (boss) REFERENCES a (id))"""
+    )
+    result, notes = scenario.sync_with_notes(dry_run=dry_run)
+    assert result.counts[0].inserted == 1
+    assert any("n:" in note and "rounded" in note for note in notes), notes
