@@ -1,6 +1,7 @@
-"""The order that references between the rows of one table ask for: what is referred to comes first.
+"""Topological order of the rows of one table: a row that others refer to comes before them.
 
-All of it is in the number of rows and references, whatever the number of levels. Rows are named by their position.
+Rows are given as positions. The time is linear in the number of rows and references, whatever the number of levels,
+save for sorting the rows of a level.
 """
 
 from __future__ import annotations
@@ -19,24 +20,22 @@ _NEEDS_ITSELF = "leads into a circle of rows that need each other, and cannot be
 
 
 class Adjacency:
-    """A directed graph in compressed sparse rows: the edges that start at each node, in the order in which they were
-    given.
+    """A directed graph in compressed sparse rows: the edges that start at each node, in the order of their numbers.
+
+    Parameters
+    ----------
+    starts
+        By number of the edge the node at which it starts, below `count`.
+    count
+        The number of nodes.
     """
 
     def __init__(self, starts: Positions, count: int) -> None:
-        """
-        Parameters
-        ----------
-        starts
-            Where each edge starts: a node below `count`.
-        count
-            The number of nodes.
-        """
         self._edges: Positions = np.argsort(starts, kind="stable")
         self._ends: Positions = np.concatenate([[0], np.cumsum(np.bincount(starts, minlength=count))])
 
     def of(self, nodes: Positions) -> Positions:
-        """The numbers of the edges that start at these nodes."""
+        """Return the numbers of the edges that start at these nodes, node by node."""
         if len(nodes) == 1:
             return self._edges[self._ends[nodes[0]] : self._ends[nodes[0] + 1]]
         low = self._ends[nodes]
@@ -49,7 +48,7 @@ class Adjacency:
 
 
 def parent_positions(references: pd.DataFrame) -> Positions:
-    """By row and column of references the position of the row referred to.
+    """Find the position of the row that each reference leads to.
 
     Parameters
     ----------
@@ -59,26 +58,33 @@ def parent_positions(references: pd.DataFrame) -> Positions:
     Returns
     -------
     Positions
-        Two dimensions: `NULL_REF` where the reference is NULL, `DANGLING` where the table has no such row.
+        By row and column: `NULL_REF` where the reference is NULL, `DANGLING` where the table has no such row.
     """
-    found = np.full(references.shape, NULL_REF)
+    positions = np.full(references.shape, NULL_REF)
     for slot, name in enumerate(references.columns):
         column = references[name]
         null = column.isna().to_numpy(dtype=bool)
-        at = references.index.get_indexer(pd.Index(column.fillna(0).to_numpy(dtype=np.int64)))
-        found[:, slot] = np.where(null, NULL_REF, np.where(at < 0, DANGLING, at))
-    return found
+        parents = references.index.get_indexer(pd.Index(column.fillna(0).to_numpy(dtype=np.int64)))
+        positions[:, slot] = np.where(null, NULL_REF, np.where(parents < 0, DANGLING, parents))
+    return positions
 
 
 def topological_levels(parents: Positions) -> Iterator[Positions]:
-    """The rows level by level, ascending in each: first those that need no other row, then those that need these alone.
-
-    A row in a cycle, or downstream of one, is in no level. A dangling reference needs nothing.
+    """Yield the rows level by level: first those that refer to no other row, then those that refer only to these.
 
     Parameters
     ----------
     parents
-        As `parent_positions` gives them.
+        As `parent_positions` gives them. A dangling reference counts like NULL.
+
+    Yields
+    ------
+    Positions
+        The rows of a level, ascending. A row in a cycle, or downstream of one, is in no level.
+
+    References
+    ----------
+    Kahn, A. B. (1962). Topological sorting of large networks. https://doi.org/10.1145/368996.369025
     """
     rows, slots = np.nonzero(parents >= 0)
     children = Adjacency(parents[rows, slots], len(parents))
@@ -86,40 +92,73 @@ def topological_levels(parents: Positions) -> Iterator[Positions]:
     level = np.flatnonzero(waits == 0)
     while len(level):
         yield level
-        below = rows[children.of(level)]
-        np.subtract.at(waits, below, 1)
-        level = unique(below[waits[below] == 0])
+        dependents = rows[children.of(level)]
+        np.subtract.at(waits, dependents, 1)
+        level = unique(dependents[waits[dependents] == 0])
 
 
 def cyclic_or_downstream(parents: Positions) -> Positions:
-    """The rows (ascending) that are in no level: those of cycles, and those that need them at any distance."""
-    left = np.ones(len(parents), dtype=bool)
-    for level in topological_levels(parents):
-        left[level] = False
-    return np.flatnonzero(left)
-
-
-def needing(parents: Positions, lost: Mask) -> Mask:
-    """The rows that are `lost`, or need one that is at any distance; a dangling reference makes its row one, too.
+    """Find the rows that are in no level.
 
     Parameters
     ----------
     parents
         As `parent_positions` gives them.
+
+    Returns
+    -------
+    Positions
+        Ascending: the rows of cycles, and the rows that refer to them at any distance.
+    """
+    remaining = np.ones(len(parents), dtype=bool)
+    for level in topological_levels(parents):
+        remaining[level] = False
+    return np.flatnonzero(remaining)
+
+
+def needing(parents: Positions, lost: Mask) -> Mask:
+    """Find the rows that are lost, and those that refer to a lost row at any distance.
+
+    Parameters
+    ----------
+    parents
+        As `parent_positions` gives them. A row with a dangling reference is lost, too.
+    lost
+        One bool for each row.
+
+    Returns
+    -------
+    Mask
+        One bool for each row.
     """
     lost = lost | (parents == DANGLING).any(axis=1)
     rows, slots = np.nonzero(parents >= 0)
     children = Adjacency(parents[rows, slots], len(parents))
     reached = np.flatnonzero(lost)
     while len(reached):
-        below = rows[children.of(reached)]
-        reached = unique(below[~lost[below]])
+        dependents = rows[children.of(reached)]
+        reached = unique(dependents[~lost[dependents]])
         lost[reached] = True
     return lost
 
 
 def unique(rows: Positions) -> Positions:
-    """Ascending, each once. `numpy.unique` takes its time, also for a single row."""
+    """Sort positions, and drop repeated ones.
+
+    Parameters
+    ----------
+    rows
+        In any order.
+
+    Returns
+    -------
+    Positions
+        Ascending, each once.
+
+    Notes
+    -----
+    `numpy.unique` gives the same; its overhead counts for the many levels of few rows that a long chain has.
+    """
     if len(rows) < 2:
         return rows
     ordered = np.sort(rows)
@@ -130,7 +169,7 @@ def unique(rows: Positions) -> Positions:
 
 
 def cycle_rejects(rows: pd.DataFrame, references: pd.DataFrame, blocked: OldIds) -> pd.DataFrame:
-    """The reject frame of rows that need themselves, at some distance, or a row that does.
+    """Make the reject frame of rows that refer to themselves at some distance, or to such a row.
 
     Parameters
     ----------
@@ -147,13 +186,27 @@ def cycle_rejects(rows: pd.DataFrame, references: pd.DataFrame, blocked: OldIds)
         An entry for each column that leads to one of them.
     """
     leads = references.loc[rows.index].isin(blocked)
-    made = [no_rejects()]
+    rejects = [no_rejects()]
     for name in references.columns:
-        left = rows[leads[name].to_numpy(dtype=bool)]
-        made.append(reject_frame(left.index, name, display_values(frames.as_arrow(left[name])), _NEEDS_ITSELF))
-    return pd.concat(made)
+        at_fault = rows[leads[name].to_numpy(dtype=bool)]
+        values = display_values(frames.as_arrow(at_fault[name]))
+        rejects.append(reject_frame(at_fault.index, name, values, _NEEDS_ITSELF))
+    return pd.concat(rejects)
 
 
 def old_ids(references: pd.DataFrame, rows: Positions) -> OldIds:
-    """The old ids of these rows."""
+    """Return the old ids of rows.
+
+    Parameters
+    ----------
+    references
+        As for `parent_positions`.
+    rows
+        Positions in it.
+
+    Returns
+    -------
+    OldIds
+        In the order of `rows`.
+    """
     return references.index.to_numpy(dtype=np.int64)[rows]
