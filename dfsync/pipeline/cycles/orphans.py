@@ -58,7 +58,7 @@ def resolve_orphans(
                 refresh(member)
         if any(map(len, orphans)):
             continue
-        # A candidate may depend on the row that it would replace: only after the other orphans is it known to be so.
+        # No orphan is left that could free a blocked duplicate: those of one table become rejects, and may free others.
         blocked = next((member for member in members if len(member.unclaimed)), None)
         if blocked is None:
             break

@@ -167,11 +167,11 @@ def settle_groups(member: OrphanMember, open_groups: OldIds) -> None:
 
 def _promote_ready(member: OrphanMember, *, dry_run: bool) -> Candidates:
     """Promote until no duplicate is ready, which ends since each is tried once; gives those that are blocked."""
-    found = candidates(member)
-    while len(found.ready):
-        promote(member, found.ready, dry_run=dry_run)
-        found = candidates(member)
-    return found
+    current = candidates(member)
+    while len(current.ready):
+        promote(member, current.ready, dry_run=dry_run)
+        current = candidates(member)
+    return current
 
 
 def _refers_to(member: OrphanMember, ids: OldIds, referenced: OldIds) -> Mask:

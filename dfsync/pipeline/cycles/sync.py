@@ -33,7 +33,7 @@ def is_cycle(tables: Sequence[TableSync]) -> bool:
 def sync_cycle(tables: Sequence[TableSync], *, dry_run: bool) -> None:
     """Match and insert the rows of tables in a cycle, parents before children.
 
-    Deferred foreign keys are NULL at first and get their values when all rows are in; rows that turn out to be orphans
+    Deferred foreign keys are NULL at first and get their values when all rows are inserted; rows that are orphans then
     are deleted again.
 
     Parameters
