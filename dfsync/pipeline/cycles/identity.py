@@ -160,9 +160,10 @@ def _read(member: CycleMember, log: RejectLog, ids: OldIds) -> tuple[list[_Parti
     read = [*map(log.take, read_batches(table, binding.key, KEY_BATCH_ROWS, deferred=deferred))]
     keys = pd.concat(read) if read else empty_frame(binding.key)
     non_null = frames.non_null_rows(keys)
-    target_keys = _target_keys(table, keys[non_null], references)
+    keyed = keys if non_null.all() else keys[non_null]
+    target_keys = _target_keys(table, keyed, references)
     with table.timer("match"):
-        sides = key_hashes(table, keys[non_null], target_keys, references)
+        sides = key_hashes(table, keyed, target_keys, references)
     partitions = [_partition(table, keyed=True, sides=sides, references=references)]
     if not non_null.all():
         partitions.append(_keyless(member, log, keys.index[~non_null].to_numpy(), references, deferred))
