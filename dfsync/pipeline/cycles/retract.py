@@ -14,7 +14,7 @@ from dfsync.plan.binding import TableBinding
 from dfsync.stages.row_order import cyclic_or_downstream, parent_positions, topological_levels
 from dfsync.target.collation import value_owners
 from dfsync.target.read.rows import lookup_by_id
-from dfsync.target.write.delete import IDS_PER_STATEMENT, null_self_references
+from dfsync.target.write.delete import delete_descending, null_self_references
 
 
 def delete_orphans(connection: sa.Connection, binding: TableBinding, ids: NewIds) -> None:
@@ -29,16 +29,10 @@ def delete_orphans(connection: sa.Connection, binding: TableBinding, ids: NewIds
     ids
         The target's ids of the rows, in any order.
     """
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    own_id = quote(binding.id or "")
     null_self_references(connection, binding, ids.tolist())
     levels = _levels(connection, binding, ids)
     for run in _descending_runs([np.sort(level)[::-1] for level in reversed(levels)]):
-        for start in range(0, len(run), IDS_PER_STATEMENT):
-            batch = tuple(run[start : start + IDS_PER_STATEMENT].tolist())
-            listed = ", ".join(["%s"] * len(batch))
-            statement = f"DELETE FROM {quote(binding.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
-            connection.exec_driver_sql(statement, batch)
+        delete_descending(connection, binding, run.tolist())
 
 
 def _descending_runs(levels: list[NewIds]) -> list[NewIds]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from dfsync.plan.binding import TableBinding
 
-IDS_PER_STATEMENT = 1_000
+_IDS_PER_STATEMENT = 1_000
 
 
 def null_self_references(connection: sa.Connection, binding: TableBinding, ids: Sequence[int]) -> None:
@@ -29,6 +29,28 @@ def null_self_references(connection: sa.Connection, binding: TableBinding, ids: 
         return
     own_id: sa.ColumnClause[Any] = sa.column(binding.id or "")
     target_table = sa.table(binding.target.name, own_id, *(sa.column(name) for name in columns))
-    for start in range(0, len(ids), IDS_PER_STATEMENT):
-        batch = list(ids[start : start + IDS_PER_STATEMENT])
+    for start in range(0, len(ids), _IDS_PER_STATEMENT):
+        batch = list(ids[start : start + _IDS_PER_STATEMENT])
         connection.execute(sa.update(target_table).values(dict.fromkeys(columns)).where(own_id.in_(batch)))
+
+
+def delete_descending(connection: sa.Connection, binding: TableBinding, ids: Sequence[int]) -> None:
+    """Delete rows by their ids, those with the higher ids first, also within a statement.
+
+    Parameters
+    ----------
+    connection
+        The target, in a transaction.
+    binding
+        The table, which has a surrogate id.
+    ids
+        The target's ids of the rows, descending.
+    """
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    own_id = quote(binding.id or "")
+    for start in range(0, len(ids), _IDS_PER_STATEMENT):
+        batch = tuple(ids[start : start + _IDS_PER_STATEMENT])
+        listed = ", ".join(["%s"] * len(batch))
+        # SQLAlchemy's DELETE has no ORDER BY.
+        statement = f"DELETE FROM {quote(binding.target.name)} WHERE {own_id} IN ({listed}) ORDER BY {own_id} DESC"  # noqa: S608 quoted by the dialect
+        connection.exec_driver_sql(statement, batch)
