@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
 from dfsync.cli.render.create_tables import create_tables_lines, script
-from dfsync.commands.create_tables import CreateTablesResult, create_tables
+from dfsync.commands.create_tables import create_tables
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.model.schema import ForeignKeyConstraint, Schema, Table
-from dfsync.target.schema.reflection import reflect
+from dfsync.model.schema import ForeignKeyConstraint, Table
 from tests.support.git_history import user
+from tests.support.runs.created_tables import Made, fill, there
 
 
 @pytest.fixture
@@ -24,94 +22,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "source.db"
 
 
-def fill(path: Path, script: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(script)
-
-
-def there(target: Engine) -> Schema:
-    with target.connect() as connection:
-        return reflect(connection)
-
-
 def run(target: Engine, statement: str) -> None:
     with target.begin() as connection:
         connection.execute(text(statement))
-
-
-class Made:
-    """The outcome of `create_tables` for a source of some statements."""
-
-    def __init__(self, path: Path, target: Engine, script: str, options: SyncOptions | None = None) -> None:
-        fill(path, script)
-        self.creation: CreateTablesResult = create_tables(path, target.url, options=options)
-        self.schema = there(target)
-
-    def type(self, table: str, column: str) -> str:
-        # MariaDB shows widths of integers, and calls its JSON by what it is.
-        shown = self.schema[table][column].type
-        plain = shown if shown == "tinyint(1)" else shown.replace("bigint(20)", "bigint").replace("int(6)", "int")
-        return plain.replace("int(9)", "int").replace("int(4)", "int")
-
-
-@pytest.mark.parametrize(
-    ("declared", "value", "expected"),
-    [
-        ("INTEGER", "1", "bigint"),
-        ("SMALLINT", "1", "smallint"),
-        ("SMALLINT", "100000", "bigint"),
-        ("bigint unsigned", "1", "bigint"),
-        ("INTEGER", "1.5", "double"),
-        ("BOOLEAN", "1", "tinyint(1)"),
-        ("bool", "'true'", "text"),
-        ("VARCHAR(40)", "'a'", "varchar(40)"),
-        ("varchar(3)", "'abcdef'", "varchar(6)"),
-        ("VARCHAR", "'a'", "text"),
-        ("VARCHAR(20000)", "'a'", "text"),
-        ("VARYING CHARACTER(7)", "'a'", "varchar(7)"),
-        ("CHAR(5)", "'ab'", "char(5)"),
-        ("CHAR(5)", "'ab '", "varchar(5)"),
-        ("TEXT", "'a'", "text"),
-        ("TEXT", "printf('%.*c', 70000, 'x')", "mediumtext"),
-        ("REAL", "1.5", "double"),
-        ("FLOAT", "1.5", "double"),
-        ("NUMERIC(10, 2)", "1.25", "decimal(10,2)"),
-        ("NUMERIC(5, 2)", "12345.25", "decimal(7,2)"),
-        ("DECIMAL(10, 2)", "1.12345", "double"),
-        ("DECIMAL(10, 2)", "0.1 + 0.2", "decimal(10,2)"),
-        ("NUMERIC", "12", "bigint"),
-        ("DECIMAL", "1.5", "double"),
-        ("BLOB", "x'00'", "longblob"),
-        ("VARBINARY(8)", "x'00'", "varbinary(8)"),
-        ("DATE", "'2024-02-03'", "date"),
-        ("DATE", "'2024-02-03 10:00:00'", "datetime"),
-        ("DATETIME", "'2024-02-03 10:00:00'", "datetime"),
-        ("DATETIME", "'2024-02-03 10:00:00.000'", "datetime"),
-        ("TIMESTAMP", "'2024-02-03 10:00:00.25'", "datetime(6)"),
-        ("DATETIME", "1700000000", "bigint"),
-        ("TIME", "'10:00:00'", "time"),
-        ("", "'a'", "text"),
-        ("", "1", "bigint"),
-        ("", "1.5", "double"),
-        ("", "x'00'", "longblob"),
-        ("INTEGER", "NULL", "bigint"),
-    ],
-)
-def test_type(path: Path, target: Engine, declared: str, value: str, expected: str) -> None:
-    made = Made(
-        path,
-        target,
-        f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared}); INSERT INTO t VALUES (1, {value})",  # noqa: S608
-    )
-    assert made.type("t", "v") == expected
-    assert sync(path, target.url, out=path.parent / "out").ok
-
-
-def test_json(path: Path, target: Engine) -> None:
-    script = "CREATE TABLE t (id INTEGER PRIMARY KEY, good JSON, bad JSON); INSERT INTO t VALUES (1, '{}', '{')"
-    made = Made(path, target, script)
-    assert made.type("t", "good") in ("json", "longtext")
-    assert made.type("t", "bad") == "text"
 
 
 def test_git_history(path: Path, target: Engine) -> None:

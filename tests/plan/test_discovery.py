@@ -10,45 +10,17 @@ from sqlalchemy import Engine
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.model.schema import Schema
 from dfsync.pipeline.session import draft_plan
 from dfsync.plan.binding import bind_all
 from dfsync.plan.discovery import WHOLE_CONTENT, resolve
-from dfsync.plan.graph import strongly_connected
-from dfsync.plan.model import Plan
 from dfsync.source.sqlite import SqliteSource
-from dfsync.target.schema.reflection import reflect
 from tests.support.git_history import empty_source, execute, fetch, run_sql
+from tests.support.runs.discovered_plan import discover, keys, reflected
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
-
-
-def discover(folder: Path, source: str, target: Engine | None = None, *, plan: str | None = None) -> Plan:
-    """The completed plan of a source of these tables, for a target that has none, or those of `target`."""
-    path = run_sql(folder / "source.db", source)
-    file = folder / "plan.toml"
-    if plan is not None:
-        file.write_text(plan, encoding="utf-8")
-    with SqliteSource(path) as opened:
-        target_schema = reflected(target)
-        completed = resolve(draft_plan(file if plan else None, opened), opened.schema, target_schema)
-        present = [name for name in completed.names if target_schema.find(completed[name].table) is not None]
-        bind_all(completed, present, opened.schema, target_schema)
-        return completed
-
-
-def reflected(target: Engine | None) -> Schema:
-    if target is None:
-        return Schema()
-    with target.connect() as connection:
-        return reflect(connection)
-
-
-def keys(plan: Plan) -> dict[str, tuple[str, ...]]:
-    return {table.name: table.key for table in plan.tables}
 
 
 class TestIds:
@@ -183,171 +155,6 @@ class TestNaturalKeys:
         execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT)")
         source = "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, low INT AS (x + 1)); CREATE UNIQUE INDEX i ON a (low)"
         assert keys(discover(folder, source, target)) == {"a": ()}
-
-
-class TestForeignKeys:
-    def test_several_to_one_parent(self, folder: Path) -> None:
-        plan = discover(
-            folder,
-            """CREATE TABLE games (id INTEGER PRIMARY KEY, home INT REFERENCES teams, guest INT REFERENCES teams (nr));
-            CREATE TABLE teams (nr INTEGER PRIMARY KEY, name UNIQUE)""",
-        )
-        assert plan.names == ["teams", "games"]
-        assert plan["games"].parents == {"home": "teams", "guest": "teams"}
-        assert plan["games"].origin["foreign_keys"] == "declared in the source"
-
-    def test_that_only_the_target_declares(self, folder: Path, target: Engine) -> None:
-        execute(
-            target,
-            "CREATE TABLE Teams (Id INT AUTO_INCREMENT PRIMARY KEY)",
-            """CREATE TABLE Games (Id INT AUTO_INCREMENT PRIMARY KEY, Home INT NOT NULL UNIQUE,
-            FOREIGN KEY (Home) REFERENCES Teams (Id))""",
-        )
-        plan = discover(
-            folder,
-            "CREATE TABLE Games (id INTEGER PRIMARY KEY, home INT); CREATE TABLE Teams (id INTEGER PRIMARY KEY)",
-            target,
-        )
-        assert plan["Games"].parents == {"home": "Teams"}
-        assert plan["Games"].key == ("home",)
-        assert plan["Games"].origin["foreign_keys"] == "declared in the target"
-
-    def test_names_in_another_case(self, folder: Path, target: Engine) -> None:
-        execute(
-            target,
-            "CREATE TABLE teams (ID INT AUTO_INCREMENT PRIMARY KEY, NAME VARCHAR(9))",
-            """CREATE TABLE games (ID INT AUTO_INCREMENT PRIMARY KEY, HOME INT,
-                FOREIGN KEY (HOME) REFERENCES teams (ID))""",
-        )
-        source = """CREATE TABLE Teams (Id INTEGER PRIMARY KEY, Name TEXT);
-            CREATE TABLE Games (Id INTEGER PRIMARY KEY, Home INT REFERENCES TEAMS (id))"""
-        written = """[tables.Teams]\nid = "iD"\nnatural_key = ["nAME"]
-            [tables.Games]\nid = "iD"\nforeign_keys = { hOME = "Teams" }"""
-        for plan in (discover(folder, source, target), discover(folder, "", target, plan=written)):
-            assert plan["Games"].parents == {"Home": "Teams"}
-            assert plan["Games"].id == "Id"
-            assert plan["Games"].deferred == ()
-        assert plan["Teams"].key == ("Name",)
-
-    def test_to_itself(self, folder: Path, target: Engine) -> None:
-        execute(
-            target,
-            "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, up INT, top INT NOT NULL, x INT UNIQUE)",
-        )
-        plan = discover(
-            folder,
-            "CREATE TABLE a (id INTEGER PRIMARY KEY, up INT REFERENCES a, top INT NOT NULL REFERENCES a, x UNIQUE)",
-            target,
-        )
-        assert plan["a"].parents == {"up": "a", "top": "a"}
-        assert plan["a"].deferred == ("up",)
-        assert plan["a"].after == ()
-
-    def test_in_a_circle(self, folder: Path, target: Engine) -> None:
-        execute(
-            target,
-            "CREATE TABLE teams (id INT AUTO_INCREMENT PRIMARY KEY, captain INT)",
-            "CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, team INT NOT NULL)",
-            "CREATE TABLE games (id INT AUTO_INCREMENT PRIMARY KEY, team INT)",
-        )
-        plan = discover(
-            folder,
-            """CREATE TABLE games (id INTEGER PRIMARY KEY, team INT REFERENCES teams);
-            CREATE TABLE people (id INTEGER PRIMARY KEY, team INT NOT NULL REFERENCES teams);
-            CREATE TABLE teams (id INTEGER PRIMARY KEY, captain INT REFERENCES people)""",
-            target,
-        )
-        assert plan.names[0] == "teams"
-        assert {table.name: table.deferred for table in plan.tables if table.deferred} == {"teams": ("captain",)}
-        assert strongly_connected(plan.tables) == [{"teams", "people"}]
-
-    def test_in_a_circle_that_nothing_breaks(self, folder: Path, target: Engine) -> None:
-        execute(
-            target,
-            "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, b INT NOT NULL)",
-            "CREATE TABLE b (id INT AUTO_INCREMENT PRIMARY KEY, a INT NOT NULL)",
-        )
-        with pytest.raises(DfsyncError, match="No order for a, b: each needs another one's rows first"):
-            discover(
-                folder,
-                """CREATE TABLE a (id INTEGER PRIMARY KEY, b INT NOT NULL REFERENCES b);
-                CREATE TABLE b (id INTEGER PRIMARY KEY, a INT NOT NULL REFERENCES a)""",
-                target,
-            )
-
-    def test_of_a_link_table(self, folder: Path) -> None:
-        plan = discover(
-            folder,
-            """CREATE TABLE links (a INT REFERENCES a, b INT REFERENCES b, since TEXT, PRIMARY KEY (a, b));
-            CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)""",
-        )
-        assert plan.names == ["a", "b", "links"]
-        assert (plan["links"].id, plan["links"].key) == (None, ("a", "b"))
-        assert plan["links"].parents == {"a": "a", "b": "b"}
-
-    def test_to_a_column_that_is_no_id_orders_and_no_more(self, folder: Path) -> None:
-        plan = discover(
-            folder,
-            """CREATE TABLE people (id INTEGER PRIMARY KEY, country TEXT REFERENCES countries,
-                bank INT REFERENCES banks (blz));
-            CREATE TABLE banks (id INTEGER PRIMARY KEY, blz INT UNIQUE);
-            CREATE TABLE countries (code TEXT PRIMARY KEY)""",
-        )
-        assert plan["people"].parents == {}
-        assert set(plan["people"].after) == {"banks", "countries"}
-        assert plan.names[-1] == "people"
-
-    def test_through_one_to_one_tables_to_the_one_that_has_the_id(self, folder: Path) -> None:
-        plan = discover(
-            folder,
-            """CREATE TABLE visits (id INTEGER PRIMARY KEY, doctor INT REFERENCES doctors,
-                boss INT REFERENCES heads (who));
-            CREATE TABLE heads (who INTEGER PRIMARY KEY REFERENCES doctors);
-            CREATE TABLE doctors (person_id INTEGER PRIMARY KEY REFERENCES people (id), field TEXT);
-            CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE)""",
-        )
-        assert plan.names == ["people", "doctors", "heads", "visits"]
-        assert [plan[name].parents for name in plan.names] == [
-            {}, {"person_id": "people"}, {"who": "people"}, {"doctor": "people", "boss": "people"},
-        ]  # fmt: skip
-        assert plan["doctors"].key == ("person_id",)
-        assert [plan[name].id for name in plan.names] == ["id", None, None, "id"]
-
-    def test_of_several_columns_are_remapped_column_by_column(self, folder: Path) -> None:
-        plan = discover(
-            folder,
-            """CREATE TABLE repos (id INTEGER PRIMARY KEY, slug UNIQUE);
-            CREATE TABLE commits (repo INT REFERENCES repos, hash TEXT, PRIMARY KEY (repo, hash));
-            CREATE TABLE files (id INTEGER PRIMARY KEY, repo INT, hash TEXT, path TEXT,
-                FOREIGN KEY (repo, hash) REFERENCES commits);
-            CREATE TABLE tenants (id INTEGER PRIMARY KEY, code TEXT, UNIQUE (id, code));
-            CREATE TABLE users (tenant INT, tenant_code TEXT,
-                FOREIGN KEY (tenant, tenant_code) REFERENCES tenants (id, code))""",
-        )
-        assert plan["commits"].parents == {"repo": "repos"}
-        assert plan["files"].parents == {"repo": "repos"}
-        assert plan["files"].after == ("commits",)
-        assert plan["users"].parents == {"tenant": "tenants"}
-
-    def test_to_a_table_that_is_not_in_the_plan(self, folder: Path) -> None:
-        with pytest.raises(DfsyncError, match=r"b\.a refers to a, which is not in the plan. Add \[tables\.a\]"):
-            discover(
-                folder,
-                "CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY, a INT REFERENCES a)",
-                plan="[tables.b]",
-            )
-
-    def test_to_a_table_that_is_nowhere(self, folder: Path) -> None:
-        plan = discover(folder, "CREATE TABLE b (id INTEGER PRIMARY KEY, a INT REFERENCES gone, c REFERENCES b (gone))")
-        assert plan["b"].parents == {}
-
-    def test_by_other_values_in_a_circle_need_no_order(self, folder: Path) -> None:
-        plan = discover(
-            folder,
-            """CREATE TABLE a (code TEXT PRIMARY KEY, b TEXT REFERENCES b);
-            CREATE TABLE b (code TEXT PRIMARY KEY, a TEXT REFERENCES a)""",
-        )
-        assert plan.names == ["a", "b"]
 
 
 class TestNames:

@@ -1,64 +1,31 @@
-"""What a person sees of a run, and what a terminal does not get to obey."""
+"""What a person sees of a run."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console as RichConsole
 
-from dfsync.cli.render.sync import ErrorConsole, SyncConsole
-from dfsync.output.result import SyncResult, TableCounts
+from dfsync.cli.render.sync import ErrorConsole
+from dfsync.output.result import TableCounts
 from dfsync.plan.file import BUILT_IN, read_plan
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
-
-REPOSITORIES = TablePlan("repositories", "repositories", "id", ("slug",), ())
-COMMITS = TablePlan(
-    "commits", "commits", "id", ("hash", "repository_id"), (ForeignKey("repository_id", "repositories"),)
+from tests.support.runs.screen import (
+    COMMITS,
+    NO_REJECTS,
+    NONE,
+    REPOSITORIES,
+    Screen,
+    mapping,
+    rejects,
+    result,
+    three_repositories,
 )
+
 LINE = "=" * 80
-
-
-def mapping(*rows: tuple[Any, ...], key: tuple[str, ...] = ("slug",)) -> pd.DataFrame:
-    frame = pd.DataFrame(list(rows), columns=["old_id", "new_id", "action", *key])
-    return frame.convert_dtypes(dtype_backend="pyarrow")
-
-
-def rejects(*rows: tuple[Any, ...]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=["old_id", "column", "value", "reason"]).astype(
-        {"old_id": "int64[pyarrow]", "column": "string", "value": "string", "reason": "string"}
-    )
-
-
-NONE, NO_REJECTS = mapping(), rejects()
-
-
-def result(*counts: TableCounts, dry_run: bool = False) -> SyncResult:
-    return SyncResult(counts, {}, {}, 1.5, dry_run)
-
-
-class Screen:
-    """A console and what it has written."""
-
-    def __init__(self, terminal: bool = False, kind: type[SyncConsole] = SyncConsole, **options: Any) -> None:
-        self._file = io.StringIO()
-        self.out = RichConsole(file=self._file, force_terminal=terminal, width=80, _environ={"TERM": "xterm"})
-        self.console = kind(self.out, **options)
-
-    @property
-    def text(self) -> str:
-        return self._file.getvalue()
-
-
-def three_repositories(console: SyncConsole) -> None:
-    console.table_started(REPOSITORIES, 3)
-    frame = mapping((1, 101, "inserted", "my-repo"), (2, 102, "inserted", "other"), (3, 103, "matched", "existing"))
-    console.rows_done(REPOSITORIES, [frame], NO_REJECTS)
-    console.table_finished(REPOSITORIES, TableCounts("repositories", "repositories", 3, 2, 1))
 
 
 class TestTables:
@@ -346,70 +313,6 @@ class TestQuiet:
             "  [FAIL] Commit (ID: 4): column hash: value 'y': bad\n"
             "Commits: FAILED, rolled back: no room\n"
         )
-
-
-class TestTerminal:
-    def test_colours_there_and_none_in_a_pipe(self) -> None:
-        terminal, pipe = Screen(terminal=True), Screen()
-        three_repositories(terminal.console)
-        three_repositories(pipe.console)
-        assert "\x1b[32m[SYNC]\x1b[0m" in terminal.text
-        assert "\x1b" not in pipe.text
-
-    def test_no_color(self) -> None:
-        file = io.StringIO()
-        out = RichConsole(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm", "NO_COLOR": "1"})
-        three_repositories(SyncConsole(out))
-        assert "\x1b" not in file.getvalue()
-
-    def test_lines_are_not_broken_in_a_pipe(self) -> None:
-        screen = Screen()
-        screen.console.note(COMMITS, "word " * 60)
-        assert len(screen.text.splitlines()) == 1
-
-    @pytest.mark.parametrize(("terminal", "total", "shown"), [(True, 21, True), (True, 20, False), (False, 21, False)])
-    def test_progress(self, terminal: bool, total: int, shown: bool) -> None:
-        screen = Screen(terminal=terminal)
-        with screen.console:
-            screen.console.table_started(COMMITS, total)
-            good = mapping(*((n, 100 + n, "matched", "h", 1) for n in range(total)), key=COMMITS.key)
-            screen.console.progress(COMMITS, total)
-            screen.console.rows_done(COMMITS, [good], NO_REJECTS)
-            screen.console.table_finished(COMMITS, TableCounts("commits", "commits", total, 0, total))
-        assert (f"{total}/{total}" in screen.text) is shown
-        assert ("rows/s" in screen.text) is shown
-        assert f"Commits: 0 synced, {total} skipped, 0 failed" in screen.text
-
-    def test_a_table_that_never_ends_leaves_the_terminal_clean(self) -> None:
-        screen = Screen(terminal=True)
-        with screen.console:
-            screen.console.table_started(COMMITS, 1000)
-        hidden, shown = screen.text.rfind("\x1b[?25l"), screen.text.rfind("\x1b[?25h")
-        assert -1 < hidden < shown
-
-
-HOSTILE = "a\x1b]0;owned\x07\x1b[2J\nb\r\t\x9b31m\u202e[red]:smile:[/red]"
-
-
-class TestHostileData:
-    def test_nothing_of_it_controls_the_terminal(self) -> None:
-        screen = Screen(terminal=True)
-        table = TablePlan(HOSTILE, HOSTILE, "id", (HOSTILE,), ())
-        console = screen.console
-        console.run_started(Plan((table,), HOSTILE), [HOSTILE])
-        console.table_missing(table, HOSTILE)
-        console.table_started(table, 2)
-        frame = mapping((1, 2, "inserted", HOSTILE), key=(HOSTILE,))
-        console.rows_done(table, [frame], rejects((3, HOSTILE, HOSTILE, HOSTILE)))
-        console.note(table, HOSTILE)
-        counts = TableCounts(HOSTILE, HOSTILE, 2, 1, 0, 0, 1, error=HOSTILE, note=None)
-        console.table_finished(table, counts)
-        console.run_finished(result(counts))
-        own = screen.text.replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[33m", "").replace("\x1b[0m", "")
-        assert all(c.isprintable() or c == "\n" for c in own)
-        shown = r"a\x1b]0;owned\x07\x1b[2J\nb\r\t\x9b31m\u202e[red]:smile:[/red]"
-        assert f"'{shown}' (ID: 1 -> 2)" in own
-        assert f"column {shown}: value '{shown}': {shown}" in own
 
 
 class TestWhereItStood:

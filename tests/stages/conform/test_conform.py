@@ -10,49 +10,50 @@ import pyarrow as pa
 import pytest
 
 from dfsync.model import frames
-from dfsync.model.batch import Batch
 from dfsync.model.schema import Column
-from dfsync.model.types import MIXED_STORAGE, arrow_type
+from dfsync.model.types import arrow_type
 from dfsync.stages.conform.canonical import canonicalize
 from dfsync.stages.conform.conform import conform
 from dfsync.stages.conform.dispatch import CONVERSIONS
 from dfsync.target.schema.reflection import KIND_BY_DATA_TYPE
-
-INT = Column("v", "integer", "int")
-BIGINT = Column("v", "integer", "bigint")
-UNSIGNED = Column("v", "integer", "bigint unsigned", unsigned=True)
-TINYINT = Column("v", "integer", "tinyint")
-YEAR = Column("v", "year", "year")
-BIT = Column("v", "bit", "bit(3)", precision=3)
-DECIMAL = Column("v", "decimal", "decimal(5,2)", precision=5, scale=2)
-WIDE = Column("v", "decimal", "decimal(65,30)", precision=65, scale=30)
-POSITIVE = Column("v", "decimal", "decimal(5,2) unsigned", precision=5, scale=2, unsigned=True)
-FLOAT = Column("v", "float", "float", precision=12)
-ROUNDED = Column("v", "float", "float(5,2)", precision=5, scale=2)
-DOUBLE = Column("v", "double", "double", precision=22)
-POSITIVE_DOUBLE = Column("v", "double", "double unsigned", precision=22, unsigned=True)
-VARCHAR = Column("v", "text", "varchar(5)", length=5, octets=20, charset="utf8mb4")
-CHAR = Column("v", "text", "char(3)", length=3, octets=12, charset="utf8mb4")
-TINYTEXT = Column("v", "text", "tinytext", length=255, octets=255, charset="utf8mb4")
-LATIN1 = Column("v", "text", "varchar(5)", length=5, octets=5, charset="latin1")
-ASCII = Column("v", "text", "varchar(5)", length=5, octets=5, charset="ascii")
-UTF8MB3 = Column("v", "text", "varchar(5)", length=5, octets=15, charset="utf8mb3")
-UTF8 = Column("v", "text", "varchar(5)", length=5, octets=15, charset="utf8")
-BLOB = Column("v", "binary", "tinyblob", length=255)
-BINARY = Column("v", "binary", "binary(2)", length=2)
-ENUM = Column("v", "enum", "enum('Red','1','a,b')", values=("Red", "1", "a,b"), collation="utf8mb4_general_ci")
-EXACT_ENUM = Column("v", "enum", "enum('Red','red')", values=("Red", "red"), collation="utf8mb4_bin")
-BYTES_ENUM = Column("v", "enum", "enum('Red')", values=("Red",))
-ONE_CASE = Column("v", "enum", "enum('Red')", values=("Red",), collation="utf8mb4_bin")
-SET = Column("v", "set", "set('x','Y','2')", values=("x", "Y", "2"), collation="utf8mb4_general_ci")
-EXACT_SET = Column("v", "set", "set('x','X')", values=("x", "X"), collation="latin1_general_cs")
-JSON = Column("v", "json", "json")
-DATE = Column("v", "date", "date")
-DATETIME = Column("v", "datetime", "datetime", precision=0)
-OTHER = Column("v", "other", "geometry")
-UUID = Column("v", "other", "uuid")
-INET4 = Column("v", "other", "inet4")
-INET6 = Column("v", "other", "inet6")
+from tests.support.tables.columns import (
+    ASCII,
+    BIGINT,
+    BINARY,
+    BIT,
+    BLOB,
+    BYTES_ENUM,
+    CHAR,
+    DATE,
+    DATETIME,
+    DECIMAL,
+    DOUBLE,
+    ENUM,
+    EXACT_ENUM,
+    EXACT_SET,
+    FLOAT,
+    INET4,
+    INET6,
+    INT,
+    JSON,
+    LATIN1,
+    ONE_CASE,
+    OTHER,
+    POSITIVE,
+    POSITIVE_DOUBLE,
+    ROUNDED,
+    SET,
+    TINYINT,
+    TINYTEXT,
+    UNSIGNED,
+    UTF8,
+    UTF8MB3,
+    UUID,
+    VARCHAR,
+    WIDE,
+    YEAR,
+    conformed,
+)
 
 FITS: list[tuple[Column, Any, Any]] = [
     (INT, 12, 12),
@@ -151,7 +152,6 @@ FITS: list[tuple[Column, Any, Any]] = [
     (INET4, "10.0.0.1", "10.0.0.1"),
     (INET6, "2001:DB8:0:0::1", "2001:db8::1"),
 ]
-
 DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
     (INT, 2**31, "is out of the range of int (-2147483648 to 2147483647)"),
     (INT, -(2**31) - 1, "is out of the range of int"),
@@ -246,7 +246,6 @@ DOES_NOT_FIT: list[tuple[Column, Any, str]] = [
     (INET4, "10.0.0.256", "is not of inet4"),
     (INET6, "10.0.0.1", "is not of inet6"),
 ]
-
 NOTES: list[tuple[Column, Any, str]] = [
     (DECIMAL, "0.005", "decimal(5,2) keeps 2 decimals; longer fractions are rounded"),
     (FLOAT, 0.1, "float keeps about 7 digits; make it DOUBLE to keep them all"),
@@ -277,16 +276,6 @@ EXACT = [
     (CHAR, "a"),
     (JSON, "[0.1,1.50]"),
 ]
-
-
-def conformed(column: Column, *values: Any) -> Batch:
-    classes = {int: "integer", float: "real", str: "text", bytes: "blob"}
-    rows = [
-        None if v is None else {field.name: None for field in MIXED_STORAGE} | {classes[type(v)]: v} for v in values
-    ]
-    return conform(
-        frames.from_arrow(pa.table({"v": pa.array(rows, MIXED_STORAGE)}), range(1, len(values) + 1)), [column]
-    )
 
 
 def named(cases: list[Any]) -> list[Any]:
@@ -394,74 +383,3 @@ def test_the_two_zeros_of_a_real_are_one_at_both_ends(column: Column) -> None:
 def test_every_kind_of_column_knows_what_to_do_with_every_storage_class() -> None:
     kinds, classes = {*KIND_BY_DATA_TYPE.values(), "other"}, ("integer", "real", "text", "blob")
     assert CONVERSIONS.keys() == {(kind, of) for kind in kinds for of in classes}
-
-
-def test_a_number_of_many_digits_stands_beside_one_of_few() -> None:
-    made = conformed(UNSIGNED, "7", "9" * 50, str(2**64 - 1))
-    assert made.frame["v"].tolist() == [7, 2**64 - 1]
-    assert made.rejects.index.tolist() == [2]
-
-
-def test_values_of_every_storage_class_go_into_one_column() -> None:
-    made = conformed(BIGINT, 1, 2.0, "3", None, b"4", 5)
-    assert made.frame["v"].tolist()[:3] == [1, 2, 3]
-    assert made.frame.index.tolist() == [1, 2, 3, 4, 6]
-    assert made.rejects["value"].tolist() == ["x'34'"]
-
-
-@pytest.mark.parametrize("type_", [pa.int64(), pa.float64(), pa.string(), pa.binary(), MIXED_STORAGE, pa.null()])
-@pytest.mark.parametrize("column", [INT, DECIMAL, VARCHAR, BLOB, DATE, JSON, SET], ids=lambda column: column.type)
-def test_a_column_of_nothing_but_null_takes_the_targets_type(type_: Any, column: Column) -> None:
-    made = conform(frames.from_arrow(pa.table({"v": pa.nulls(2, type_)}), [1, 2]), [column])
-    assert frames.as_arrow(made.frame["v"]).type == arrow_type(column)
-    assert made.frame["v"].isna().all()
-
-
-def test_no_rows_make_no_rows_of_the_targets_types() -> None:
-    made = conform(frames.from_arrow(pa.table({"v": pa.array([], pa.string())}), []), [DATE])
-    assert frames.as_arrow(made.frame["v"]).type == pa.date32()
-    assert made.rejects.empty
-
-
-def test_rows_of_no_columns_stay_rows() -> None:
-    made = conform(frames.from_arrow(pa.table({"v": [5, 6]}), [7, 9]), [])
-    assert made.frame.index.tolist() == [7, 9]
-    assert made.frame.shape == (2, 0)
-
-
-def test_null_is_a_reject_where_the_column_allows_none() -> None:
-    made = conformed(Column("v", "integer", "int", nullable=False), None, 7)
-    assert made.rejects["reason"].tolist() == ["is NULL, which the column does not allow"]
-    assert made.rejects["value"].isna().all()
-    assert made.frame["v"].tolist() == [7]
-
-
-def test_null_is_welcome_where_the_target_counts_up() -> None:
-    made = conformed(Column("v", "integer", "int", nullable=False, auto_increment=True), None)
-    assert made.rejects.empty
-
-
-def test_a_row_of_two_faults_is_rejected_once_for_the_first_column() -> None:
-    frame = frames.from_arrow(pa.table({"a": ["x", "1"], "b": ["y", "z"]}), [10, 20])
-    columns = [Column("a", "integer", "int"), Column("b", "integer", "int")]
-    made = conform(frame, columns)
-    assert made.rejects["column"].to_dict() == {10: "a", 20: "b"}
-    assert made.frame.empty
-    assert list(made.frame.columns) == ["a", "b"]
-
-
-def test_a_column_keeps_its_place_and_the_frame_its_index() -> None:
-    frame = frames.from_arrow(pa.table({"b": [1, 2], "a": ["x", "y"], "c": [0, 0]}), [7, 3])
-    made = conform(frame, [Column("a", "text", "text"), Column("b", "integer", "int")])
-    assert list(made.frame.columns) == ["a", "b"]
-    assert made.frame.index.tolist() == [7, 3]
-    assert made.frame.index.name == "old_id"
-
-
-def test_a_long_value_is_shortened_in_its_reject() -> None:
-    made = conformed(VARCHAR, "x" * 1000, b"\xff" * 1000)
-    assert made.rejects["value"].tolist() == ["x" * 200 + "…", "x'" + "ff" * 99 + "…"]
-
-
-def test_a_value_that_is_just_not_too_long_is_whole_in_its_reject() -> None:
-    assert conformed(VARCHAR, "x" * 200).rejects["value"].tolist() == ["x" * 200]

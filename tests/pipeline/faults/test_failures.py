@@ -1,4 +1,4 @@
-"""A table that fails as a whole rolls back, the others go on; and a process that is killed does no harm."""
+"""A table that fails as a whole rolls back, and the others go on."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import OperationalError
 
 import dfsync.target.connection
 from dfsync.__main__ import main
 from dfsync.commands.sync import sync
-from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import TableCounts
 from dfsync.pipeline.observer import Observer
 from dfsync.plan.model import TablePlan
 from dfsync.stages.conform.conform import conform
-from dfsync.target.connection import _SESSION, exclusive_lock
+from dfsync.target.connection import _SESSION
 from dfsync.target.embedded import EmbeddedServer
 from dfsync.text.redaction import register_secret
 from tests.conftest import TEST_OPTIONS
@@ -42,24 +40,13 @@ from tests.support.git_history import (
     ids,
     run,
     run_sql,
-    sample,
     source_rows,
     target_rows,
     user,
 )
+from tests.support.runs.killed import HISTORY, KILLED
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
-HISTORY = ("repositories", "commits", "pull_requests", "pr_approvals")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample(tmp_path_factory.mktemp("source") / "history.db", 200)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
 
 
 @pytest.fixture
@@ -378,105 +365,3 @@ class _CutOff(Observer):
                 ).all()
                 for other in others:
                     connection.exec_driver_sql(f"KILL {int(other)}")
-
-
-KILLED = """
-import itertools, os, signal, sys
-from dfsync.model.options import SyncOptions
-from dfsync.pipeline.observer import Observer
-from dfsync.target.embedded import EmbeddedServer
-from dfsync.commands.sync import sync
-
-source, target, out, event, table, victim = sys.argv[1:]
-
-
-class Killer(Observer):
-    def progress(self, plan, done):
-        self._end("progress", plan) if done >= 100 else None
-
-    def rows_done(self, plan, *_):
-        self._end("rows_done", plan)
-
-    def table_finished(self, plan, _):
-        self._end("table_finished", plan)
-
-    def table_started(self, plan, _):
-        self._end("table_started", plan)
-
-    def _end(self, what, plan):
-        if (what, plan.name) == (event, table):
-            os.kill(int(victim) or os.getpid(), signal.SIGKILL)
-
-
-def fsync(_, calls=itertools.count(1)):
-    if next(calls) == int(table):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-if event == "fsync":
-    os.fsync = fsync
-options = SyncOptions(batch_size=50, tables=("repositories", "commits", "pull_requests", "pr_approvals"))
-sync(source, target, out=out, options=options, observer=Killer())
-"""
-
-
-class TestAProcessThatIsKilled:
-    @pytest.mark.parametrize(
-        ("moment", "table"),
-        [
-            ("progress", "commits"),
-            ("rows_done", "commits"),
-            ("table_finished", "commits"),
-            ("table_started", "pr_approvals"),
-            # While it writes the second mapping, and id_mappings.json.
-            ("fsync", "2"),
-            ("fsync", "5"),
-        ],
-    )
-    def test_leaves_nothing_half_done_and_the_next_run_finishes(
-        self, source: Path, target: Engine, target_url: str, out: Path, moment: str, table: str
-    ) -> None:
-        create_tables(target)
-        command = [sys.executable, "-c", KILLED, str(source), target_url, str(out), moment, table, "0"]
-        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
-        _wait_until_alone(target)
-        assert fetch(target, "SELECT COUNT(*) FROM commits") in ([(0,)], [(200,)])
-        assert not (out / "id_mappings.json").exists()
-        result = run(source, target, out, tables=HISTORY)
-        assert result.ok
-        assert all(c.total == len(target_rows(target, c.table)) for c in result.counts)
-        again = run(source, target, out.with_name("again"), tables=HISTORY)
-        assert (out / "id_mappings.json").read_bytes() == (out.with_name("again") / "id_mappings.json").read_bytes()
-        assert_copied(source, target, again.mappings, also_matched=True)
-        assert not [path for path in out.rglob("*") if "partial" in path.name]
-
-
-def test_another_run_that_does_not_end_is_named(
-    source: Path, target: Engine, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create_tables(target)
-    monkeypatch.setattr(dfsync.target.connection, "_LOCK_SECONDS", 0)
-    other = create_engine(target.url)
-    with (
-        exclusive_lock(other),
-        pytest.raises(DfsyncError, match=r"Another dfsync is writing to dfsync_test_\w+ on"),
-    ):
-        run(source, target, out, tables=HISTORY)
-    assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(0,)]
-    other.dispose()
-    _wait_until_alone(target)
-    assert run(source, target, out, tables=HISTORY).ok
-
-
-def _wait_until_alone(target: Engine) -> None:
-    """Until the server has noticed that the killed client is gone, and rolled back."""
-    ask = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
-    target.dispose()
-    deadline = time.monotonic() + 20
-    alone = False
-    while not alone:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-        # MySQL cannot list a statement, be it another test's, that holds characters beyond three bytes (3854).
-        with suppress(OperationalError):
-            alone = fetch(target, ask) == [(0,)]

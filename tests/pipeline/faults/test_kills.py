@@ -1,0 +1,82 @@
+"""A process that is killed does no harm, and one that does not end is named."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import OperationalError
+
+import dfsync.target.connection
+from dfsync.model.errors import DfsyncError
+from dfsync.target.connection import exclusive_lock
+from tests.support.git_history import assert_copied, create_tables, fetch, run, target_rows
+from tests.support.runs.killed import HISTORY, KILLED
+
+
+class TestAProcessThatIsKilled:
+    @pytest.mark.parametrize(
+        ("moment", "table"),
+        [
+            ("progress", "commits"),
+            ("rows_done", "commits"),
+            ("table_finished", "commits"),
+            ("table_started", "pr_approvals"),
+            # While it writes the second mapping, and id_mappings.json.
+            ("fsync", "2"),
+            ("fsync", "5"),
+        ],
+    )
+    def test_leaves_nothing_half_done_and_the_next_run_finishes(
+        self, source: Path, target: Engine, target_url: str, out: Path, moment: str, table: str
+    ) -> None:
+        create_tables(target)
+        command = [sys.executable, "-c", KILLED, str(source), target_url, str(out), moment, table, "0"]
+        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        _wait_until_alone(target)
+        assert fetch(target, "SELECT COUNT(*) FROM commits") in ([(0,)], [(200,)])
+        assert not (out / "id_mappings.json").exists()
+        result = run(source, target, out, tables=HISTORY)
+        assert result.ok
+        assert all(c.total == len(target_rows(target, c.table)) for c in result.counts)
+        again = run(source, target, out.with_name("again"), tables=HISTORY)
+        assert (out / "id_mappings.json").read_bytes() == (out.with_name("again") / "id_mappings.json").read_bytes()
+        assert_copied(source, target, again.mappings, also_matched=True)
+        assert not [path for path in out.rglob("*") if "partial" in path.name]
+
+
+def test_another_run_that_does_not_end_is_named(
+    source: Path, target: Engine, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_tables(target)
+    monkeypatch.setattr(dfsync.target.connection, "_LOCK_SECONDS", 0)
+    other = create_engine(target.url)
+    with (
+        exclusive_lock(other),
+        pytest.raises(DfsyncError, match=r"Another dfsync is writing to dfsync_test_\w+ on"),
+    ):
+        run(source, target, out, tables=HISTORY)
+    assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(0,)]
+    other.dispose()
+    _wait_until_alone(target)
+    assert run(source, target, out, tables=HISTORY).ok
+
+
+def _wait_until_alone(target: Engine) -> None:
+    """Until the server has noticed that the killed client is gone, and rolled back."""
+    ask = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
+    target.dispose()
+    deadline = time.monotonic() + 20
+    alone = False
+    while not alone:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        # MySQL cannot list a statement, be it another test's, that holds characters beyond three bytes (3854).
+        with suppress(OperationalError):
+            alone = fetch(target, ask) == [(0,)]
