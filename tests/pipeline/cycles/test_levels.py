@@ -277,12 +277,14 @@ def test_what_was_matched_is_mapped_though_no_row_can_be_inserted(scenario: Scen
         BY_NAME,
     )
     scenario.create_target(
-        """CREATE TABLE a (id TINYINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, boss TINYINT,
+        """CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, boss INT,
         FOREIGN KEY (boss) REFERENCES a (id))""",
         "INSERT INTO a VALUES (127, 'root', NULL)",
+        """CREATE TRIGGER full_table BEFORE INSERT ON a FOR EACH ROW
+        SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'the table is full'""",
     )
     result = scenario.sync()
-    assert "have run out" in str(result.counts[0].error)
+    assert "the table is full (1114)" in str(result.counts[0].error)
     assert (result.counts[0].matched, result.counts[0].failed) == (1, 1)
     assert result.mappings["a"][["old_id", "new_id"]].to_numpy().tolist() == [[1, 127]]
 

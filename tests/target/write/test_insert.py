@@ -76,10 +76,10 @@ ROWS = st.lists(st.tuples(st.none() | HOSTILE_TEXTS, st.none() | st.binary(max_s
 NAMES = st.text(st.sampled_from("`'\"%\\;-:? a"), min_size=1, max_size=8).filter(lambda name: not name.endswith(" "))
 
 
-@pytest.fixture(scope="module")
-def engines(server_url: str) -> Iterator[dict[bool, sa.Engine]]:
+@pytest.fixture
+def engines(target_url: str) -> Iterator[dict[bool, sa.Engine]]:
     """By whether a backslash escapes: engines."""
-    made = {escapes: make_engine(server_url) for escapes in (True, False)}
+    made = {escapes: make_engine(target_url) for escapes in (True, False)}
 
     @sa.event.listens_for(made[False], "connect")
     def no_escapes(connection: Any, _record: Any) -> None:
