@@ -308,7 +308,7 @@ class TableVerifier:
         table = TableContext(
             binding, session.source, connection, session.mappings, session.hasher, session.options.batch_size
         )
-        key = [column.name for column in binding.key]
+        key = binding.key_names
         log, keyless = RejectLog(), [np.array([], dtype=np.int64)]
         for batch in read_batches(table, binding.columns, table.batch_size, deferred=()) if key else ():
             rows = log.take(batch)
@@ -325,7 +325,7 @@ class TableVerifier:
         yield len(unfit_ids), _without_id(self._count_missing(unfit_ids))
 
     def _by_key(self, connection: sa.Connection, binding: TableBinding, source: pd.DataFrame) -> pd.DataFrame:
-        key = [column.name for column in binding.key]
+        key = binding.key_names
         names = [name for name in binding.names if name not in key]
         target_rows, _ = fetch_rows_by_key(connection, binding, source, names)
         cells = [

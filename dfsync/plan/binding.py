@@ -48,6 +48,19 @@ class TableBinding:
         by_name = {column.name.lower(): column for column in self.columns}
         return tuple(by_name[name.lower()] for name in self.plan.key)
 
+    @property
+    def key_names(self) -> list[str]:
+        """The names of the natural key's columns, as the source spells them."""
+        return [column.name for column in self.key]
+
+    @property
+    def required_self_references(self) -> list[str]:
+        """The foreign keys to the same table that a row must have when it is inserted: those not deferred."""
+        plan = self.plan
+        return [
+            column for column, parent in plan.parents.items() if parent == plan.name and column not in plan.deferred
+        ]
+
     def self_references_by_value(self) -> dict[str, str]:
         """Find the columns that refer to the same table by a value that is no surrogate id.
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dfsync.model.frames import empty_frame
+from dfsync.model.schema import Column
 from dfsync.model.types import OldIds
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import extract
@@ -31,10 +32,7 @@ def row_dependencies(table: TableContext) -> pd.DataFrame:
         Index `old_id`; a column of old ids (Arrow int64) for each foreign key to the same table that is not deferred,
         and for each column that refers to it by a value. Without columns where no row needs another.
     """
-    plan = table.binding.plan
-    foreign_keys = [
-        column for column, parent in plan.parents.items() if parent == plan.name and column not in plan.deferred
-    ]
+    foreign_keys = table.binding.required_self_references
     values = table.binding.self_references_by_value()
     if not foreign_keys and not values:
         return pd.DataFrame()
@@ -63,9 +61,7 @@ def reference_ids(table: TableContext, columns: Sequence[str], ids: OldIds | Non
     """
     source_columns = table.binding.source_columns([c for c in table.binding.columns if c.name in columns])
     nullable = [replace(column, nullable=True) for column in source_columns]
-    names = [column.name for column in nullable]
-    read = (conform(rows, nullable).frame.reindex(rows.index) for rows in extract(table, names, KEY_BATCH_ROWS, ids))
-    return pd.concat([empty_frame(nullable), *read])
+    return _read_conformed(table, nullable, ids, keep_rejects=True)
 
 
 def read_values(table: TableContext, column: str, ids: OldIds) -> pd.Series[Any]:
@@ -86,8 +82,7 @@ def read_values(table: TableContext, column: str, ids: OldIds) -> pd.Series[Any]
         Index `old_id`; the values as the target holds them (Arrow dtype), without NULL.
     """
     nullable = [replace(c, nullable=True) for c in table.binding.columns if c.name == column]
-    read = (conform(rows, nullable).frame for rows in extract(table, [column], KEY_BATCH_ROWS, ids))
-    return pd.concat([empty_frame(nullable), *read])[column].dropna()
+    return _read_conformed(table, nullable, ids)[column].dropna()
 
 
 def rejects_of_cycle(table: TableContext, dependencies: pd.DataFrame, ids: OldIds, cycle: OldIds) -> list[pd.DataFrame]:
@@ -116,7 +111,17 @@ def rejects_of_cycle(table: TableContext, dependencies: pd.DataFrame, ids: OldId
 def _owners(table: TableContext, column: str, referenced: str) -> pd.Series[int]:
     """For each row the old id of the row whose `referenced` is equal to the value in `column`."""
     columns = [replace(c, nullable=True) for c in table.binding.columns if c.name in (column, referenced)]
-    read = (conform(rows, columns).frame for rows in extract(table, [c.name for c in columns], KEY_BATCH_ROWS))
-    rows = pd.concat([empty_frame(columns), *read])
+    rows = _read_conformed(table, columns)
     referenced_column = next(c for c in columns if c.name == referenced)
     return value_owners(table.connection, referenced_column, rows[column], rows[referenced])
+
+
+def _read_conformed(
+    table: TableContext, columns: Sequence[Column], ids: OldIds | None = None, *, keep_rejects: bool = False
+) -> pd.DataFrame:
+    """Columns as the target holds them; rows that do not conform are left out, or kept with NULL in all of them."""
+    parts = [empty_frame(columns)]
+    for rows in extract(table, [column.name for column in columns], KEY_BATCH_ROWS, ids):
+        conformed = conform(rows, columns).frame
+        parts.append(conformed.reindex(rows.index) if keep_rejects else conformed)
+    return pd.concat(parts)

@@ -82,23 +82,6 @@ class Identities:
         return pd.concat([unmatched, self.target_keys_of_matched]).sort_index()
 
 
-def required_self_references(table: TableContext) -> list[str]:
-    """Find the foreign keys to the same table that a row must have when it is inserted.
-
-    Parameters
-    ----------
-    table
-        A table.
-
-    Returns
-    -------
-    list of str
-        Its columns, without deferred ones.
-    """
-    plan = table.binding.plan
-    return [column for column, parent in plan.parents.items() if parent == plan.name and column not in plan.deferred]
-
-
 def identify(member: CycleMember) -> Identities:
     """Match the natural keys of both sides, or whole rows where there is no natural key.
 
@@ -152,7 +135,8 @@ class _Partition:
 def _read(member: CycleMember, log: RejectLog, ids: OldIds) -> tuple[list[_Partition], pd.DataFrame, pd.DataFrame]:
     """The rows of both sides, and the natural keys of source and target."""
     table = member.table
-    binding, references = table.binding, required_self_references(table)
+    binding = table.binding
+    references = binding.required_self_references
     deferred = {*references, *binding.plan.deferred}
     if not binding.key:
         no_keys = pd.DataFrame(index=pd.Index(ids[:0], name=frames.OLD_ID))
@@ -173,7 +157,7 @@ def _read(member: CycleMember, log: RejectLog, ids: OldIds) -> tuple[list[_Parti
 def _target_keys(table: TableContext, keys: pd.DataFrame, references: list[str]) -> pd.DataFrame:
     """The target's natural keys without a NULL, by ascending id; only the requested ones where it has many more."""
     binding = table.binding
-    names = [column.name for column in binding.key]
+    names = binding.key_names
     with table.timer("target keys"):
         if not set(names) & set(references) and is_lookup_cheaper(table, len(keys)):
             target_keys = lookup_by_key(table.connection, binding.target, binding.id, names, keys)
@@ -193,7 +177,7 @@ def _keyless(
         return _matched_before(member.content_matches, read_ids)
     source = content_hashes(table, batches, references)
     with table.timer("match"):
-        names = [column.name for column in binding.key]
+        names = binding.key_names
         target_rows = read_rows(table.connection, binding.target, binding.id, binding.columns, names)
         sides = (source, content_hashes(table, target_rows, references))
         return _partition(table, keyed=False, sides=sides, references=references)

@@ -94,10 +94,9 @@ def _sides(member: CycleMember, cyclic: list[str]) -> Iterator[tuple[bool, Side,
     """The rows with a natural key (True), and those without (False): of the source, and of the target."""
     table = member.table
     binding = table.binding
-    names = [column.name for column in binding.key]
+    names = binding.key_names
     log = RejectLog()
     keyless = None
-    keyed = member.dependencies.index[:0]
     if names:
         read = read_batches(table, binding.key, KEY_BATCH_ROWS, deferred=cyclic)
         keys = pd.concat([empty_frame(binding.key), *map(log.take, read)])
@@ -105,11 +104,14 @@ def _sides(member: CycleMember, cyclic: list[str]) -> Iterator[tuple[bool, Side,
         keyless, keyed = keys.index[~non_null].to_numpy(), keys.index[non_null]
         target_keys = read_keys(table.connection, binding.target, binding.id, names).sort_index()
         source, target = key_hashes(table, keys[non_null], target_keys.dropna(), cyclic)
-        yield True, source.without(unmatchable(member, keyed)), target
+        blocked = unmatchable(member, keyed)
+        yield True, source.without(blocked), target
+    else:
+        blocked = unmatchable(member, member.dependencies.index[:0])
     source_rows = map(log.take, read_batches(table, binding.columns, table.batch_size, keyless, deferred=cyclic))
     target_rows = read_rows(table.connection, binding.target, binding.id, binding.columns, names)
     # Rows in a NOT NULL cycle are always rejected, whatever the target has.
-    source = content_hashes(table, source_rows, cyclic).without(unmatchable(member, keyed))
+    source = content_hashes(table, source_rows, cyclic).without(blocked)
     yield False, source, content_hashes(table, target_rows, cyclic)
 
 

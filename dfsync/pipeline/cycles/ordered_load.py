@@ -19,7 +19,7 @@ from dfsync.model.batch import Batch
 from dfsync.model.frames import empty_frame
 from dfsync.model.types import Mask, OldIds, Positions, arrow_type
 from dfsync.pipeline.cycles.dependencies import read_values, rejects_of_cycle
-from dfsync.pipeline.cycles.identity import Identities, identify, required_self_references
+from dfsync.pipeline.cycles.identity import Identities, identify
 from dfsync.pipeline.cycles.member import CycleMember
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import RejectLog, extract, read_batches
@@ -60,7 +60,7 @@ def _keep_keys(member: CycleMember, identities: Identities) -> None:
     table = member.table
     if not table.binding.key:
         return
-    keys = identities.target_keys(required_self_references(table), member.sync.ledger.id_map())
+    keys = identities.target_keys(table.binding.required_self_references, member.sync.ledger.id_map())
     spool = table.open_spool()
     for _ in spool.write([keys]):
         pass
@@ -74,7 +74,7 @@ class _OrderedLoad:
         self._member, self._table = member, member.table
         self._sync, self._ledger = member.sync, member.sync.ledger
         self._columns = list(member.dependencies.columns)
-        self._references = required_self_references(member.table)
+        self._references = member.table.binding.required_self_references
         """Of these columns the foreign keys; the others refer to the table by a value."""
         self._parents = parent_positions(member.dependencies)
         self._group = identities.representative

@@ -165,7 +165,7 @@ def fetch_rows_by_key(
     tuple of DataFrame and array
         The columns `names`, index `old_id`, without the rows that the target lacks; and their new ids.
     """
-    key = [column.name for column in binding.key]
+    key = binding.key_names
     columns = list(dict.fromkeys([*key, *names]))
     target_rows = lookup_by_key(connection, binding.target, binding.id, key, source[key], columns)
     sides = [
@@ -209,13 +209,13 @@ def is_lookup_cheaper(table: TableContext, source_rows: int) -> bool:
 
 def _scan_target_keys(table: TableContext) -> pd.DataFrame:
     binding = table.binding
-    names = [column.name for column in binding.key]
+    names = binding.key_names
     return drop_null_keys(read_keys(table.connection, binding.target, binding.id, names)).sort_index()
 
 
 def _look_up_target_keys(table: TableContext, source: SourceKeys) -> pd.DataFrame:
     binding = table.binding
-    names = [column.name for column in binding.key]
+    names = binding.key_names
     requested = [empty_frame(binding.key), *map(drop_null_keys, source.spool.read())]
     found = [lookup_by_key(table.connection, binding.target, binding.id, names, keys) for keys in requested]
     return drop_null_keys(pd.concat(found)).sort_index()

@@ -42,10 +42,6 @@ class RowMatches:
     resolved: Mask
     representative_id: OldIds
 
-    def subset(self, rows: Mask) -> RowMatches:
-        """Return the matches of some of the rows."""
-        return RowMatches(self.old_id[rows], self.new_id[rows], self.resolved[rows], self.representative_id[rows])
-
 
 class RowLedger:
     """Owns what became of each source row of one table: its target row, the action, or the reject.

@@ -158,7 +158,7 @@ def match_concurrent_inserts(table: TableContext, refused: OldIds) -> tuple[pd.D
         The natural keys with the target's values, index `old_id`, of the rows that were found; and their new ids.
     """
     binding = table.binding
-    names = [column.name for column in binding.key]
+    names = binding.key_names
     if not names or not len(refused):
         return empty_frame(binding.key), np.array([], binding.id_dtype)
     batches = read_batches(table, binding.key, len(refused), refused)

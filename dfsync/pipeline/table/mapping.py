@@ -42,7 +42,7 @@ def mapping_parts(
         columns with the target's values; a column that is called like one of ours gets `_key` behind its name. At
         least one part, which may be empty.
     """
-    names = _unique_names([column.name for column in binding.key])
+    names = _unique_names(binding.key_names)
     is_new = ledger.is_new() if dry_run else None
     parts = _slices(ledger) if keys is None else _keyed_slices(binding, ledger, keys, known_keys)
     for rows, part in parts:

@@ -173,7 +173,7 @@ def read_content_hashes(table: TableContext, ids: OldIds | None = None) -> tuple
 def read_target_content(table: TableContext) -> pd.DataFrame:
     """Hash whole target rows: uint64 columns `HASH_COLUMNS`, index `new_id`, ascending."""
     binding = table.binding
-    key = [column.name for column in binding.key]
+    key = binding.key_names
     batches = read_rows(table.connection, binding.target, binding.id, binding.columns, key)
     # Not beside the empty frame, whose index would turn unsigned ids into floats.
     return pd.concat([table.hasher.hashes(rows[binding.names]) for rows in batches] or [empty_hashes()])

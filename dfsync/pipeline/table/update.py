@@ -62,7 +62,7 @@ def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Ite
         By ascending `old_id`.
     """
     binding = table.binding
-    key = {column.name for column in binding.key}
+    key = set(binding.key_names)
     columns = [column for column in binding.columns if column.name not in key]
     ids = ledger.old_id[ledger.with_action(MATCHED) & ledger.lowest_of_group()]
     if not key or not columns or not len(ids):
@@ -87,7 +87,7 @@ def _target_rows(
     binding = table.binding
     names = [column.name for column in columns]
     if binding.id is None:
-        key = [column.name for column in binding.key]
+        key = binding.key_names
         found, _ = fetch_rows_by_key(table.connection, binding, rows, [*key, *names])
         return found[names], found[key]
     # Rows that another client inserted since the snapshot, or deleted, are not there.
