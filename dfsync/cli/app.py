@@ -97,7 +97,7 @@ app = typer.Typer(
 def _target(target: str | None, source: Path) -> Iterator[TargetLocation]:
     if target and "@" in target:
         hide_from_process_list(target)
-    from dfsync.pipeline.ends import open_target
+    from dfsync.pipeline.session.ends import open_target
 
     with open_target(target, source, origin=OPTION_NAMES["target"]) as choice:
         yield choice

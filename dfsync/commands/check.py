@@ -22,13 +22,16 @@ from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import COUNTED, Result, SyncResult
-from dfsync.pipeline.ends import open_ends
 from dfsync.pipeline.observer import Observer
-from dfsync.pipeline.session import draft_plan
-from dfsync.plan.discovery import expected_schema, resolve
+from dfsync.pipeline.session.ends import open_ends
+from dfsync.pipeline.session.questions import undecided
+from dfsync.pipeline.session.session import draft_plan
+from dfsync.plan.discovery.draft import expected_schema
+from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select, with_on_match
-from dfsync.plan.validation import ERROR, WARNING, Finding
+from dfsync.plan.questions import Question
+from dfsync.plan.validation import ERROR, UNDECIDED, WARNING, Finding
 from dfsync.source.base import Source
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
@@ -67,7 +70,7 @@ class CheckResult(Result):
     @property
     def ok(self) -> bool:
         """Whether every row would get a target row."""
-        return not any(finding.level == ERROR for finding in self.findings)
+        return not any(finding.level in (ERROR, UNDECIDED) for finding in self.findings)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -83,6 +86,7 @@ class CheckResult(Result):
     def __repr__(self) -> str:
         levels = [finding.level for finding in self.findings]
         found = ", ".join(with_count(levels.count(level), f"{level}s") for level in (ERROR, WARNING))
+        found += f", {levels.count(UNDECIDED)} undecided" if UNDECIDED in levels else ""
         return f"<CheckResult: {with_count(len(self.tables), 'tables')}, {found}>"
 
     def as_dict(self) -> dict[str, Any]:
@@ -150,9 +154,13 @@ def _check(source: Source, connection: sa.Connection, options: SyncOptions, obse
         name: inspect_table(preflight, plan[name], written=name in names) for name in plan.names if name in needed
     }
     connection.rollback()
-    ready = ready_tables(plan, names, {name for name, inspection in inspections.items() if inspection.blocked})
+    questions = undecided(plan, source, target, names)
+    blocked = {name for name, inspection in inspections.items() if inspection.blocked}
+    # A sync with these options starts as soon as the others are decided.
+    ready = ready_tables(plan, names, blocked | {question.table for question in questions})
     dry_run, dry_run_findings = _dry_run(preflight, url, replace(options, tables=tuple(ready), dry_run=True), observer)
-    findings = [finding for inspection in inspections.values() for finding in inspection.findings]
+    findings = [_as_finding(question) for question in questions]
+    findings += [finding for inspection in inspections.values() for finding in inspection.findings]
     findings += dry_run_findings
     for name in names:
         if dry_run is None or name not in ready:
@@ -160,6 +168,11 @@ def _check(source: Source, connection: sa.Connection, options: SyncOptions, obse
     counts = (_check_counts(plan[name], inspections[name], dry_run) for name in names)
     tables = tuple(count for count in counts if count is not None)
     return CheckResult(str(source.path), display_name(url), plan, tuple(findings), tables)
+
+
+def _as_finding(question: Question) -> Finding:
+    answers = tuple(answer.line for answer in question.answers)
+    return Finding(UNDECIDED, question.table, question.column, question.evidence, answers=answers)
 
 
 def _dry_run(

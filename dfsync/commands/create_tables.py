@@ -15,9 +15,11 @@ from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.model.schema import Schema
 from dfsync.output.result import Result
-from dfsync.pipeline.ends import open_ends
-from dfsync.pipeline.session import draft_plan
-from dfsync.plan.discovery import expected_schema, resolve
+from dfsync.pipeline.session.ends import open_ends
+from dfsync.pipeline.session.questions import refuse_undecided
+from dfsync.pipeline.session.session import draft_plan
+from dfsync.plan.discovery.draft import expected_schema
+from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
 from dfsync.source.base import Source
@@ -105,6 +107,7 @@ def _create_missing(
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}
     new = [table for table in present.values() if target_schema.find(table.table) is None]
     existing = [table for table in present.values() if table not in new]
+    refuse_undecided(plan, source, target_schema, requested)
     built = TableBuilder(source.schema, SourceProfiler(source), target_schema, plan, connection).build(new)
     if not print_only:
         _execute(connection, built.statements)

@@ -12,11 +12,13 @@ import sqlalchemy as sa
 
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import Result
-from dfsync.pipeline.ends import open_ends
-from dfsync.pipeline.session import draft_plan
-from dfsync.plan.discovery import resolve
+from dfsync.pipeline.session.ends import open_ends
+from dfsync.pipeline.session.questions import undecided
+from dfsync.pipeline.session.session import draft_plan
+from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
+from dfsync.plan.questions import Question, with_likely_answers
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable, with_count
@@ -33,12 +35,18 @@ class ResolvedPlan(Result):
     """The SQLite file."""
     target: str = ""
     """Database and server, without user or password."""
+    questions: tuple[Question, ...] = ()
+    """What a person must decide before a sync starts."""
 
     @property
     def to_write(self) -> Plan:
-        """The plan for a plan file: without tables that the source lacks, unless another table refers to them."""
+        """The plan for a plan file, with the likely answers to the questions.
+
+        Without tables that the source lacks, unless another table refers to them.
+        """
         present = {name for name, lacking in self.missing.items() if "source" not in lacking}
-        return _narrowed_to(self.plan, present | ancestors(self.plan, present))
+        answered = with_likely_answers(self.plan, self.questions)
+        return _narrowed_to(answered, present | ancestors(answered, present))
 
     @property
     def warnings(self) -> list[str]:
@@ -81,7 +89,14 @@ class ResolvedPlan(Result):
             for order, table in enumerate(self.plan.tables, start=1)
         ]
         plan = {**self.plan.as_dict(), "tables": tables}
-        return {"source": self.source, "target": self.target, "plan": plan, "warnings": self.warnings}
+        questions = [question.as_dict() for question in self.questions]
+        return {
+            "source": self.source,
+            "target": self.target,
+            "plan": plan,
+            "warnings": self.warnings,
+            "undecided": questions,
+        }
 
 
 def resolve_plan(
@@ -113,12 +128,14 @@ def resolve_plan(
         target_schema = reflect(ends.connection)
         plan = resolve(draft_plan(options.plan, ends.source), ends.source.schema, target_schema)
         place = display_name(ends.connection.engine.url)
+        plan = _narrowed(plan, options.tables)
+        questions = undecided(plan, ends.source, target_schema, plan.names)
     schemas = {"source": ends.source.schema, "target": target_schema}
     missing = {
         table.name: [name for name, schema in schemas.items() if schema.find(table.table) is None]
         for table in plan.tables
     }
-    return ResolvedPlan(_narrowed(plan, options.tables), missing, str(ends.source.path), place)
+    return ResolvedPlan(plan, missing, str(ends.source.path), place, questions)
 
 
 def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import SyncResult
-from dfsync.pipeline.ends import open_target
 from dfsync.pipeline.observer import Observer
-from dfsync.pipeline.session import open_session
+from dfsync.pipeline.session.ends import open_target
+from dfsync.pipeline.session.session import open_session
 from dfsync.pipeline.sync import run_sync
 from dfsync.target.connection import exclusive_lock
 

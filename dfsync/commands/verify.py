@@ -17,9 +17,9 @@ from dfsync.model.options import SyncOptions
 from dfsync.output import files
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import Result
-from dfsync.pipeline.ends import open_target
 from dfsync.pipeline.observer import Observer
-from dfsync.pipeline.session import Session, open_session
+from dfsync.pipeline.session.ends import open_target
+from dfsync.pipeline.session.session import Session, open_session
 from dfsync.plan.model import Plan
 from dfsync.stages.diff import empty_differences
 from dfsync.target.connection import begin_snapshot, connect, display_name
@@ -110,8 +110,13 @@ def verify(
     DfsyncError
         Where it cannot start: source or target is out of reach, `out` has no mappings, or they are of another target.
     """
-    with open_target(target, source) as location, open_session(source, location.url, options or SyncOptions()) as run:
+    with open_target(target, source) as location, _open(source, location.url, options) as run:
         return _verify(run, Path(out), observer or Observer())
+
+
+def _open(source: str | Path, url: sa.URL, options: SyncOptions | None) -> Session:
+    # What is undecided now does not change what a sync has written.
+    return open_session(source, url, options or SyncOptions(), decided=False)
 
 
 def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:

@@ -20,9 +20,9 @@ from dfsync.model.partition import Partition
 from dfsync.model.schema import Column
 from dfsync.model.types import Mask, OldIds
 from dfsync.output import files
-from dfsync.pipeline.mapping_store import MappingStore
 from dfsync.pipeline.observer import Observer
-from dfsync.pipeline.session import Session
+from dfsync.pipeline.session.mapping_store import MappingStore
+from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import RejectLog, read_batches
 from dfsync.pipeline.table.keys import fetch_rows_by_key

@@ -8,6 +8,9 @@ from pathlib import Path
 from dfsync.model.errors import DfsyncError
 
 ON_MATCH = ("skip", "update")
+IDENTITY = ("id", "content")
+ON_REKEY = ("insert", "follow")
+ON_MISSING_PARENT = ("reject", "null")
 MAX_BATCH_ROWS = 10_000_000
 """The maximum of `batch_size`: more rows need more memory than any machine has."""
 MAX_JOBS = 64

@@ -24,7 +24,7 @@ from dfsync.output import files
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.observer import Observer, OrderedProgress
-from dfsync.pipeline.session import Session
+from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.transaction import GroupResult, collect_write_errors, sync_group
 from dfsync.plan.graph import group_dependencies, transaction_groups
 from dfsync.plan.model import TablePlan

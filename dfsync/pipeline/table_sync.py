@@ -17,7 +17,7 @@ from dfsync.model.rejects import no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import TableCounts
 from dfsync.pipeline.observer import OrderedProgress
-from dfsync.pipeline.session import Session
+from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import Loader, load_rows, match_concurrent_inserts, open_loader

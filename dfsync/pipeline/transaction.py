@@ -16,7 +16,7 @@ from dfsync.model.errors import DfsyncError, OutputWriteError, TableError
 from dfsync.output import files
 from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.observer import OrderedProgress
-from dfsync.pipeline.session import Session
+from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table_sync import TableSync
 from dfsync.plan.model import TablePlan
 from dfsync.target.connection import begin_snapshot

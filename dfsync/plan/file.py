@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfsync.model.errors import DfsyncError, Remedy
-from dfsync.model.options import ON_MATCH
+from dfsync.model.options import IDENTITY, ON_MATCH, ON_MISSING_PARENT, ON_REKEY
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.text.wording import did_you_mean, printable
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import tomlkit.items
 
 BUILT_IN = Path(__file__).parent / "builtin" / "git_history.toml"
+_WITH_ORIGIN = {"id", "natural_key", "foreign_keys", "identity"}
+_CHOICES = {"on_match": ON_MATCH, "identity": IDENTITY, "on_rekey": ON_REKEY, "on_missing_parent": ON_MISSING_PARENT}
 _MAX_NAME_BYTES = 200
 """Bytes; a file's name has at most 255, and ours has more than the table's."""
 _MAX_COMMENT_CHARACTERS = 200
@@ -30,7 +32,13 @@ natural_key     the columns that say that two rows are the same thing; [] compar
 foreign_keys    which columns hold ids of which NAME, and so get new values
 after           names that must come first, beside those in foreign_keys
 on_match        "skip" leaves rows that exist as they are, "update" gives them the source's values
+update_columns  the columns that "update" gives the source's values; left out: all
 ignore_columns  columns of the source that the target does without
+plain_columns   columns that look like ids of other tables, and are copied unchanged
+identity        "id": a row is the one that had its id in the last run; "content": its values say who it is
+on_rekey        a row with another natural key than in the last run: "insert" it anew, or let its row "follow"
+on_missing_parent  "null": a foreign key without a parent becomes NULL where it may be; "reject": its row is rejected
+keep_ids        ids that mean the same row in both databases, such as 0
 
 Whatever is left out is discovered anew at each run."""
 
@@ -163,7 +171,13 @@ def _settings(table: TablePlan) -> dict[str, Any]:
         "foreign_keys": None if table.foreign_keys is None else table.parents,
         "after": table.after or None,
         "on_match": table.on_match if table.on_match != "skip" else None,
+        "update_columns": table.update_columns,
         "ignore_columns": table.ignore_columns or None,
+        "plain_columns": table.plain_columns or None,
+        "identity": table.identity if table.origin.get("identity") in EXPLICIT_ORIGINS else None,
+        "on_rekey": table.on_rekey,
+        "on_missing_parent": table.on_missing_parent if table.on_missing_parent != "reject" else None,
+        "keep_ids": table.keep_ids,
     }
 
 
@@ -201,9 +215,6 @@ def _draft(path: Path, name: str, entry: object) -> TablePlan:
         path, where, entry, [f.name for f in fields(TablePlan) if f.name not in ("name", "deferred", "origin")]
     )
     _require_file_name(path, name)
-    on_match = entry.get("on_match", "skip")
-    if on_match not in ON_MATCH:
-        raise DfsyncError(f"The plan {path}: {where} on_match must be 'skip' or 'update', not {on_match!r}.")
     foreign_keys = entry.get("foreign_keys")
     if foreign_keys is not None and not (
         isinstance(foreign_keys, dict) and all(isinstance(parent, str) for parent in foreign_keys.values())
@@ -216,11 +227,15 @@ def _draft(path: Path, name: str, entry: object) -> TablePlan:
         natural_key=_name_list(path, where, "natural_key", entry),
         foreign_keys=None if foreign_keys is None else tuple(ForeignKey(*item) for item in foreign_keys.items()),
         after=_name_list(path, where, "after", entry) or (),
-        on_match=on_match,
+        on_match=_choice(path, where, "on_match", entry) or "skip",
         ignore_columns=_name_list(path, where, "ignore_columns", entry) or (),
-        origin=dict.fromkeys(
-            entry.keys() & {"id", "natural_key", "foreign_keys"}, "built-in plan" if path == BUILT_IN else "plan file"
-        ),
+        plain_columns=_name_list(path, where, "plain_columns", entry) or (),
+        update_columns=_name_list(path, where, "update_columns", entry),
+        identity=_choice(path, where, "identity", entry),
+        on_rekey=_choice(path, where, "on_rekey", entry),
+        on_missing_parent=_choice(path, where, "on_missing_parent", entry) or "reject",
+        keep_ids=_id_list(path, where, "keep_ids", entry),
+        origin=dict.fromkeys(entry.keys() & _WITH_ORIGIN, "built-in plan" if path == BUILT_IN else "plan file"),
     )
 
 
@@ -259,6 +274,23 @@ def _name(path: Path, where: str, key: str, entry: Mapping[str, Any], default: s
     if value is not None and not (isinstance(value, str) and value):
         raise DfsyncError(f"The plan {path}: {where} {key} must be a name in quotes, not {value!r}.")
     return value
+
+
+def _choice(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> str | None:
+    value = entry.get(key)
+    if value is not None and value not in _CHOICES[key]:
+        choices = " or ".join(map(repr, _CHOICES[key]))
+        raise DfsyncError(f"The plan {path}: {where} {key} must be {choices}, not {value!r}.")
+    return value
+
+
+def _id_list(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[int, ...] | None:
+    value = entry.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
+        raise DfsyncError(f"The plan {path}: {where} {key} must be a list of ids, not {value!r}.")
+    return tuple(value)
 
 
 def _name_list(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -37,6 +37,18 @@ class TablePlan:
     after: tuple[str, ...] = ()
     on_match: str = "skip"
     ignore_columns: tuple[str, ...] = ()
+    plain_columns: tuple[str, ...] = ()
+    """Columns that look like foreign keys or are declared as such, and are copied unchanged."""
+    update_columns: tuple[str, ...] | None = None
+    """The columns that `on_match = "update"` gives the source's values; None for all but id and natural key."""
+    identity: str | None = None
+    """`id` where a row is the one that had its id in the last run, `content` where its values alone say who it is."""
+    on_rekey: str | None = None
+    """What becomes of a row whose natural key is another one than in the last run; None where a person must say."""
+    on_missing_parent: str = "reject"
+    """`null` where a foreign key that may be NULL becomes NULL for want of a parent."""
+    keep_ids: tuple[int, ...] | None = None
+    """Ids that mean the same row in both databases, such as 0; None where a person must say."""
     deferred: tuple[str, ...] = ()
     """Foreign keys in a circle of tables that are NULL at first; never in a file, set by `discovery.resolve`."""
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)

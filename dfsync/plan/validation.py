@@ -10,17 +10,20 @@ from dfsync.model.schema import Table
 from dfsync.plan.columns import copied_columns, planned_columns, value_columns
 from dfsync.plan.model import TablePlan
 
-ERROR, WARNING, NOTE = "error", "warning", "note"
+ERROR, UNDECIDED, WARNING, NOTE = "error", "undecided", "warning", "note"
 NO_TABLE = "the target has no such table; create-tables makes it"
 GENERATED = "the target computes it, so the source's values are not copied"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know before a sync. An `error` keeps a table, or some of its rows, from being synced."""
+    """Something to know before a sync.
+
+    An `error` keeps a table, or some of its rows, from being synced. What is `undecided` keeps the sync from starting.
+    """
 
     level: str
-    """`error`, `warning` or `note`."""
+    """`error`, `undecided`, `warning` or `note`."""
     table: str
     """Its name in the plan; empty where it concerns all."""
     column: str | None
@@ -29,6 +32,8 @@ class Finding:
     """Of how many rows it is true."""
     fix: str | None = None
     """The SQL statement that mends it in the target."""
+    answers: tuple[str, ...] = ()
+    """The lines of a plan file, one of which decides what is `undecided`."""
 
 
 def validate(plan: TablePlan, source_table: Table | None, target_table: Table | None) -> list[Finding]:

@@ -173,6 +173,12 @@ class TestCommandLine:
             "after": [],
             "on_match": "skip",
             "ignore_columns": [],
+            "plain_columns": [],
+            "update_columns": None,
+            "identity": None,
+            "on_rekey": None,
+            "on_missing_parent": "reject",
+            "keep_ids": None,
             "deferred": ["boss_id"],
             "origin": {
                 "id": "primary key of the source",

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from dfsync.model import frames
-from dfsync.pipeline.mapping_store import MappingStore
+from dfsync.pipeline.session.mapping_store import MappingStore
 
 
 def test_an_unknown_table_has_an_empty_map() -> None:

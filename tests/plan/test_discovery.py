@@ -10,9 +10,10 @@ from sqlalchemy import Engine
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.pipeline.session import draft_plan
+from dfsync.pipeline.session.session import draft_plan
 from dfsync.plan.binding import bind_all
-from dfsync.plan.discovery import WHOLE_CONTENT, resolve
+from dfsync.plan.discovery.identity import WHOLE_CONTENT
+from dfsync.plan.discovery.resolve import resolve
 from dfsync.source.sqlite import SqliteSource
 from tests.support.git_history import empty_source, execute, fetch, run_sql
 from tests.support.runs.discovered_plan import discover, keys, reflected

@@ -10,7 +10,7 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from dfsync.model.errors import DfsyncError
-from dfsync.pipeline.ends import open_target
+from dfsync.pipeline.session.ends import open_target
 from dfsync.target.config import named_target, parse_url
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dfsync.plan.validation import ERROR, NO_TABLE, NOTE, WARNING
+from dfsync.plan.validation import ERROR, NO_TABLE, NOTE, UNDECIDED, WARNING
 from dfsync.text.wording import command_line, printable, with_count
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ def finding_lines(finding: Finding) -> list[str]:
     rows = f"{with_count(finding.count, 'rows')}: " if finding.count is not None else ""
     text = f"{finding.level.upper()} {column}: {rows}{finding.message}".replace(" : ", ": ")
     lines = textwrap.wrap(printable(text, _MAX_MESSAGE), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    answers = "\n    or  ".join(printable(answer, _MAX_MESSAGE) for answer in finding.answers)
+    if answers:
+        lines += f"  [tables.{printable(finding.table)}]\n        {answers}".splitlines()
     return [*lines, *([f"  {printable(finding.fix, _MAX_MESSAGE)};"] if finding.fix else [])]
 
 
@@ -74,7 +77,7 @@ def check_lines(result: CheckResult) -> list[str]:
     """
     lines = [f"Plan: {printable(result.plan.title, _MAX_MESSAGE)}", "", *map(table_line, result.tables), ""]
     findings = join_findings(result.findings)
-    for finding in sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.level)):
+    for finding in sorted(findings, key=lambda finding: (UNDECIDED, ERROR, WARNING, NOTE).index(finding.level)):
         lines += finding_lines(finding)
     if any(finding.message == NO_TABLE for finding in findings):
         command = command_line("create-tables", result.source, result.plan.file)
@@ -84,4 +87,10 @@ def check_lines(result: CheckResult) -> list[str]:
         lines.append("")
     if result.ok:
         return [*lines, "Nothing is in the way of a sync."]
+    if UNDECIDED in levels:
+        command = f"{command_line('plan', result.source, result.plan.file)} --write my-plan.toml"
+        lines += [
+            "A sync does not start while something is undecided. This writes the likely answers into a plan file:"
+        ]
+        return [*lines, f"  {command}"]
     return [*lines, f"{with_count(levels.count(ERROR), 'errors')}: some rows or tables would fail."]

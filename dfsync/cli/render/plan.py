@@ -51,6 +51,12 @@ def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
     if legend:
         marks = (f"[{mark}] {printable(text, MAX_LINE_CHARACTERS)}" for text, mark in legend.items())
         out.print(Text("\n".join(["", *marks])))
+    for question in resolved.questions:
+        answers = "\n   or ".join(printable(answer.line, MAX_LINE_CHARACTERS) for answer in question.answers)
+        said = (
+            f"\nUNDECIDED {printable(question.table)}.{printable(question.column)} {printable(question.evidence, 500)}:"
+        )
+        out.print(Text(f"{said}\n      {answers}", "yellow"), soft_wrap=True)
     for warning in resolved.warnings:
         wrapped = textwrap.wrap(f"Warning: {warning}", out.width, break_long_words=False, break_on_hyphens=False)
         out.print(Text("\n".join(["", *wrapped]), "yellow"), soft_wrap=True)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
 from dfsync.model.types import OldIds
-from dfsync.pipeline.mapping_store import MappingStore
+from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
 from dfsync.source.base import Source

@@ -7,9 +7,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from dfsync.model.schema import Schema
-from dfsync.pipeline.session import draft_plan
+from dfsync.pipeline.session.session import draft_plan
 from dfsync.plan.binding import bind_all
-from dfsync.plan.discovery import resolve
+from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.model import Plan
 from dfsync.source.sqlite import SqliteSource
 from dfsync.target.schema.reflection import reflect

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
-from dfsync.pipeline.mapping_store import MappingStore
+from dfsync.pipeline.session.mapping_store import MappingStore
+from dfsync.pipeline.session.questions import refuse_undecided
 from dfsync.plan.binding import TableBinding, bind_all
-from dfsync.plan.discovery import resolve, select_draft
+from dfsync.plan.discovery.draft import select_draft
+from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select, with_on_match
 from dfsync.source.base import Source
@@ -39,7 +41,7 @@ def draft_plan(path: Path | None, source: Source) -> Plan:
     Returns
     -------
     Plan
-        What it leaves out is for `dfsync.plan.discovery.resolve`.
+        What it leaves out is for `dfsync.plan.discovery.resolve.resolve`.
 
     Raises
     ------
@@ -138,7 +140,7 @@ class Session:
             abort(connection)
 
 
-def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions) -> Session:
+def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions, *, decided: bool = True) -> Session:
     """Open both ends for a run, resolve the plan and bind its tables.
 
     Parameters
@@ -149,6 +151,8 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions) ->
         The target.
     options
         What the caller chose.
+    decided
+        Whether a plan that leaves something undecided is refused.
 
     Returns
     -------
@@ -173,6 +177,8 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions) ->
         advice = "`{create_tables}`, with {target} if you gave one, makes what is missing."
         remedy = Remedy(advice, source=source, plan=options.plan)
         require_tables(target_schema, [plan[name].table for name in present], remedy)
+        if decided:
+            refuse_undecided(plan, opened, target_schema, names)
         # A parent that the source lacks has no rows, and its map stays empty: whatever refers to one is a reject.
         return Session(opened, engine, options, plan, names, bind_all(plan, present, opened.schema, target_schema))
     except BaseException:

@@ -1,0 +1,62 @@
+"""The questions that a plan leaves undecided, each asked by a function that looks at the rows of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from dfsync.model.schema import Schema
+from dfsync.pipeline.session.id_evidence import id_questions
+from dfsync.pipeline.session.reference_evidence import reference_questions
+from dfsync.plan.model import Plan
+from dfsync.plan.questions import Question, require_decided
+from dfsync.source.base import Source
+from dfsync.text.wording import command_line
+
+Ask = Callable[[Plan, Source, Schema], Iterator[Question]]
+_ASKED: tuple[Ask, ...] = (id_questions, reference_questions)
+
+
+def undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) -> tuple[Question, ...]:
+    """Collect what the plan of some tables leaves undecided.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+    source
+        The source, whose rows give the evidence.
+    target
+        All tables of the target.
+    names
+        The tables that are asked about.
+
+    Returns
+    -------
+    tuple of Question
+        In the plan's order.
+    """
+    asked = [question for ask in _ASKED for question in ask(plan, source, target)]
+    return tuple(question for name in plan.names if name in {*names} for question in asked if question.table == name)
+
+
+def refuse_undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) -> None:
+    """Refuse a plan that leaves something about some tables undecided.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+    source
+        The source, whose rows give the evidence.
+    target
+        All tables of the target.
+    names
+        The tables that are asked about.
+
+    Raises
+    ------
+    DfsyncError
+        Names every question with its evidence and the lines that decide it.
+    """
+    command = f"{command_line('plan', source.path, plan.file)} --write my-plan.toml"
+    require_decided(plan, undecided(plan, source, target, names), f"`{command}` writes the likely answers into a file.")

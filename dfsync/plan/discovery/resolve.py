@@ -1,0 +1,109 @@
+"""A draft of a plan, completed: what it leaves out is discovered, and its tables are put in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dfsync.model.errors import DfsyncError
+from dfsync.model.schema import Schema
+from dfsync.plan.discovery.identity import with_id, with_natural_key
+from dfsync.plan.discovery.references import with_foreign_keys
+from dfsync.plan.graph import drop_cyclic_after, strongly_connected, topological_order
+from dfsync.plan.model import ForeignKey, Plan, TablePlan
+from dfsync.text.wording import did_you_mean
+
+
+def resolve(draft: Plan, source: Schema, target: Schema) -> Plan:
+    """Discover what a draft leaves out.
+
+    Parameters
+    ----------
+    draft
+        What is not None in it stays as it is.
+    source
+        All tables of the source.
+    target
+        All tables of the target.
+
+    Returns
+    -------
+    Plan
+        Complete: parents before children, with every table's `deferred` foreign keys.
+
+    Raises
+    ------
+    DfsyncError
+        Where the draft names a column that the source lacks, a column refers to a table that is not planned, an id is
+        part of a key, or tables need each other in a circle that nothing breaks.
+    """
+    tables = [with_id(table, source, target) for table in draft.tables]
+    tables = [with_foreign_keys(table, tables, source, target) for table in tables]
+    tables = [_with_source_spelling(table, source) for table in tables]
+    tables = [with_natural_key(table, source, target) for table in tables]
+    for table in tables:
+        _require_known_columns(draft, table, source)
+        _require_id_in_no_key(draft, table)
+    tables = drop_cyclic_after(tables, draft.tables)
+    return replace(draft, tables=topological_order(_with_deferred(tables, source, target)))
+
+
+def _with_source_spelling(table: TablePlan, source: Schema) -> TablePlan:
+    """With the names of columns as the source writes them, since a plan or the target may write them in other case."""
+    source_table = source.find(table.table)
+    if source_table is None:
+        return table
+
+    def spelled(column: str) -> str:
+        return source_table[column].name if column in source_table else column
+
+    keys = {spelled(key.column): key.parent for key in reversed(table.foreign_keys or ())}
+    return replace(
+        table,
+        id=None if table.id is None else spelled(table.id),
+        natural_key=None if table.natural_key is None else tuple(map(spelled, table.natural_key)),
+        foreign_keys=tuple(ForeignKey(*key) for key in reversed(keys.items())),
+    )
+
+
+def _require_known_columns(draft: Plan, table: TablePlan, source: Schema) -> None:
+    source_table = source.find(table.table)
+    if source_table is None:
+        return
+    names = (*table.key, *table.parents, *filter(None, [table.id]), *table.ignore_columns)
+    unknown = next((column for column in names if column not in source_table), None)
+    if unknown is not None:
+        known = [column.name for column in source_table.columns]
+        raise DfsyncError(
+            f"The {draft.source}: [tables.{table.name}] names the column {unknown!r}, but {table.table} in the source "
+            f"has {', '.join(known)}.{did_you_mean(unknown, known)}"
+        )
+
+
+def _require_id_in_no_key(draft: Plan, table: TablePlan) -> None:
+    """Refuse an id that would not be assigned anew."""
+    for setting, columns in (("natural_key", table.key), ("foreign_keys", table.parents)):
+        if table.id is not None and table.id in columns:
+            raise DfsyncError(
+                f"The {draft.source}: [tables.{table.name}] has {table.id} as its id, which is another one in the "
+                f'target, and in {setting}. Leave it out there, or give id = "" if {table.id} is no mere number.'
+            )
+
+
+def _with_deferred(tables: list[TablePlan], source: Schema, target: Schema) -> list[TablePlan]:
+    """In a circle, a foreign key that may be NULL in the target gets its value after the rows are inserted.
+
+    Where the target lacks a table, the source says which column may be NULL.
+    """
+    circles = strongly_connected(tables)
+    completed = []
+    for table in tables:
+        circle = next((circle for circle in circles if table.name in circle), set())
+        written = target.find(table.table) or source.find(table.table)
+        deferred = tuple(
+            column
+            for column, parent in table.parents.items()
+            if parent in circle and column not in table.key
+            if written and column in written and written[column].nullable
+        )
+        completed.append(replace(table, deferred=deferred))
+    return completed
