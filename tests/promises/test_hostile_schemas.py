@@ -57,7 +57,7 @@ def test_a_reference_of_the_target_alone_to_a_table_without_a_mapping(scenario: 
         scenario.sync()
     scenario.create_source("SELECT 1", '[tables.cart]\nignore_columns = ["shop"]\n')
     scenario.sync_twice()
-    scenario.create_source("SELECT 1", "[tables.cart]\nforeign_keys = {}\n")
+    scenario.create_source("SELECT 1", '[tables.cart]\nplain_columns = ["shop"]\n')
     scenario.sync()
     assert scenario.all_rows()["cart"] == [(1, None), (2, 2)]
 
