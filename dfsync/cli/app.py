@@ -371,7 +371,7 @@ def create_tables(
 
 @app.command(short_help="Run the private MariaDB for other shells to use.")
 def server(data_dir: DataDir = DEFAULT_DATA, debug: Debug = False) -> int:
-    """Run the embedded MariaDB in the foreground and print the line that leads other shells to it; Ctrl-C stops it.
+    """Run the private MariaDB in the foreground and print the line that leads other shells to it; Ctrl-C stops it.
 
     \b
     Example:
@@ -383,11 +383,11 @@ def server(data_dir: DataDir = DEFAULT_DATA, debug: Debug = False) -> int:
     try:
         with EmbeddedServer(data_dir) as embedded:
             typer.echo(f"export MARIADB_URL={shlex.quote(embedded.short_url)}")
-            typer.echo("The embedded MariaDB is running; that line, in another shell, leads dfsync to it.", err=True)
+            typer.echo("The private MariaDB is running; that line, in another shell, leads dfsync to it.", err=True)
             typer.echo("Ctrl-C stops it.", err=True)
             while os.waitpid(embedded.pid, os.WNOHANG) == (0, 0):
                 time.sleep(0.2)
     except KeyboardInterrupt:
-        typer.echo("The embedded MariaDB has stopped.", err=True)
+        typer.echo("The private MariaDB has stopped.", err=True)
         return ALL_WELL
-    raise DfsyncError(f"The embedded MariaDB has ended by itself; its log is {data_dir / 'server.log'}.")
+    raise DfsyncError(f"The private MariaDB has ended by itself; its log is {data_dir / 'server.log'}.")

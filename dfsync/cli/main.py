@@ -28,7 +28,7 @@ _PLAIN_PHRASES = {
 
 
 class TerminationSignal(KeyboardInterrupt):
-    """A signal that asks to end, answered as Ctrl-C is: roll back, stop the embedded server, say where it stood."""
+    """A signal that asks to end, answered as Ctrl-C is: roll back, stop the private MariaDB, say where it stood."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

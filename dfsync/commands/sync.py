@@ -32,7 +32,7 @@ def sync(
         The SQLite file. It is opened read-only and read from one snapshot.
     target
         The URL of the database, as `mysql://user:password@host/database`. None takes `MARIADB_URL`, else
-        `MARIADB_CONFIG` of a `config.py` in the working directory, else an embedded MariaDB.
+        `MARIADB_CONFIG` of a `config.py` in the working directory, else a private MariaDB.
     options
         The choices of the run; None takes the defaults.
     out

@@ -1,4 +1,4 @@
-"""Where the target is: `--target`, else `MARIADB_URL`, else `config.py` in the working directory, else embedded."""
+"""Where the target is: `--target`, else `MARIADB_URL`, else `config.py` of this folder, else the private MariaDB."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARAMETER = "target="
 VARIABLE = "MARIADB_URL"
 CONFIG_FILE = "config.py"
 CONFIG_NAME = "MARIADB_CONFIG"
-EMBEDDED = "embedded MariaDB"
+EMBEDDED = "private MariaDB"
 EMBEDDED_DATA = Path("data/mariadb")
 DRIVER = "mysql+pymysql"
 DRIVERS = ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql")
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 class TargetLocation:
     """The target database, and where its name came from.
 
-    That is `--target` or `target=`, `MARIADB_URL`, `config.py` or `embedded MariaDB`.
+    That is `--target` or `target=`, `MARIADB_URL`, `config.py` or `private MariaDB`.
     """
 
     url: URL

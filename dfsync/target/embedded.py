@@ -1,4 +1,4 @@
-"""The embedded MariaDB: a private server on a unix socket, run from the `mariadbd` of this machine.
+"""The private MariaDB: a server on a unix socket, run from the `mariadbd` of this machine.
 
 Its folder holds `data` (MariaDB's own files), `tmp`, `server.log`, `lock`, `version`, `pid` and, where the path is
 short enough for one, `socket`. Nothing else is touched, and no other user may enter.
@@ -94,7 +94,7 @@ class EmbeddedServer:
     def url(self) -> str:
         """The SQLAlchemy URL of the database `dfsync` on the running server."""
         if self._socket is None:
-            raise RuntimeError("the embedded MariaDB is not running")
+            raise RuntimeError("the private MariaDB is not running")
         return f"mysql+pymysql://root@localhost/{DATABASE}?unix_socket={quote(str(self._socket))}&charset=utf8mb4"
 
     @property
@@ -106,7 +106,7 @@ class EmbeddedServer:
     def pid(self) -> int:
         """The process id of the running server."""
         if self._process is None:
-            raise RuntimeError("the embedded MariaDB is not running")
+            raise RuntimeError("the private MariaDB is not running")
         return self._process.pid
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class EmbeddedServer:
             self._start()
         except OSError as error:
             self.stop()
-            raise DfsyncError(f"The embedded MariaDB cannot use the folder {self._folder}: {error}.") from error
+            raise DfsyncError(f"The private MariaDB cannot use the folder {self._folder}: {error}.") from error
         except BaseException:
             self.stop()
             raise
@@ -152,7 +152,7 @@ class EmbeddedServer:
         names = os.listdir(self._folder)
         if names and "lock" not in names:
             raise DfsyncError(
-                f"The folder {self._folder} holds files that are not an embedded MariaDB's: "
+                f"The folder {self._folder} holds files that are not a private MariaDB's: "
                 "move them away, and a new one will be made there."
             )
         self._folder.chmod(0o700)
@@ -163,7 +163,7 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 holder = os.pread(self._lock, 100, 0).decode() or "another process"
                 raise DfsyncError(
-                    f"The embedded MariaDB in {self._folder} is in use by {holder}: "
+                    f"The private MariaDB in {self._folder} is in use by {holder}: "
                     "wait until that has finished, or stop it; if it is `dfsync server`, use the URL that it printed."
                 )
             time.sleep(0.1)
@@ -180,7 +180,7 @@ class EmbeddedServer:
         before = note.read_text() if note.exists() else version
         if _number(before) > _number(version):
             raise DfsyncError(
-                f"The embedded MariaDB in {self._folder} was last run by MariaDB {before}, and the older {version} of "
+                f"The private MariaDB in {self._folder} was last run by MariaDB {before}, and the older {version} of "
                 f"this machine cannot read it: install MariaDB {before}, or move the folder away to start a new one."
             )
 
@@ -211,7 +211,7 @@ class EmbeddedServer:
             socket = Path(private) / "socket"
         if len(os.fsencode(socket)) > SOCKET_PATH_BYTES:
             raise DfsyncError(
-                f"The socket of the embedded MariaDB, {socket}, has a path longer than {SOCKET_PATH_BYTES} bytes, "
+                f"The socket of the private MariaDB, {socket}, has a path longer than {SOCKET_PATH_BYTES} bytes, "
                 "the most that a socket can have: set TMPDIR to a folder with a short path."
             )
         return socket
@@ -272,14 +272,14 @@ class EmbeddedServer:
                 code, text = error.args[:2]
                 # From 2000 on it is the client that could not reach the server; below, the server has refused.
                 if code < 2000:
-                    raise DfsyncError(f"The embedded MariaDB in {self._folder} is up but refuses: {text}.") from error
+                    raise DfsyncError(f"The private MariaDB in {self._folder} is up but refuses: {text}.") from error
             time.sleep(0.05)
 
     def _failure(self, what: str) -> DfsyncError:
         lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         tail = "\n".join(f"  {line}" for line in lines[-LOG_LINES:])
         return DfsyncError(
-            f"The embedded MariaDB in {self._folder} {what}. The end of its log, {self._log}, says why:\n{tail}"
+            f"The private MariaDB in {self._folder} {what}. The end of its log, {self._log}, says why:\n{tail}"
         )
 
 

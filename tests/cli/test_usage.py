@@ -295,7 +295,7 @@ class TestServer:
             out, err = running.communicate(timeout=60)
         assert running.returncode == 0
         assert out == ""
-        assert err.splitlines()[-1] == "The embedded MariaDB has stopped."
+        assert err.splitlines()[-1] == "The private MariaDB has stopped."
 
     def test_says_when_the_server_ends_by_itself(self) -> None:
         command = [sys.executable, "-m", "dfsync", "server", "--data-dir", "db"]
@@ -305,7 +305,7 @@ class TestServer:
             os.kill(int(Path("db/pid").read_text()), signal.SIGKILL)
             _, err = running.communicate(timeout=60)
         assert running.returncode == 2
-        assert err.splitlines()[-1] == ("dfsync: The embedded MariaDB has ended by itself; its log is db/server.log.")
+        assert err.splitlines()[-1] == ("dfsync: The private MariaDB has ended by itself; its log is db/server.log.")
 
 
 class TestStartUp:

@@ -79,9 +79,9 @@ class TestWhichTarget:
             with engine.connect() as connection:
                 assert connection.scalar(text("SELECT DATABASE()")) == "dfsync"
             engine.dispose()
-        assert choice.origin == "embedded MariaDB"
+        assert choice.origin == "private MariaDB"
         assert choice.description.startswith("Target: dfsync on unix socket ")
-        assert choice.description.endswith("socket as root (embedded MariaDB)")
+        assert choice.description.endswith("socket as root (private MariaDB)")
         assert Path("data/mariadb/data").is_dir()
         with pytest.raises(OperationalError):
             create_engine(choice.url).connect()
@@ -97,7 +97,7 @@ class TestWhichTarget:
         Path("data/mariadb").mkdir(parents=True)
         Path("data/mariadb/mine.txt").touch()
         with (
-            pytest.raises(DfsyncError, match=r"(?s)not an embedded MariaDB's.*neither target= nor MARIADB_URL nor"),
+            pytest.raises(DfsyncError, match=r"(?s)not a private MariaDB's.*neither target= nor MARIADB_URL nor"),
             open_target(None),
         ):
             pass

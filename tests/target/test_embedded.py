@@ -1,4 +1,4 @@
-"""The embedded MariaDB, with the real mariadbd: it comes, keeps its data, and goes, whatever happens."""
+"""The private MariaDB, with the real mariadbd: it comes, keeps its data, and goes, whatever happens."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def test_damaged_data_is_an_error_with_the_log(folder: Path) -> None:
 def test_files_of_somebody_else_are_left_alone(folder: Path) -> None:
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
-    with pytest.raises(DfsyncError, match="not an embedded MariaDB's: move them away"):
+    with pytest.raises(DfsyncError, match="not a private MariaDB's: move them away"):
         EmbeddedServer(folder).start()
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 

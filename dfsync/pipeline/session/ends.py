@@ -85,10 +85,10 @@ def open_ends(source: str | Path, target: str | sa.URL | None = None) -> Iterato
 def open_target(
     target: str | sa.URL | None, source: str | Path | None = None, *, origin: str = PARAMETER
 ) -> Iterator[TargetLocation]:
-    """Find the target, and run the embedded MariaDB for as long as it is needed where nothing else is named.
+    """Find the target, and run the private MariaDB for as long as it is needed where nothing else is named.
 
     A `source` that cannot be read is refused before that server starts. Raises `DfsyncError` for it, and for a URL or a
-    `config.py` that cannot be used. Connects to nothing but the embedded server. `origin` is what the caller's user
+    `config.py` that cannot be used. Connects to nothing but the private MariaDB. `origin` is what the caller's user
     calls the `target`.
     """
     choice = named_target(target, origin)
@@ -102,7 +102,7 @@ def open_target(
         server.start()
     except DfsyncError as error:
         named = f"nor {VARIABLE} nor a {CONFIG_FILE} in this folder names a database."
-        remedy = Remedy(f"The embedded MariaDB is used because neither {{target}} {named}")
+        remedy = Remedy(f"The private MariaDB is used because neither {{target}} {named}")
         raise DfsyncError(f"{error}\n", remedy) from error
     try:
         yield TargetLocation(parse_url(server.url, f"the {EMBEDDED}"), EMBEDDED)
