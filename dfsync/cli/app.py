@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -94,12 +95,18 @@ app = typer.Typer(
 
 
 @contextmanager
-def _target(target: str | None, source: Path) -> Iterator[TargetLocation]:
+def _target(target: str | None, source: Path, *, told: bool = True) -> Iterator[TargetLocation]:
+    """Open the target; `told` is whether the output begins with its name."""
     if target and "@" in target:
         hide_from_process_list(target)
     from dfsync.pipeline.session.ends import open_target
+    from dfsync.target.config import CONFIG_FILE, EMBEDDED, EMBEDDED_DATA, VARIABLE
 
     with open_target(target, source, origin=OPTION_NAMES["target"]) as choice:
+        # A cron job whose variable is misspelt else goes to a server that nobody looks at, and says that all is well.
+        if choice.origin == EMBEDDED and not (told and sys.stdout.isatty()):
+            named = f"neither {OPTION_NAMES['target']} nor {VARIABLE} nor a {CONFIG_FILE} names a database"
+            typer.echo(f"dfsync: {named}, so the target is the {EMBEDDED} in {EMBEDDED_DATA}.", err=True)
         yield choice
 
 
@@ -176,7 +183,7 @@ def sync(
     with (
         kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console,
         interruptible(console.interruption_message),
-        _target(target, source) as choice,
+        _target(target, source, told=not (quiet or as_json)) as choice,
     ):
         from dfsync.cli.allocator import release_freed_memory
         from dfsync.commands.sync import sync as run
@@ -216,7 +223,7 @@ def check(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    with interruptible("stopped; nothing was changed."), _target(target, source) as choice:
+    with interruptible("stopped; nothing was changed."), _target(target, source, told=not as_json) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.progress import ProgressBar
@@ -257,7 +264,7 @@ def plan(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    with interruptible("stopped; nothing was changed."), _target(target, source) as choice:
+    with interruptible("stopped; nothing was changed."), _target(target, source, told=not as_json) as choice:
         from dfsync.commands.plan import resolve_plan
 
         found = resolve_plan(source, choice.url, options=options)
@@ -299,13 +306,14 @@ def verify(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    with interruptible("stopped; what was found so far is not shown."), _target(target, source) as choice:
+    stopped, told = "stopped; what was found so far is not shown.", not (as_json or quiet)
+    with interruptible(stopped), _target(target, source, told=told) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.progress import ProgressBar
         from dfsync.commands.verify import verify as run
 
-        if not (as_json or quiet):
+        if told:
             _print_lines([choice.description])
         with ProgressBar(RichConsole(stderr=True)) as bar:
             result = run(source, choice.url, out=out, options=options, observer=bar)
@@ -359,7 +367,7 @@ def create_tables(
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
     stopped = "stopped; tables that were created stay. Run the same command again for the others."
-    with interruptible(stopped), _target(target, source) as choice:
+    with interruptible(stopped), _target(target, source, told=not print_only) as choice:
         from dfsync.commands.create_tables import create_tables as run
 
         creation = run(source, choice.url, options=options, print_only=print_only)
