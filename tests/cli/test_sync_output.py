@@ -69,6 +69,27 @@ class TestARun:
         assert len(ran.stdout.splitlines()) == 1
         assert "[FAIL] Commit (ID: 3)" in ran.stderr
 
+    def test_goes_on_after_a_table_that_failed_as_a_whole(
+        self, cli: Cli, own_folder: Path, target: Engine, target_url: str
+    ) -> None:
+        run_sql(
+            own_folder / "s.db",
+            """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO a SELECT i, i FROM n;
+            CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO b VALUES (1, 'far too long');
+            CREATE TABLE c (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO c VALUES (1, 'c')""",
+        )
+        columns = "AUTO_INCREMENT PRIMARY KEY, name VARCHAR(5) UNIQUE"
+        for name, type_ in {"a": "TINYINT", "b": "INT", "c": "INT"}.items():
+            execute(target, f"CREATE TABLE {name} (id {type_} {columns})")
+        ran = cli("--source", "s.db", "--target", target_url)
+        assert ran.returncode == 1, ran.stderr
+        assert "the ids of the table have run out" in ran.stdout
+        assert "  [FAIL] B (ID: 1): column name: value 'far too long': is longer" in ran.stdout
+        assert "OVERALL: 1 record synced, 201 failed, 1 table rolled back" in ran.stdout
+        assert json.loads(Path("dfsync-out/id_mappings.json").read_text())["c"] == {"1": 1}
+        assert Path("dfsync-out/summary.json").exists()
+
     def test_says_that_a_report_is_of_an_earlier_run(
         self, cli: Cli, source: Path, target: Engine, target_url: str
     ) -> None:

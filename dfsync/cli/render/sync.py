@@ -171,7 +171,8 @@ class SyncConsole(Observer):
 
     def _without_failed_parents(self, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
         """Without those whose parents' table failed as a whole: one line is written for all of them."""
-        parents = rejects["column"].map(table.parents)
+        # Without a foreign key among the columns pandas makes floats of the missing parents.
+        parents = rejects["column"].map(table.parents).astype(rejects["column"].dtype)
         parentless = rejects["reason"].str.startswith("missing parent").fillna(False)
         orphans = parents.isin(self._failed_parents.keys()) & parentless
         for parent, rows in parents[orphans].value_counts().items():
