@@ -20,7 +20,14 @@ from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
-from dfsync.pipeline.table.load import Loader, load_rows, match_concurrent_inserts, open_loader
+from dfsync.pipeline.table.load import (
+    Loader,
+    Send,
+    load_rows,
+    match_concurrent_inserts,
+    open_loader,
+    with_deferred_nulls,
+)
 from dfsync.pipeline.table.mapping import mapping_parts
 from dfsync.pipeline.table.match import MatchResult, match_table
 from dfsync.pipeline.table.spool import KeySpool
@@ -148,23 +155,31 @@ class TableSync:
         """Take the natural keys that the mapping will show, by ascending `old_id`."""
         self._keys = keys
 
-    def load(self) -> None:
+    def load(self, send: Send | None = None) -> None:
         """Insert the rows that have no target row.
 
         Among source rows of one natural key the one with the lowest id is inserted; where the server rejects it the
         next one is tried. A second turn of the loop is rare.
+
+        Parameters
+        ----------
+        send
+            Inserts the rows of a batch; None inserts them with NULL in deferred foreign keys.
         """
         ledger = self.ledger
         attempted = ledger.rejected()
         while (candidates := ledger.next_candidates(attempted)).any():
             attempted |= candidates
             # Not copied where all are new: there may be millions.
-            self._insert(ledger.old_id if candidates.all() else ledger.old_id[candidates])
+            self._insert(ledger.old_id if candidates.all() else ledger.old_id[candidates], send or self._send)
             ledger.share_target_rows(candidates)
 
-    def _insert(self, ids: OldIds) -> None:
+    def _send(self, rows: pd.DataFrame) -> tuple[pd.Series[int], pd.DataFrame]:
+        return self.loader.insert(with_deferred_nulls(self.context, rows))
+
+    def _insert(self, ids: OldIds, send: Send) -> None:
         refused = [np.array([], np.int64)]
-        for batch in load_rows(self.context, ids, self.loader):
+        for batch in load_rows(self.context, ids, send):
             self.record_inserts(batch.new_ids)
             self.record(batch.rejects, batch.notes)
             refused.append(batch.refused)

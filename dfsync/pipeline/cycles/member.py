@@ -31,10 +31,14 @@ class CycleMember:
     content_matches
         Where it takes more than this table to tell: the `new_id` of each row that is recognised by its content; index
         `old_id`.
+    early
+        By deferred foreign key to this table, one bool for each row of the ledger: whether the row was inserted with
+        the new id that it refers to. A column is missing where no row was.
     """
 
     sync: TableSync
     content_matches: pd.Series[int] | None = None
+    early: dict[str, Mask] = field(default_factory=dict)
 
     @property
     def table(self) -> TableContext:
@@ -45,6 +49,12 @@ class CycleMember:
     def dependencies(self) -> pd.DataFrame:
         """See `row_dependencies`."""
         return row_dependencies(self.table)
+
+    @property
+    def own_deferred(self) -> list[str]:
+        """The deferred foreign keys to this table."""
+        plan = self.sync.plan
+        return [column for column, parent in plan.parents.items() if parent == plan.name and column in plan.deferred]
 
     def read_references(self, foreign_keys: Sequence[str], ids: OldIds) -> pd.DataFrame:
         """Read the references of rows to rows that this run may have inserted.

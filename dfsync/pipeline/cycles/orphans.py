@@ -69,7 +69,7 @@ def resolve_orphans(
 
 
 def fill_deferred(member: OrphanMember, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Write the deferred foreign keys of the inserted rows.
+    """Write the deferred foreign keys of the inserted rows, save those that they were inserted with.
 
     Parameters
     ----------
@@ -85,7 +85,10 @@ def fill_deferred(member: OrphanMember, maps: Mapping[str, pd.DataFrame]) -> pd.
     """
     binding = member.binding
     deferred = [name for name in member.references.columns if name in binding.plan.deferred]
+    rows = member.ledger.positions(member.references.index)
     references = member.references[deferred]
+    for name, early in member.cycle_member.early.items():
+        references = references.assign(**{name: references[name].mask(early[rows])})
     references = references[references.notna().any(axis=1).to_numpy(dtype=bool)]
     if references.empty or binding.id is None:
         return no_rejects()

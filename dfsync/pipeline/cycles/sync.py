@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
 
 from dfsync.model.errors import TableError
+from dfsync.pipeline.cycles.early_references import send_with_references
 from dfsync.pipeline.cycles.matching import match_cycle_content, match_cycle_table
 from dfsync.pipeline.cycles.member import CycleMember, OrphanMember
 from dfsync.pipeline.cycles.ordered_load import sync_in_order
@@ -68,8 +72,16 @@ def _run(member: CycleMember) -> None:
             # Also for a table whose inserts fail.
             sync.fully_matched = True
             if sync.selected:
-                sync.load()
+                _load(member)
         sync.publish()
+
+
+def _load(member: CycleMember) -> None:
+    if not member.own_deferred:
+        member.sync.load()
+        return
+    member.early = {column: np.zeros(len(member.sync.ledger), dtype=bool) for column in member.own_deferred}
+    member.sync.load(partial(send_with_references, member))
 
 
 def _close_cycle(members: Sequence[CycleMember], selected: Sequence[CycleMember], *, dry_run: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -43,9 +43,18 @@ class Loader(Protocol):
         """
 
     def insert_linked(
-        self, frame: pd.DataFrame, parents: Mapping[str, Positions], by_value: Mapping[str, Positions]
+        self,
+        frame: pd.DataFrame,
+        parents: Mapping[str, Positions],
+        by_value: Mapping[str, Positions],
+        *,
+        optional: bool = False,
     ) -> tuple[pd.Series[int], pd.DataFrame]:
         """Insert rows that refer to each other; see `BulkLoader.insert_linked`."""
+
+
+Send = Callable[[pd.DataFrame], "tuple[pd.Series[Any], pd.DataFrame]"]
+"""Inserts rows whose deferred foreign keys hold the source's ids; gives what `Loader.insert` gives."""
 
 
 class DryRunLoader:
@@ -64,7 +73,12 @@ class DryRunLoader:
         return frames.series(ids).set_axis(frame.index), no_rejects()
 
     def insert_linked(
-        self, frame: pd.DataFrame, parents: Mapping[str, Positions], by_value: Mapping[str, Positions]
+        self,
+        frame: pd.DataFrame,
+        parents: Mapping[str, Positions],
+        by_value: Mapping[str, Positions],
+        *,
+        optional: bool = False,
     ) -> tuple[pd.Series[int], pd.DataFrame]:
         """Count the rows, whatever they refer to; see `Loader.insert_linked`."""
         return self.insert(frame)
@@ -113,7 +127,7 @@ def open_loader(table: TableContext, *, dry_run: bool, local_infile: bool) -> Lo
     return BulkLoader(table.connection, table.binding.target, table.binding.id, local_infile=local_infile)
 
 
-def load_rows(table: TableContext, ids: OldIds, loader: Loader) -> Iterator[LoadedBatch]:
+def load_rows(table: TableContext, ids: OldIds, send: Send) -> Iterator[LoadedBatch]:
     """Insert source rows. The next batch is read while one is sent.
 
     Parameters
@@ -122,8 +136,8 @@ def load_rows(table: TableContext, ids: OldIds, loader: Loader) -> Iterator[Load
         The table.
     ids
         int64, ascending: the rows to insert.
-    loader
-        See `open_loader`.
+    send
+        Inserts the rows of a batch, once those of the batches before were taken.
 
     Yields
     ------
@@ -132,7 +146,7 @@ def load_rows(table: TableContext, ids: OldIds, loader: Loader) -> Iterator[Load
     """
     for batch in prefetch(read_batches(table, table.binding.columns, table.batch_size, ids)):
         with table.timer("load"):
-            new_ids, refused = loader.insert(with_deferred_nulls(table, batch.frame))
+            new_ids, refused = send(batch.frame)
         rejects = pd.concat([batch.rejects, refused]) if len(refused) else batch.rejects
         yield LoadedBatch(new_ids, rejects, batch.notes, refused.index.to_numpy())
 

@@ -6,6 +6,9 @@ Afterwards the ids are read back: where they are not the expected ones, the stat
 the rows is sent apart. A single row needs no expected id, so this ends. A row is never sent before the rows that it
 refers to, and every server checks a foreign key row by row, so triggers and CHECKs see the final ids.
 
+Where the references may also be written later, rows that got other ids than expected are given back to the caller
+instead: another client that goes on inserting would else make a statement of every row.
+
 References
 ----------
 https://dev.mysql.com/doc/refman/9.7/en/innodb-auto-increment-handling.html
@@ -46,15 +49,15 @@ class LinkedRows:
     insert
         Inserts rows in one statement, and returns their new ids in the same order.
     step
-        The difference between the ids of a statement: the server's `auto_increment_increment`.
-    dtype
-        Of the new ids.
+        The difference between the ids of a statement: the server's `auto_increment_increment`, in the dtype of new ids.
+    execute
+        Executes a statement; given where the references may also be written later.
 
     Attributes
     ----------
     taken
         One bool for each row of the frame: whether it was inserted. A row that was neither inserted nor refused refers
-        to one that was refused.
+        to one that was refused; or, with `execute`, its new id was not the expected one.
     new_ids
         By row of the frame; 0 where the row was not inserted.
     """
@@ -65,13 +68,13 @@ class LinkedRows:
         parents: Mapping[str, Positions],
         by_value: Mapping[str, Positions],
         insert: Callable[[pd.DataFrame], NewIds],
-        step: int,
-        dtype: type[np.int64] | type[np.uint64],
+        step: np.int64 | np.uint64,
+        execute: Callable[[str], object] | None = None,
     ) -> None:
         self._frame = frame
         self._columns = list(parents)
         self._parents = np.stack([*parents.values(), *by_value.values()], axis=1)
-        self._insert, self._step = insert, dtype(step)
+        self._insert, self._step, self._execute = insert, step, execute
         self.taken: Mask = np.zeros(len(frame), dtype=bool)
         self.new_ids: NewIds = np.zeros(len(frame), self._step.dtype)
 
@@ -88,7 +91,7 @@ class LinkedRows:
         Raises
         ------
         Mispredicted
-            Where the server gave other ids than the rows were sent with.
+            Where the server gave other ids than the rows were sent with, which must be right at once.
         sqlalchemy.exc.DBAPIError
             Where the server refuses a row.
         """
@@ -103,8 +106,18 @@ class LinkedRows:
             rows, within = rows[kept], within[kept]
         if not len(rows):
             return
-        linked = (within[:, : len(self._columns)] != NULL_REF).any()
-        ids = self._send_linked(rows) if linked else self._insert(self._with_parent_ids(rows, self.new_ids))
+        if not (within[:, : len(self._columns)] != NULL_REF).any():
+            ids = self._insert(self._with_parent_ids(rows, self.new_ids))
+        elif self._execute is None:
+            ids = self._send_linked(rows)
+        else:
+            # Not a savepoint of SQLAlchemy: where the server refuses a row, the caller goes back to an earlier one.
+            self._execute("SAVEPOINT dfsync_linked")
+            try:
+                ids = self._send_linked(rows)
+            except Mispredicted:
+                self._execute("ROLLBACK TO SAVEPOINT dfsync_linked")
+                return
         self.taken[rows], self.new_ids[rows] = True, ids
 
     def _send_linked(self, rows: Positions) -> NewIds:

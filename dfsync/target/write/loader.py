@@ -92,7 +92,12 @@ class BulkLoader:
         return pd.Series(self._new_ids(len(inserted)), index=inserted), rejects
 
     def insert_linked(
-        self, frame: pd.DataFrame, parents: Mapping[str, Positions], by_value: Mapping[str, Positions]
+        self,
+        frame: pd.DataFrame,
+        parents: Mapping[str, Positions],
+        by_value: Mapping[str, Positions],
+        *,
+        optional: bool = False,
     ) -> tuple[pd.Series[Any], pd.DataFrame]:
         """As `insert`, of rows that refer to others among them, which must come before them.
 
@@ -105,18 +110,21 @@ class BulkLoader:
             keeps what it has.
         by_value
             The same where it has the value already by which it refers to that row.
+        optional
+            Whether the `parents` may also be written later, so that a row may be left out.
 
         Returns
         -------
         tuple of Series and DataFrame
-            As in `insert`. A row that is in neither refers to one that was refused, and was not sent.
+            As in `insert`. A row that is in neither refers to one that was refused, and was not sent; or it is
+            `optional`, and another client inserts at the same time.
         """
         if all((places == NULL_REF).all() for places in (*parents.values(), *by_value.values())):
             return self.insert(frame)
         unsigned = self._id is not None and pa.types.is_uint64(arrow_type(self._table[self._id.name]))
-        linked = LinkedRows(
-            frame, parents, by_value, self._insert_part, self._increment, np.uint64 if unsigned else np.int64
-        )
+        step = np.uint64(self._increment) if unsigned else np.int64(self._increment)
+        execute = self._connection.exec_driver_sql if optional else None
+        linked = LinkedRows(frame, parents, by_value, self._insert_part, step, execute)
         rejects = send_with_bisection(self._connection, frame, linked.send)
         ids = frames.series(pa.array(linked.new_ids[linked.taken]))
         return ids.set_axis(frame.index[linked.taken]), rejects
