@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from dfsync.model.rejects import no_rejects
+from dfsync.model.types import OldIds
+
+
+@dataclass(frozen=True)
+class ValueNote:
+    """Values of one column that the target's column does not hold as the source has them.
+
+    Attributes
+    ----------
+    column
+        The column, as the source calls it.
+    text
+        What the target's column does to them, such as rounding.
+    ids
+        int64: the `old_id` of their rows.
+    """
+
+    column: str
+    text: str
+    ids: OldIds
 
 
 @dataclass(frozen=True)
@@ -22,9 +41,9 @@ class Batch:
         The rows that did not: index `old_id` (int64), one row per rejected row; `column`, `value` and `reason` as
         Arrow strings, of the first column at fault.
     notes
-        By column, what the target cannot hold of its values' precision. A note never takes a row out of the batch.
+        The values that the target cannot hold as they are. A note never takes a row out of the batch.
     """
 
     frame: pd.DataFrame
     rejects: pd.DataFrame = field(default_factory=no_rejects)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[ValueNote, ...] = ()

@@ -16,6 +16,8 @@ from dfsync.model.frames import OLD_ID, STRING
 REJECT_COLUMNS = ("column", "value", "reason")
 NOT_NULL = "is NULL, which the column does not allow"
 MISSING_PARENT = "missing parent"
+KEEPS_OTHER_VALUES = "; its target row keeps other values"
+"""The end of the reason of a row that has a target row, which could not take its values."""
 _MAX_VALUE_CHARACTERS = 200
 
 

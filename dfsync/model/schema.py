@@ -30,6 +30,8 @@ class Column:
     scale: int | None = None
     charset: str | None = None
     collation: str | None = None
+    cuts_fractions: bool = False
+    """Whether its server cuts the digits of a second's fraction that the column does not keep; else it rounds."""
     max_value: dt.datetime | None = None
     """The last instant of a TIMESTAMP."""
     values: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import html
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,15 @@ class Result(ABC):
         return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.summary.to_html(na_rep='', float_format='{:.2f}'.format)}"
 
 
+class ChangedValues(TypedDict):
+    """Values that the target's column does not hold as the source has them."""
+
+    column: str
+    note: str
+    """What the column does to them."""
+    rows: int
+
+
 @dataclass
 class TableCounts:
     """What became of the rows of one table: total = inserted + matched + updated + failed, always."""
@@ -48,12 +57,21 @@ class TableCounts:
     """Why the table failed as a whole."""
     note: str | None = None
     """Why the table was skipped: the source lacks it."""
+    unfit: int = 0
+    """Of those matched: their own values do not fit, and their target row keeps others. Each is in the reject frame."""
+    changed_values: list[ChangedValues] = field(default_factory=list)
+    """What the target's columns did to values, such as rounding, and in how many rows that have a target row."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give the counts, and the seconds rounded."""
         return {**self.__dict__, "seconds": {stage: round(s, 4) for stage, s in self.seconds.items()}}
+
+    def sums(self) -> dict[str, float]:
+        """Give one number in place of each field that holds several: all changed values, and the seconds in total."""
+        changed = sum(changed["rows"] for changed in self.changed_values)
+        return {"changed_values": changed, "seconds": self.seconds.get("total", 0.0)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,19 +112,19 @@ class SyncResult(Result):
 
     @property
     def ok(self) -> bool:
-        """Whether every source row has a target row, and every file is written."""
-        return not self.write_errors and not any(c.failed or c.error for c in self.counts)
+        """Whether every source row has a target row that could take its values, and every file is written."""
+        return not self.write_errors and not any(c.failed or c.unfit or c.error for c in self.counts)
 
     @property
     def summary(self) -> pd.DataFrame:
         """One row per table, index `name`.
 
-        `table` str; `total`, `inserted`, `matched`, `updated`, `failed` int64; `seconds` float64; `error` and `note`
-        str or None.
+        `table` str; `total`, `inserted`, `matched`, `updated`, `failed`, `unfit` and `changed_values` int64; `seconds`
+        float64; `error` and `note` str or None.
         """
         import pandas as pd
 
-        rows = [{**c.as_dict(), "seconds": c.seconds.get("total", 0.0)} for c in self.counts]
+        rows = [{**c.as_dict(), **c.sums()} for c in self.counts]
         return pd.DataFrame(rows, columns=list(TableCounts("", "").as_dict())).set_index("name")
 
     def __repr__(self) -> str:

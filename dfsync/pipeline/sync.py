@@ -30,6 +30,7 @@ from dfsync.plan.graph import group_dependencies, transaction_groups
 from dfsync.plan.model import TablePlan
 from dfsync.target.connection import display_name
 from dfsync.target.schema.preconditions import require_transactional
+from dfsync.text.wording import with_count
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,10 @@ def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Obser
                 for column, note in table.notes.items():
                     observer.note(table.plan, f"{table.plan.table}.{column}: {note}")
                 observer.rows_done(table.plan, table.mapping(), table.rejects())
-            counts[table.plan.name] = table.counts(counts[table.plan.name].total, result.error)
+            counts[table.plan.name] = entry = table.counts(counts[table.plan.name].total, result.error)
+            for changed in entry.changed_values if result.error is None else ():
+                of_rows = f"{table.plan.table}.{changed['column']}: {with_count(changed['rows'], 'values')}"
+                observer.note(table.plan, f"{of_rows}: {changed['note']}")
             observer.table_finished(table.plan, counts[table.plan.name])
         table.close()
 

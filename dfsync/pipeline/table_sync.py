@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,13 +11,15 @@ import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
+from dfsync.model.batch import ValueNote
 from dfsync.model.errors import TableError
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
-from dfsync.model.rejects import no_rejects
+from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import TableCounts
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
+from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import (
@@ -76,7 +78,9 @@ class TableSync:
         self._keys: KeySpool | None = None
         self._spools = ExitStack()
         self._concurrent_keys = empty_frame(binding.key)
+        self._value_notes: list[ValueNote] = []
         self._rejects = no_rejects()
+        self._unfit = 0
         self._timer = StageTimer()
         self._done = 0
 
@@ -112,25 +116,28 @@ class TableSync:
         with self._timer("total"), self._timer("update"):
             for batch in update_rows(self.context, self.ledger, dry_run=self._session.options.dry_run):
                 self.ledger.record_update(batch.ids)
-                self.notes.update(batch.notes)
+                self.record(batch.unfit, batch.notes)
                 unfit.append(batch.unfit)
         self._note_unfit_updates(pd.concat(unfit))
 
     def check(self) -> None:
         """Raise `TableError` where a source row is neither mapped nor rejected (promise 1)."""
-        self._rejects = self.ledger.rejects()
+        rejects, unfit = self.ledger.rejects(), self.ledger.unfit()
         total = self.context.count()
         mapped = int(np.count_nonzero(self.ledger.resolved))
-        if mapped + len(self._rejects) != total:
+        if mapped + len(rejects) != total:
             raise TableError(
-                f"of {total} source rows {mapped} have a target row and {len(self._rejects)} are rejects: the others "
+                f"of {total} source rows {mapped} have a target row and {len(rejects)} are rejects: the others "
                 "are unaccounted for, which is a fault of dfsync; please report it"
             )
+        self._unfit = len(unfit)
+        listed = unfit.assign(reason=unfit["reason"] + KEEPS_OTHER_VALUES)
+        self._rejects = pd.concat([rejects, listed]).sort_index() if len(unfit) else rejects
 
     def roll_back(self) -> None:
         """Keep the rows that were found in the target, and forget all that was written."""
         self.ledger.revert_writes()
-        self._rejects = no_rejects()
+        self._rejects, self._unfit = no_rejects(), 0
         self.publish()
 
     def close(self) -> None:
@@ -224,13 +231,15 @@ class TableSync:
             updated=updated,
             failed=total - inserted - matched - updated,
             error=error,
+            unfit=self._unfit,
+            changed_values=count_changed_values(self._value_notes, self.ledger, self.binding.key_names),
             seconds=dict(self._timer.seconds),
         )
 
-    def record(self, rejects: pd.DataFrame, notes: Mapping[str, str]) -> None:
-        """Keep what a stage found besides its rows: rejects in the ledger, notes by column."""
+    def record(self, rejects: pd.DataFrame, notes: Iterable[ValueNote]) -> None:
+        """Keep what a stage found besides its rows: rejects in the ledger, and notes about values."""
         self.ledger.record_reject(rejects)
-        self.notes.update(notes)
+        self._value_notes += notes
 
     def _note_unfit_updates(self, unfit: pd.DataFrame) -> None:
         if len(unfit):

@@ -129,7 +129,7 @@ class _OrderedLoad:
             frame = pd.concat(read) if read else empty_frame(columns)
             fit = ids[np.isin(ids, frame.index)]
             ordered = frame if np.array_equal(fit, frame.index) else frame.loc[fit]
-            yield Batch(ordered, log.rejects(), log.notes)
+            yield Batch(ordered, log.rejects(), tuple(log.notes))
 
     def _insert_batch(self, positions: Positions, frame: pd.DataFrame) -> Positions:
         """Insert the rows of a batch that depend on none that fails; returns those that fail."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from dfsync.model.batch import Batch
+from dfsync.model.batch import Batch, ValueNote
 from dfsync.model.partition import Partition
 from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Column
@@ -21,14 +21,14 @@ from dfsync.stages.remap import remap
 class RejectLog:
     """Gathers the rejects and notes of batches."""
 
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: list[ValueNote] = field(default_factory=list)
     _rejects: list[pd.DataFrame] = field(default_factory=list)
 
     def take(self, batch: Batch) -> pd.DataFrame:
         """Keep a batch's rejects and notes, and return its frame."""
         if len(batch.rejects):
             self._rejects.append(batch.rejects)
-        self.notes.update(batch.notes)
+        self.notes += batch.notes
         return batch.frame
 
     def rejects(self) -> pd.DataFrame:

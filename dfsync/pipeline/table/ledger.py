@@ -123,7 +123,8 @@ class RowLedger:
         self._adopt(both, merged(self._action, action), merged(self.created, created))
 
     def record_match(self, ids: OldIds | pd.Index[int], new_ids: NewIds) -> None:
-        """Give rows of the ledger a target row that is there already."""
+        """Give rows of the ledger a target row that is there already; a reject of theirs counts no more."""
+        self._rejects = [rejects[~rejects.index.isin(ids)] for rejects in self._rejects]
         self._resolve(self.positions(ids), new_ids, _MATCHED)
 
     def record_insert(self, new_ids: pd.Series[int]) -> None:
@@ -156,11 +157,19 @@ class RowLedger:
     def rejects(self) -> pd.DataFrame:
         """Return the rejects that stand, one a row, by ascending `old_id`.
 
-        A row that shares the target row of another one is no reject, though its own values did not fit.
+        A row that shares the target row of another one is no reject, though its own values did not fit: it is `unfit`.
         """
-        rejects = pd.concat([no_rejects(), *self._rejects])
-        rejects = rejects.loc[~rejects.index.duplicated()].sort_index()
+        rejects = self._first_rejects()
         return pd.DataFrame(rejects[~rejects.index.isin(self.old_id[self.resolved])])
+
+    def unfit(self) -> pd.DataFrame:
+        """Return the rejects of the rows that have a target row, which keeps other values, by ascending `old_id`."""
+        rejects = self._first_rejects()
+        return pd.DataFrame(rejects[rejects.index.isin(self.old_id[self.resolved])])
+
+    def _first_rejects(self) -> pd.DataFrame:
+        rejects = pd.concat([no_rejects(), *self._rejects])
+        return pd.DataFrame(rejects.loc[~rejects.index.duplicated()].sort_index())
 
     def next_candidates(self, attempted: Mask) -> Mask:
         """bool: of each natural key that the target lacks the first row that was not attempted.

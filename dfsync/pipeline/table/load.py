@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
+from dfsync.model.batch import ValueNote
 from dfsync.model.frames import empty_frame
 from dfsync.model.rejects import no_rejects
 from dfsync.model.types import NewIds, OldIds, Positions
@@ -95,14 +96,14 @@ class LoadedBatch:
     rejects
         Rows that did not fit, lacked a parent or were refused by the server.
     notes
-        By column, what the user should know.
+        The values that the target cannot hold as they are.
     refused
         int64: the `old_id` of the rows that the server refused.
     """
 
     new_ids: pd.Series[int]
     rejects: pd.DataFrame
-    notes: Mapping[str, str]
+    notes: Sequence[ValueNote]
     refused: OldIds
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from dfsync.model.batch import ValueNote
 from dfsync.model.types import NewIds, OldIds, Positions
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import RejectLog, read_batches
@@ -40,14 +41,14 @@ class MatchResult:
     rejects
         Rows whose key does not fit, or whose parent has no target row: they are in no part.
     notes
-        By column, what the user should know.
+        The values that the target cannot hold as they are.
     keys
         The natural keys of the rows, with the target's values where it has the row; None without a natural key.
     """
 
     parts: tuple[RowMatches, ...]
     rejects: pd.DataFrame
-    notes: Mapping[str, str]
+    notes: Sequence[ValueNote]
     keys: KeySpool | None = None
 
 
@@ -82,7 +83,7 @@ def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) 
         return MatchResult((matches,), rejects, notes, keys)
     content = match_keyless(table, source.keyless)
     return MatchResult(
-        (matches, *content.parts), pd.concat([rejects, content.rejects]), {**notes, **content.notes}, keys
+        (matches, *content.parts), pd.concat([rejects, content.rejects]), [*notes, *content.notes], keys
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dfsync.model import frames
+from dfsync.model.batch import ValueNote
 from dfsync.model.frames import INSERTED, MATCHED, empty_frame
 from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Column
@@ -34,12 +35,12 @@ class UpdatedBatch:
     unfit
         The reject frame of the rows whose values do not fit: their target rows stay as they are.
     notes
-        By column, what the user should know.
+        The values that the target cannot hold as they are.
     """
 
     ids: pd.Index[int]
     unfit: pd.DataFrame
-    notes: Mapping[str, str]
+    notes: Sequence[ValueNote]
 
 
 def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Iterator[UpdatedBatch]:

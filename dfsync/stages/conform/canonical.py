@@ -92,7 +92,7 @@ def _json(values: pa.Array, column: Column) -> ConversionResult:
     # Row by row: Arrow cannot read JSON.
     forms: list[str | None] = []
     faults: dict[str, list[bool]] = {}
-    exact = True
+    inexact: list[bool] = []
     for position, value in enumerate(values.to_pylist()):
         reader = _Json()
         try:
@@ -103,10 +103,11 @@ def _json(values: pa.Array, column: Column) -> ConversionResult:
             reason = "is not valid JSON"
         if reason is not None:
             faults.setdefault(reason, [False] * len(values))[position] = True
-        exact = exact and reader.exact
-    note = None if exact else f"{column.type} keeps about 16 digits of a number"
+        inexact.append(not reader.exact)
     return with_faults(
-        pa.array(forms, pa.string()), *((pa.array(mask), reason) for reason, mask in faults.items()), note=note
+        pa.array(forms, pa.string()),
+        *((pa.array(mask), reason) for reason, mask in faults.items()),
+        changes=[(pa.array(inexact), f"{column.type} keeps about 16 digits of a number")],
     )
 
 

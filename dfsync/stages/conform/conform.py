@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfsync.model import frames
-from dfsync.model.batch import Batch
+from dfsync.model.batch import Batch, ValueNote
 from dfsync.model.rejects import NOT_NULL, display_values, no_rejects, reject_frame
 from dfsync.model.schema import Column
 from dfsync.model.types import arrow_type
-from dfsync.stages.conform.conversion import ConversionResult
+from dfsync.stages.conform.conversion import Change, ConversionResult
 from dfsync.stages.conform.dispatch import CONVERSIONS
 
 
@@ -34,26 +34,25 @@ def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Batch:
     -------
     Batch
         `frame` has these columns, of the dtypes of `dfsync.model.types.arrow_type`, without the rows of which a value
-        does not fit; these are the rejects. A note says once per column what is rounded.
+        does not fit; these are the rejects. `notes` name the values that are rounded or otherwise changed.
 
     Notes
     -----
     A value that SQLite's loose typing stores in another form but with the same meaning is converted (`'12'` for an
-    integer). A value that would lose anything is rejected, save digits beyond a column's precision: these are rounded
-    as the server rounds them.
+    integer). A value that would lose anything is rejected, save what the server itself changes in such a column, as
+    digits beyond its precision: it is changed as the server would, and named in `notes`.
 
     References
     ----------
     https://www.sqlite.org/datatype3.html
     """
     converted_columns: dict[str, pd.Series[Any]] = {}
-    notes: dict[str, str] = {}
+    changes: list[tuple[str, Change]] = []
     rejected = [no_rejects()]
     for column in columns:
         values = frames.as_arrow(frame[column.name])
         converted = _convert(values, column)
-        if converted.note is not None:
-            notes[column.name] = converted.note
+        changes += [(column.name, change) for change in converted.changes]
         faults = converted.faults
         if not column.nullable and not column.auto_increment and values.null_count:
             faults = [(values.is_null(), NOT_NULL), *faults]
@@ -62,7 +61,15 @@ def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Batch:
     rejects = pd.concat(rejected)
     rejects = rejects[~rejects.index.duplicated()]
     conformed = pd.DataFrame(converted_columns, index=frame.index, copy=False)
-    return Batch(conformed.drop(index=rejects.index) if len(rejects) else conformed, rejects, notes)
+    notes = tuple(_note(frame.index, name, change, rejects.index) for name, change in changes)
+    rows = conformed.drop(index=rejects.index) if len(rejects) else conformed
+    return Batch(rows, rejects, tuple(note for note in notes if len(note.ids)))
+
+
+def _note(index: pd.Index[Any], name: str, change: Change, rejected: pd.Index[Any]) -> ValueNote:
+    mask, text = change
+    ids = index[pc.fill_null(mask, False).to_numpy(zero_copy_only=False)]
+    return ValueNote(name, text, (ids.difference(rejected) if len(rejected) else ids).to_numpy(dtype=np.int64))
 
 
 def _convert(values: pa.Array, column: Column) -> ConversionResult:
@@ -76,9 +83,10 @@ def _convert(values: pa.Array, column: Column) -> ConversionResult:
         for field, part in zip(values.type, values.flatten(), strict=True)
         if part.null_count < len(part)
     ]
-    note = next((part.note for part in parts if part.note), None)
     return ConversionResult(
-        pc.coalesce(*(part.values for part in parts)), [fault for part in parts for fault in part.faults], note
+        pc.coalesce(*(part.values for part in parts)),
+        [fault for part in parts for fault in part.faults],
+        [change for part in parts for change in part.changes],
     )
 
 

@@ -1,8 +1,8 @@
-"""The result of converting one column: values, and the faults of those that do not fit."""
+"""The result of converting one column: values, the faults of those that do not fit, and those that change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ from dfsync.model.types import arrow_type
 
 Fault = tuple[pa.Array, str]
 """A mask (Arrow bool) of values that do not fit, and the reason as the end of a sentence about one of them."""
+Change = tuple[pa.Array, str]
+"""A mask (Arrow bool) of values that the column holds only in part, and a note that says what it does to them."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,21 @@ class ConversionResult:
     faults
         For each reason a mask (Arrow bool) of the values that do not fit, and the reason. What `values` holds in
         their place does not count.
-    note
-        What the column cannot hold of the values' precision; None where it holds all of it.
+    changes
+        For each way in which the column changes values, such as rounding, a mask (Arrow bool) and a note.
     """
 
     values: pa.Array
     faults: list[Fault] = field(default_factory=list)
-    note: str | None = None
+    changes: list[Change] = field(default_factory=list)
 
 
 Conversion = Callable[[pa.Array, Column], ConversionResult]
 """Takes Arrow values of one storage class and the target's column."""
 
 
-def with_faults(values: pa.Array, *faults: Fault, note: str | None = None) -> ConversionResult:
-    """Return a result without the faults that no value has.
+def with_faults(values: pa.Array, *faults: Fault, changes: Iterable[Change] = ()) -> ConversionResult:
+    """Return a result without the faults and the changes that no value has.
 
     Parameters
     ----------
@@ -48,16 +50,19 @@ def with_faults(values: pa.Array, *faults: Fault, note: str | None = None) -> Co
         The converted values.
     *faults
         Masks and reasons, the first of which counts where a value has several.
-    note
+    changes
         As in `ConversionResult`.
 
     Returns
     -------
     ConversionResult
-        With the faults of which some element of the mask is true.
+        With the faults and changes of which some element of the mask is true.
     """
-    present = [(mask, reason) for mask, reason in faults if pc.any(mask).as_py()]
-    return ConversionResult(values, present, note)
+    return ConversionResult(values, _present(faults), _present(changes))
+
+
+def _present(masks: Iterable[tuple[pa.Array, str]]) -> list[tuple[pa.Array, str]]:
+    return [(mask, text) for mask, text in masks if pc.any(mask).as_py()]
 
 
 def rejects_all(reason: str) -> Conversion:

@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 
 from dfsync.model.schema import Column
 from dfsync.model.types import Mask, arrow_type, decimal_type, integer_range
-from dfsync.stages.conform.conversion import ConversionResult, where, with_faults
+from dfsync.stages.conform.conversion import Change, ConversionResult, where, with_faults
 
 _INTEGER_TEXT = r"^[+-]?[0-9]+(\.0*)?$"
 _SAFE_DIGITS = 18
 _LONG_DIGITS = 38
 _NUMBER_PARTS = r"^(?P<sign>[+-]?)0*(?P<whole>[0-9]*)\.?(?P<fraction>[0-9]*)$"
+_LEADING_ZEROS = r"^0+[0-9]+$"
+_NO_LEADING_ZEROS = "a number keeps no leading zeros"
 _NUMBER_TEXT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _HIGHEST_REAL = {"float": 3.4028234663852886e38, "double": 1.7976931348623157e308}
 _EXACT_REAL = 2**53
 _REAL_DIGITS = 15
+_FEW_DIGITS = "{} keeps about 16 digits of {}"
 
 BOUNDS: dict[str, Callable[[Column], tuple[int, int]]] = {
     "integer": integer_range,
@@ -110,8 +113,12 @@ def integer_from_text(values: pa.Array, column: Column) -> ConversionResult:
         result = integer(pc.cast(digits, pa.int64()), column)
     else:
         result = _long_integer(digits, column)
-    others = with_faults(None, (pc.invert(is_integer), "is not an integer")).faults
-    return replace(result, faults=result.faults + others)
+    others = with_faults(None, (pc.invert(is_integer), "is not an integer"), changes=[_leading_zeros(trimmed)])
+    return replace(result, faults=result.faults + others.faults, changes=others.changes)
+
+
+def _leading_zeros(texts: pa.Array) -> Change:
+    return pc.match_substring_regex(texts, _LEADING_ZEROS), _NO_LEADING_ZEROS
 
 
 def _long_integer(digits: pa.Array, column: Column) -> ConversionResult:
@@ -160,10 +167,9 @@ def decimal_from_text(values: pa.Array, column: Column) -> ConversionResult:
     faults = [(pc.invert(is_number), "is not a number"), (too_big, f"is out of the range of {column.type}")]
     if column.unsigned:
         faults.append((pc.less(rounded, zero), f"is negative and the column is {column.type}"))
-    note = None
-    if pc.any(pc.match_substring_regex(rest, "[1-9]")).as_py():
-        note = f"{column.type} keeps {scale} decimals; longer fractions are rounded"
-    return with_faults(pc.cast(where(rounded, pc.invert(too_big)), decimal_type(column)), *faults, note=note)
+    longer = pc.match_substring_regex(rest, "[1-9]")
+    changes = [(longer, f"{column.type} keeps {scale} decimals; longer fractions are rounded"), _leading_zeros(trimmed)]
+    return with_faults(pc.cast(where(rounded, pc.invert(too_big)), decimal_type(column)), *faults, changes=changes)
 
 
 def _expand_exponents(numbers: pa.Array) -> pa.Array:
@@ -222,9 +228,9 @@ def real(values: pa.Array, column: Column) -> ConversionResult:
     faults.append((outside, f"is out of the range of {column.type}"))
     if column.unsigned:
         faults.append((pc.less(values, 0.0), f"is negative and the column is {column.type}"))
-    inexact = pc.any(pc.not_equal(values, stored)).as_py()
+    changes = [] if note is None else [(pc.not_equal(values, stored), note)]
     # A sum, since -0.0 is the same number as 0.0 to the server and not to those who compare text.
-    return with_faults(pc.add(stored, 0.0), *faults, note=note if inexact else None)
+    return with_faults(pc.add(stored, 0.0), *faults, changes=changes)
 
 
 def _numpy(values: pa.Array) -> NDArray[np.float64]:
@@ -250,12 +256,27 @@ def real_from_integer(values: pa.Array, column: Column) -> ConversionResult:
     Returns
     -------
     ConversionResult
-        As `real`, with a note where an integer has more digits than a real.
+        As `real`; integers with more digits than a real are changes, too.
     """
     result = real(values, column)
-    if pc.any(pc.or_(pc.greater(values, _EXACT_REAL), pc.less(values, -_EXACT_REAL))).as_py():
-        return replace(result, note=f"{column.type} keeps about 16 digits of large integers")
-    return result
+    large = pc.or_(pc.greater(values, _EXACT_REAL), pc.less(values, -_EXACT_REAL))
+    if not pc.any(large).as_py():
+        return result
+    stored = _numpy(pc.cast(values, pa.float64(), safe=False))
+    # The lowest and the highest real that an int64 may become; only the lowest is one.
+    inside = (stored >= -(2.0**63)) & (stored < 2.0**63)
+    same = inside & (np.where(inside, stored, 0.0).astype(np.int64) == pc.fill_null(values, 0).to_numpy())
+    noted = [mask for mask, _ in result.changes]
+    lost = pc.and_(large, pa.array(~same))
+    changes = with_faults(None, changes=[(_without(lost, noted), _FEW_DIGITS.format(column.type, "large integers"))]).changes
+    return replace(result, changes=[*result.changes, *changes])
+
+
+def _without(mask: pa.Array, others: list[pa.Array]) -> pa.Array:
+    """The mask where none of the others is true."""
+    for other in others:
+        mask = pc.and_not(pc.fill_null(mask, False), pc.fill_null(other, False))
+    return mask
 
 
 def real_from_text(values: pa.Array, column: Column) -> ConversionResult:
@@ -278,19 +299,20 @@ def real_from_text(values: pa.Array, column: Column) -> ConversionResult:
     digits = pc.replace_substring_regex(where(trimmed, is_number), r"^\+", "")
     reals = pc.cast(digits, pa.float64())
     result = real(reals, column)
-    if column.kind == "double" and result.note is None and _loses_digits(digits, reals):
-        result = replace(result, note=f"{column.type} keeps about 16 digits of a number")
-    others = with_faults(None, (pc.invert(is_number), "is not a number")).faults
-    return replace(result, faults=result.faults + others)
+    lost = _without(_loses_digits(digits, reals), [mask for mask, _ in result.changes])
+    changes = [(lost, _FEW_DIGITS.format(column.type, "a number")), _leading_zeros(trimmed)]
+    others = with_faults(None, (pc.invert(is_number), "is not a number"), changes=changes)
+    return replace(result, faults=result.faults + others.faults, changes=result.changes + others.changes)
 
 
-def _loses_digits(texts: pa.Array, reals: pa.Array) -> bool:
-    """Tell whether some number, as text without a plus, has digits that its real has not."""
+def _loses_digits(texts: pa.Array, reals: pa.Array) -> pa.Array:
+    """Tell which numbers, as text without a plus, have digits that their real has not."""
     # A double holds every number of fifteen digits; an exponent may be beyond it.
     long = pc.or_(pc.greater(pc.utf8_length(texts), _REAL_DIGITS), pc.match_substring_regex(texts, "[eE]"))
-    doubtful = pc.and_(long, pc.is_finite(reals))
+    doubtful = pc.fill_null(pc.and_(long, pc.is_finite(reals)), False)
     kept = pc.cast(reals.filter(doubtful), pa.string())
-    return bool(pc.any(pc.not_equal(_significant(texts.filter(doubtful)), _significant(kept))).as_py())
+    differ = pc.not_equal(_significant(texts.filter(doubtful)), _significant(kept))
+    return pc.replace_with_mask(pa.array(np.zeros(len(texts), dtype=bool)), doubtful, differ)
 
 
 def _significant(numbers: pa.Array) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ _DATE_TIME = (
 _ZONED = r":.*([zZ]|[+-][0-9]{2}:?[0-9]{2})$"
 _UTC = r":.*([zZ]|[+-]00:?00)$"
 _LONG_FRACTION = r"\.[0-9]{7,}"
+_BEYOND_MICROSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 _ROUNDS_UP = r"\.[0-9]{6}[5-9]"
 _TIME = (
     r"^(?P<sign>-?)(?P<hours>[0-9]{1,3}):(?P<minutes>[0-5][0-9])"
@@ -29,25 +31,37 @@ _LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)
 _TIMESTAMP_FROM = dt.datetime(1970, 1, 1, microsecond=1)
 _HOURS_END = 839 * 3600 * 1_000_000
 _MICROSECONDS = pa.timestamp("us")
+_TO_UTC = "times with a zone are converted to UTC"
 
 
-def _parse_timestamps(values: pa.Array, digits: int = 6) -> tuple[pa.Array, pa.Array, list[str]]:
-    """Return timestamps without zone, truncated to microseconds below 6 `digits`; the mask of invalid texts; notes."""
+@dataclass(frozen=True)
+class _Instants:
+    """Timestamps without zone, and masks (Arrow bool) of their texts."""
+
+    values: pa.Array
+    invalid: pa.Array
+    longer: pa.Array
+    """With a fraction beyond microseconds, which `values` lacks."""
+    up: pa.Array
+    """Where the seventh digit of the fraction is five or more."""
+    moved: pa.Array
+    """With a zone other than UTC."""
+
+
+def _parse_timestamps(values: pa.Array) -> _Instants:
+    none = pa.array(np.zeros(len(values), dtype=bool))
     try:
-        return pc.cast(values, _MICROSECONDS), pa.array(np.zeros(len(values), dtype=bool)), []
+        return _Instants(pc.cast(values, _MICROSECONDS), none, none, none, none)
     except pa.ArrowInvalid:
         pass
-    notes: list[str] = []
-    round_up = None
+    longer = up = none
     trimmed = pc.utf8_trim_whitespace(values)
     texts = where(trimmed, pc.match_substring_regex(trimmed, _DATE_TIME))
     if pc.any(pc.match_substring_regex(texts, _LONG_FRACTION)).as_py():
-        round_up = pc.cast(pc.match_substring_regex(texts, _ROUNDS_UP), pa.int64()) if digits == 6 else None
+        longer, up = (pc.match_substring_regex(texts, pattern) for pattern in (_BEYOND_MICROSECONDS, _ROUNDS_UP))
         texts = pc.replace_substring_regex(texts, r"(\.[0-9]{6})[0-9]+", r"\1")
-        notes.append("a second's fraction beyond 6 digits is rounded")
     zoned = pc.match_substring_regex(texts, _ZONED)
-    if pc.any(pc.and_(zoned, pc.invert(pc.match_substring_regex(texts, _UTC)))).as_py():
-        notes.append("times with a zone are converted to UTC")
+    moved = pc.and_(zoned, pc.invert(pc.match_substring_regex(texts, _UTC)))
     # pandas accepts the capital letter only.
     texts = pc.replace_substring(texts, "z", "Z")
     plain = pc.if_else(zoned, texts, pc.binary_join_element_wise(texts, "Z", ""))
@@ -55,20 +69,22 @@ def _parse_timestamps(values: pa.Array, digits: int = 6) -> tuple[pa.Array, pa.A
     parsed = pd.to_datetime(pd.Series(plain.to_pandas(), dtype="str"), format="ISO8601", utc=True, errors="coerce")
     instants = pa.array(parsed.dt.tz_localize(None).astype("datetime64[us]")).cast(_MICROSECONDS)
     invalid = pc.and_(values.is_valid(), instants.is_null())
-    if round_up is not None:
-        instants = pc.add(instants, pc.cast(round_up, pa.duration("us")))
-    return instants, invalid, notes
+    return _Instants(instants, invalid, longer, up, moved)
 
 
 def _datetime(values: pa.Array, column: Column) -> ConversionResult:
-    digits = column.precision or 0
-    instants, invalid, notes = _parse_timestamps(values, digits)
-    rounded = _round_timestamps(instants, digits)
-    if pc.any(pc.not_equal(instants, rounded)).as_py():
-        notes.append(f"{column.type} keeps {digits} digits of a second's fraction; the rest is rounded")
+    read = _parse_timestamps(values)
+    stored = _shorten_timestamps(read, column)
+    shortened = pc.or_(pc.not_equal(read.values, stored), read.longer)
     low = _TIMESTAMP_FROM if column.kind == "timestamp" else _FIRST
-    outside = (_outside(rounded, low, column.max_value or _LAST), f"is out of the range of {column.type}")
-    return with_faults(rounded, (invalid, "is not a valid date and time"), outside, note="; ".join(notes) or None)
+    outside = (_outside(stored, low, column.max_value or _LAST), f"is out of the range of {column.type}")
+    changes = [(read.moved, _TO_UTC), (shortened, _shortened_note(column))]
+    return with_faults(stored, (read.invalid, "is not a valid date and time"), outside, changes=changes)
+
+
+def _shortened_note(column: Column) -> str:
+    what = "cut" if column.cuts_fractions else "rounded"
+    return f"{column.type} keeps {column.precision or 0} digits of a second's fraction; the rest is {what}"
 
 
 def _outside(instants: pa.Array, low: dt.datetime, high: dt.datetime) -> pa.Array:
@@ -76,29 +92,33 @@ def _outside(instants: pa.Array, low: dt.datetime, high: dt.datetime) -> pa.Arra
     return pc.or_(pc.less(instants, next(bounds)), pc.greater(instants, next(bounds)))
 
 
-def _round_timestamps(instants: pa.Array, digits: int) -> pa.Array:
+def _shorten_timestamps(read: _Instants, column: Column) -> pa.Array:
+    """Bring instants to the column's digits, as the server does it."""
+    digits = column.precision or 0
     if digits >= 6:
-        return instants
-    return _round(pc.cast(instants, pa.int64()), digits).cast(_MICROSECONDS)
+        up = pc.cast(pc.fill_null(read.up, False), pa.int64())
+        return read.values if column.cuts_fractions else pc.add(read.values, pc.cast(up, pa.duration("us")))
+    ticks = pc.cast(read.values, pa.int64())
+    return _shorten(ticks, 10 ** (6 - digits), cut=column.cuts_fractions).cast(_MICROSECONDS)
 
 
-def _round(microseconds: pa.Array, digits: int) -> pa.Array:
-    step = 10 ** (6 - digits)
-    ticks = pc.fill_null(microseconds, 0).to_numpy()
-    rounded = (ticks + step // 2) // step * step
-    return pa.array(rounded, mask=microseconds.is_null().to_numpy(zero_copy_only=False))
+def _shorten(ticks: pa.Array, step: int, *, cut: bool) -> pa.Array:
+    """Bring whole numbers to multiples of `step`: cut, or rounded to the nearest."""
+    numbers = pc.fill_null(ticks, 0).to_numpy()
+    shortened = (numbers + (0 if cut else step // 2)) // step * step
+    return pa.array(shortened, mask=ticks.is_null().to_numpy(zero_copy_only=False))
 
 
 def _date(values: pa.Array, column: Column) -> ConversionResult:
-    instants, invalid, notes = _parse_timestamps(values)
-    days = pc.cast(instants, pa.date32(), safe=False)
-    timed = pc.not_equal(pc.cast(days, _MICROSECONDS), instants)
+    read = _parse_timestamps(values)
+    days = pc.cast(read.values, pa.date32(), safe=False)
+    timed = pc.or_(pc.not_equal(pc.cast(days, _MICROSECONDS), read.values), read.longer)
     return with_faults(
         days,
-        (invalid, "is not a valid date"),
+        (read.invalid, "is not a valid date"),
         (timed, "has a time of day, which a DATE cannot hold"),
-        (_outside(instants, _FIRST, _LAST), f"is out of the range of {column.type}"),
-        note="; ".join(notes) or None,
+        (_outside(read.values, _FIRST, _LAST), f"is out of the range of {column.type}"),
+        changes=[(read.moved, _TO_UTC)],
     )
 
 
@@ -113,14 +133,12 @@ def _time(values: pa.Array, column: Column) -> ConversionResult:
         _number(parts, "seconds"),
     )
     tenths = pc.add(pc.multiply(seconds, 10_000_000), pc.cast(fraction, pa.int64()))
-    ticks = _round(tenths, digits - 1)
-    inexact = pc.any(
-        pc.or_(pc.not_equal(ticks, tenths), pc.match_substring_regex(all_digits, r"^[0-9]{7}.*[1-9]"))
-    ).as_py()
-    note = f"{column.type} keeps {digits} digits of a second's fraction; the rest is rounded" if inexact else None
+    ticks = _shorten(tenths, 10 ** (7 - digits), cut=column.cuts_fractions)
+    shortened = pc.or_(pc.not_equal(ticks, tenths), pc.match_substring_regex(all_digits, r"^[0-9]{7}.*[1-9]"))
     outside = pc.greater_equal(ticks, _HOURS_END * 10)
     faults = (pc.and_(values.is_valid(), parts.is_null()), "is not a valid time"), (outside, "is beyond 838 hours")
-    return with_faults(_format_time(ticks, pc.equal(pc.struct_field(parts, "sign"), "-"), digits), *faults, note=note)
+    formatted = _format_time(ticks, pc.equal(pc.struct_field(parts, "sign"), "-"), digits)
+    return with_faults(formatted, *faults, changes=[(shortened, _shortened_note(column))])
 
 
 def _number(parts: pa.Array, name: str) -> pa.Array:

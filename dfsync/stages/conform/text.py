@@ -36,10 +36,10 @@ def text(values: pa.Array, column: Column) -> ConversionResult:
         Arrow strings, without the trailing spaces that a CHAR does not keep; those too long, or with a character
         outside of the character set, are faults.
     """
-    note = None
-    if data_type(column) == "char" and pc.any(pc.ends_with(values, " ")).as_py():
+    changes = []
+    if data_type(column) == "char":
+        changes.append((pc.ends_with(values, " "), f"{column.type} does not keep trailing spaces"))
         values = pc.utf8_rtrim(values, characters=" ")
-        note = f"{column.type} does not keep trailing spaces"
     faults = []
     if column.length is not None:
         reason = f"is longer than the {column.length} characters of {column.type}"
@@ -50,7 +50,7 @@ def text(values: pa.Array, column: Column) -> ConversionResult:
     if column.charset in _OUTSIDE_CHARSET:
         outside = pc.match_substring_regex(values, _OUTSIDE_CHARSET[column.charset])
         faults.append((outside, f"holds a character that the column's character set {column.charset} lacks"))
-    return with_faults(values, *faults, note=note)
+    return with_faults(values, *faults, changes=changes)
 
 
 def via_text(conversion: Conversion) -> Conversion:
@@ -127,14 +127,16 @@ def enum_member(values: pa.Array, column: Column) -> ConversionResult:
     Returns
     -------
     ConversionResult
-        Arrow strings in the case of the column's members; other texts are faults.
+        Arrow strings in the case of the column's members, which may change them; other texts are faults.
     """
     members = pa.array(column.values, pa.string())
     position = pc.index_in(values, value_set=members)
     if _ignores_case(column):
         position = pc.coalesce(position, pc.index_in(pc.utf8_lower(values), value_set=pc.utf8_lower(members)))
     unknown = pc.and_(values.is_valid(), pc.is_null(position))
-    return with_faults(pc.take(members, position), (unknown, f"is not one of {column.type}"))
+    stored = pc.take(members, position)
+    changes = [(pc.not_equal(stored, values), "the column has its own case of the letters")]
+    return with_faults(stored, (unknown, f"is not one of {column.type}"), changes=changes)
 
 
 def _ignores_case(column: Column) -> bool:
@@ -160,7 +162,9 @@ def set_members(values: pa.Array, column: Column) -> ConversionResult:
     distinct = pc.unique(values)
     forms = pa.array([value and _members(value, column) for value in distinct.to_pylist()], pa.string())
     members = pc.take(forms, pc.index_in(values, value_set=distinct))
-    return with_faults(members, (pc.and_(values.is_valid(), members.is_null()), f"is not of {column.type}"))
+    changes = [(pc.not_equal(members, values), "the column lists its members once, in its own order and case")]
+    unknown = pc.and_(values.is_valid(), members.is_null())
+    return with_faults(members, (unknown, f"is not of {column.type}"), changes=changes)
 
 
 def _members(value: str, column: Column) -> str | None:

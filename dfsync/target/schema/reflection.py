@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,7 +63,7 @@ def reflect(connection: sa.Connection) -> Schema:
     columns = _grouped(connection, _COLUMNS)
     indexes = _grouped(connection, _INDEXES)
     references = _grouped(connection, _REFERENCES)
-    max_timestamp = _max_timestamp(connection)
+    server = _ServerRules(_max_timestamp(connection), _cuts_fractions(connection))
     schema = Schema()
     for name, engine in engines.items():
         # System-versioned tables append ROW END to unique keys; it is constant for current rows, so drop it.
@@ -71,7 +72,7 @@ def reflect(connection: sa.Connection) -> Schema:
         all_indexes = [Index(*parts) for parts in _indexes(keyed)]
         schema[name] = Table(
             name=name,
-            columns=tuple(_column(row, max_timestamp) for row in columns.get(name, [])),
+            columns=tuple(_column(row, server) for row in columns.get(name, [])),
             primary_key=next((index.columns for index in all_indexes if index.name == "PRIMARY"), ()),
             indexes=tuple(index for index in all_indexes if index.name != "PRIMARY"),
             references=tuple(_references(references.get(name, []))),
@@ -113,7 +114,15 @@ def _by(key: str, rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, An
     return groups
 
 
-def _column(row: dict[str, Any], max_timestamp: dt.datetime) -> Column:
+@dataclass(frozen=True)
+class _ServerRules:
+    """What a server does with values of all its columns."""
+
+    max_timestamp: dt.datetime
+    cuts_fractions: bool
+
+
+def _column(row: dict[str, Any], server: _ServerRules) -> Column:
     extra = str(row["extra"] or "").lower()
     kind = KIND_BY_DATA_TYPE.get(str(row["data_type"]).lower(), "other")
     default = None if row["default"] in (None, "NULL") else _text(row["default"])
@@ -133,7 +142,8 @@ def _column(row: dict[str, Any], max_timestamp: dt.datetime) -> Column:
         scale=row["scale"],
         charset=row["charset"],
         collation=row["collation"],
-        max_value=max_timestamp if kind == "timestamp" else None,
+        cuts_fractions=server.cuts_fractions,
+        max_value=server.max_timestamp if kind == "timestamp" else None,
         values=_members(_text(row["type"])) if kind in ("enum", "set") else (),
     )
 
@@ -167,8 +177,22 @@ def _max_timestamp(connection: sa.Connection) -> dt.datetime:
     Source: https://mariadb.com/docs/server/reference/data-types/date-and-time-data-types/timestamp
     """
     dialect = connection.dialect
-    wide = getattr(dialect, "is_mariadb", False) and (dialect.server_version_info or ()) >= _WIDE_TIMESTAMPS
+    wide = _is_mariadb(connection) and (dialect.server_version_info or ()) >= _WIDE_TIMESTAMPS
     return dt.datetime.fromtimestamp((2**32 if wide else 2**31) - 1, dt.UTC).replace(microsecond=999_999, tzinfo=None)
+
+
+def _is_mariadb(connection: sa.Connection) -> bool:
+    return bool(getattr(connection.dialect, "is_mariadb", False))
+
+
+def _cuts_fractions(connection: sa.Connection) -> bool:
+    """Whether the server cuts the digits of a second's fraction that a column does not keep, or rounds them.
+
+    Sources: https://mariadb.com/docs/server/reference/sql-functions/date-time-functions/microseconds-in-mariadb and
+    https://dev.mysql.com/doc/refman/9.7/en/sql-mode.html#sqlmode_time_truncate_fractional
+    """
+    modes = _text(connection.scalar(sa.text("SELECT @@SESSION.sql_mode"))).split(",")
+    return "TIME_ROUND_FRACTIONAL" not in modes if _is_mariadb(connection) else "TIME_TRUNCATE_FRACTIONAL" in modes
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -53,6 +54,7 @@ from tests.support.tables.columns import (
     WIDE,
     YEAR,
     conformed,
+    noted,
 )
 
 FITS: list[tuple[Column, Any, Any]] = [
@@ -255,7 +257,14 @@ NOTES: list[tuple[Column, Any, str]] = [
     (DOUBLE, "12345678901234567891", "double keeps about 16 digits of a number"),
     (DOUBLE, "-0.12345678901234567890123", "double keeps about 16 digits of a number"),
     (DOUBLE, "1e-400", "double keeps about 16 digits of a number"),
+    (FLOAT, "0.50000000000000000001", "float keeps about 16 digits of a number"),
+    (INT, "007", "a number keeps no leading zeros"),
+    (DECIMAL, "007", "a number keeps no leading zeros"),
+    (DOUBLE, "007", "a number keeps no leading zeros"),
     (CHAR, "a ", "char(3) does not keep trailing spaces"),
+    (ENUM, "RED", "the column has its own case of the letters"),
+    (SET, "y,x", "the column lists its members once, in its own order and case"),
+    (SET, "x,x", "the column lists its members once, in its own order and case"),
     (JSON, "[0.12345678901234567890]", "json keeps about 16 digits of a number"),
     (JSON, "18446744073709551617", "json keeps about 16 digits of a number"),
     (JSON, "-9223372036854775809", "json keeps about 16 digits of a number"),
@@ -303,10 +312,13 @@ def test_a_value_that_would_lose_something_is_a_reject_that_says_what(column: Co
 
 @pytest.mark.parametrize(("column", "value", "note"), named(NOTES))
 def test_lost_precision_is_noted_once_per_column(column: Column, value: Any, note: str) -> None:
-    assert conformed(column, value, None, value).notes == {"v": note}
+    assert noted(conformed(column, value, None, value)) == {"v": [(note, [1, 3])]}
 
 
 BESIDE = {
+    "integer": "12",
+    "enum": "Red",
+    "set": "x,Y",
     "decimal": "0.10",
     "float": 0.5,
     "double": 2**53,
@@ -318,25 +330,32 @@ BESIDE = {
 
 @pytest.mark.parametrize(("column", "value", "note"), named(NOTES))
 def test_one_value_that_loses_something_is_enough_for_a_note(column: Column, value: Any, note: str) -> None:
-    assert conformed(column, BESIDE[column.kind], value).notes == {"v": note}
+    assert noted(conformed(column, BESIDE[column.kind], value)) == {"v": [(note, [2])]}
 
 
 def test_the_values_of_one_storage_class_have_their_note_beside_those_of_another() -> None:
-    said = {"v": "decimal(5,2) keeps 2 decimals; longer fractions are rounded"}
-    assert conformed(DECIMAL, 12, "0.005").notes == said
-    assert conformed(DECIMAL, 0.005, "0.5").notes == said
+    note = "decimal(5,2) keeps 2 decimals; longer fractions are rounded"
+    assert noted(conformed(DECIMAL, 12, "0.005")) == {"v": [(note, [2])]}
+    assert noted(conformed(DECIMAL, 0.005, "0.5")) == {"v": [(note, [1])]}
+
+
+def test_a_value_of_a_rejected_row_is_not_noted() -> None:
+    values = pa.table({"a": ["0.005", "0.005"], "b": ["x", "1"]})
+    made = conform(frames.from_arrow(values, [1, 2]), [replace(DECIMAL, name="a"), replace(INT, name="b")])
+    assert made.rejects.index.tolist() == [1]
+    assert [note.ids.tolist() for note in made.notes] == [[2]]
 
 
 @pytest.mark.parametrize(("column", "value"), named(EXACT))
 def test_nothing_is_noted_where_nothing_is_lost(column: Column, value: Any) -> None:
-    assert conformed(column, value, None).notes == {}
+    assert noted(conformed(column, value, None)) == {}
 
 
 @pytest.mark.parametrize(("column", "value", "held"), named(FITS))
 def test_a_column_of_one_storage_class_is_converted_as_one_of_several(column: Column, value: Any, held: Any) -> None:
     made = conform(frames.from_arrow(pa.table({"v": pa.array([value, None])}), [1, 2]), [column])
     assert frames.as_arrow(made.frame["v"]).to_pylist() == [held, None]
-    assert made.notes == conformed(column, value, None).notes
+    assert noted(made) == noted(conformed(column, value, None))
 
 
 @pytest.mark.parametrize(("column", "value", "reason"), named(DOES_NOT_FIT))

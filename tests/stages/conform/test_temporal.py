@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -14,6 +15,7 @@ from dfsync.model import frames
 from dfsync.model.batch import Batch
 from dfsync.model.schema import Column
 from dfsync.stages.conform.conform import conform
+from tests.support.tables.columns import noted
 
 SECONDS = Column("v", "datetime", "datetime", precision=0)
 MILLIS = Column("v", "datetime", "datetime(3)", precision=3)
@@ -111,6 +113,7 @@ DOES_NOT_FIT: list[tuple[Column, str, str]] = [
     *((TIME, text, "is not a valid time") for text in ("12", "1:00Z", "2024-01-01 00:00:00", "-", "--1:00")),
     (TIME, "839:00:00", "is beyond 838 hours"),
     (TIME, "-838:59:59.5", "is beyond 838 hours"),
+    (DATE, "2024-01-01 00:00:00.00000001", "has a time of day, which a DATE cannot hold"),
 ]
 KEEPS = "keeps {} digits of a second's fraction; the rest is rounded"
 NOTES: list[tuple[Column, str, str | None]] = [
@@ -118,7 +121,7 @@ NOTES: list[tuple[Column, str, str | None]] = [
     (SECONDS, "2024-01-01 00:00:00.000", None),
     (MILLIS, "2024-01-01 00:00:00.123", None),
     (MILLIS, "2024-01-01 00:00:00.1235", f"datetime(3) {KEEPS.format(3)}"),
-    (MICROS, "2024-01-01 00:00:00.1234567", "a second's fraction beyond 6 digits is rounded"),
+    (MICROS, "2024-01-01 00:00:00.1234567", f"datetime(6) {KEEPS.format(6)}"),
     (SECONDS, "2024-01-01 00:00:00Z", None),
     (SECONDS, "2024-01-01 00:00:00-00:00", None),
     (SECONDS, "2024-01-01 00:00:00+01:00", "times with a zone are converted to UTC"),
@@ -127,6 +130,9 @@ NOTES: list[tuple[Column, str, str | None]] = [
     (TIME, "1:00:00.1", f"time {KEEPS.format(0)}"),
     (TIME2, "1:00:00.100000000", None),
     (TIME6, "1:00:00.12345600001", f"time(6) {KEEPS.format(6)}"),
+    (replace(SECONDS, cuts_fractions=True), "2024-01-01 00:00:00.9", f"datetime {KEEPS.format(0)[:-7]}cut"),
+    (replace(MICROS, cuts_fractions=True), "2024-01-01 00:00:00.1234567", f"datetime(6) {KEEPS.format(6)[:-7]}cut"),
+    (replace(TIME, cuts_fractions=True), "1:00:00.9", f"time {KEEPS.format(0)[:-7]}cut"),
 ]
 
 
@@ -150,7 +156,9 @@ def test_an_invalid_or_unreachable_one_is_a_reject(column: Column, text: str, re
 
 @pytest.mark.parametrize(("column", "text", "note"), named(NOTES))
 def test_what_is_done_to_precision_and_zone_is_noted(column: Column, text: str, note: str | None) -> None:
-    assert conformed(column, text, None).notes.get("v") == note
+    said = noted(conformed(column, text, None))
+    assert "; ".join(words for words, _ in said.get("v", [])) == (note or "")
+    assert all(rows == [1] for _, rows in said.get("v", []))
 
 
 @pytest.mark.parametrize(("column", "text", "value"), named(FITS))
@@ -187,4 +195,4 @@ def test_every_duration_has_the_servers_own_form(seconds: int, micros: int) -> N
 def test_a_date_keeps_nothing_of_a_zero_time_and_says_nothing() -> None:
     made = conformed(DATE, "2024-01-01 00:00:00")
     assert held(made) == [date(2024, 1, 1)]
-    assert made.notes == {}
+    assert noted(made) == {}

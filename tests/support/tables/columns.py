@@ -57,3 +57,11 @@ def conformed(column: Column, *values: Any) -> Batch:
     return conform(
         frames.from_arrow(pa.table({"v": pa.array(rows, MIXED_STORAGE)}), range(1, len(values) + 1)), [column]
     )
+
+
+def noted(made: Batch) -> dict[str, list[tuple[str, list[int]]]]:
+    """What is noted of each column, and of which rows."""
+    found: dict[str, list[tuple[str, list[int]]]] = {}
+    for note in made.notes:
+        found.setdefault(note.column, []).append((note.text, note.ids.tolist()))
+    return found
