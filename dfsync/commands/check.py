@@ -31,7 +31,7 @@ from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select, with_on_match
 from dfsync.plan.questions import Question
-from dfsync.plan.validation import ERROR, UNDECIDED, WARNING, Finding
+from dfsync.plan.validation import ERROR, NOTE, UNDECIDED, WARNING, Finding
 from dfsync.source.base import Source
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
@@ -191,6 +191,10 @@ def _dry_run(
             findings.append(Finding(ERROR, counts.name, None, counts.error))
         elif counts.failed:
             findings += reject_findings(preflight.plan[counts.name], result.rejects[counts.name])
+        findings += [
+            Finding(NOTE, counts.name, changed["column"], changed["note"], count=changed["rows"])
+            for changed in counts.changed_values
+        ]
     return result, findings
 
 

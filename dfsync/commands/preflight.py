@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from dfsync.plan.model import Plan, TablePlan
 from dfsync.plan.validation import ERROR, NOTE, WARNING, Finding, validate
 from dfsync.source.base import Source
 from dfsync.stages.conform.conform import conform
+from dfsync.stages.remap import EMPTIED
 from dfsync.target.collation import normalize_pair
 from dfsync.target.quoting import quote_literal_identifier
 from dfsync.target.schema.indexes import index_statement
@@ -159,14 +160,14 @@ def value_findings(preflight: Preflight, plan: TablePlan) -> list[Finding]:
     source_table, target_table = preflight.tables(plan)
     if source_table is None:
         return []
-    findings = [
-        finding
-        for column, parent in plan.parents.items()
-        for finding in _orphan_findings(preflight.source, plan, source_table, column, preflight.plan[parent])
-    ]
-    if target_table is None:
+    binding = None if target_table is None else bind_unchecked(plan, source_table, target_table)
+    optional = binding.optional_references if binding else []
+    findings = []
+    for column, parent in plan.parents.items():
+        orphans = _orphan_findings(preflight.source, plan, source_table, column, preflight.plan[parent])
+        findings += [replace(f, level=NOTE, message=EMPTIED) if column in optional else f for f in orphans]
+    if binding is None:
         return findings
-    binding = bind_unchecked(plan, source_table, target_table)
     columns = binding.source_columns(binding.columns)
     partition = Partition(preflight.source.path, source_table.name, plan.id, tuple(binding.names))
     batches = preflight.source.batches(partition, SyncOptions.batch_size)

@@ -114,7 +114,7 @@ def compare_rows(
         The cells that differ, index `old_id`: `kind`, `column`, `source_value`, `target_value`, all string.
     """
     parents = {column.lower(): parent for column, parent in binding.plan.parents.items()}
-    found = [no_cell_differences()]
+    found, optional = [no_cell_differences()], binding.optional_references
     for column, as_read in zip(binding.columns, binding.source_columns(binding.columns), strict=True):
         conformed = conform(source[[column.name]], [as_read])
         values = conformed.frame[column.name]
@@ -124,7 +124,8 @@ def compare_rows(
         parent = parents.get(column.name.lower())
         if parent is not None:
             old, values = values, new_ids(values, mappings.get(parent))
-            lost = (old.notna() & values.isna()).to_numpy(dtype=bool)
+            # In an optional reference NULL is what the plan asks for then.
+            lost = (old.notna() & values.isna()).to_numpy(dtype=bool) & (column.name not in optional)
             found.append(cell_differences(ORPHAN, column.name, old[lost], target.loc[old.index[lost], column.name]))
             values = values[~lost]
         found.append(changed_values(connection, column, values, target.loc[values.index, column.name]))

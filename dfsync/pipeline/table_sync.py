@@ -36,6 +36,7 @@ from dfsync.pipeline.table.spool import KeySpool
 from dfsync.pipeline.table.update import update_rows
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.validation import GENERATED, generated_columns
+from dfsync.stages.remap import Absence
 
 
 class TableSync:
@@ -99,6 +100,8 @@ class TableSync:
             spools=self._spools,
         )
         self.publish()
+        if not self.selected:
+            self._put_absence("and is not among the tables of this run")
 
     def run(self) -> None:
         """Match every row and, unless the table is only matched, insert what the target lacks."""
@@ -131,6 +134,7 @@ class TableSync:
                 "are unaccounted for, which is a fault of dfsync; please report it"
             )
         self._unfit = len(unfit)
+        self.explain_absences()
         listed = unfit.assign(reason=unfit["reason"] + KEEPS_OTHER_VALUES)
         self._rejects = pd.concat([rejects, listed]).sort_index() if len(unfit) else rejects
 
@@ -139,6 +143,7 @@ class TableSync:
         self.ledger.revert_writes()
         self._rejects, self._unfit = no_rejects(), 0
         self.publish()
+        self._put_absence("since the table was rolled back")
 
     def close(self) -> None:
         """Give back what only the way through the stages needed."""
@@ -207,6 +212,14 @@ class TableSync:
     def publish(self) -> None:
         """Let the other tables see the new ids that this one has so far."""
         self._session.mappings.put(self.plan.name, self.ledger.id_map())
+
+    def explain_absences(self) -> None:
+        """Let the rows that need one of this table know why it has no target row."""
+        self._put_absence("nor in the source", self.ledger.without_target_row())
+
+    def _put_absence(self, of_table: str, rejected: OldIds | None = None) -> None:
+        none = np.array([], np.int64)
+        self._session.mappings.put_absence(self.plan.name, Absence(none if rejected is None else rejected, of_table))
 
     def mapping(self) -> Iterator[pd.DataFrame]:
         """The mapping frame in parts, as in `SyncResult.mappings`; also with the rows that a dry run would insert."""

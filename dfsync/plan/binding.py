@@ -61,6 +61,17 @@ class TableBinding:
             column for column, parent in plan.parents.items() if parent == plan.name and column not in plan.deferred
         ]
 
+    @property
+    def optional_references(self) -> list[str]:
+        """The foreign keys that become NULL where the parent has no target row: `TablePlan.on_missing_parent`.
+
+        Those that may be NULL in the target, and are not in the natural key, which says who the row is.
+        """
+        if self.plan.on_missing_parent != "null":
+            return []
+        parents, key = ({*map(str.lower, names)} for names in (self.plan.parents, self.plan.key))
+        return [c.name for c in self.columns if c.nullable and c.name.lower() in parents - key]
+
     def self_references_by_value(self) -> dict[str, str]:
         """Find the columns that refer to the same table by a value that is no surrogate id.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,8 @@ class RowSet:
         By column the ids referred to, any number where `null`.
     null
         By column whether the reference is NULL.
+    optional
+        The columns, by number, in which a reference to a row that is in no set counts as NULL.
     """
 
     table: int
@@ -59,11 +61,12 @@ class RowSet:
     parents: list[int]
     references: list[OldIds]
     null: list[Mask]
+    optional: frozenset[int] = frozenset()
 
     def only(self, rows: Mask) -> RowSet:
         """Return some of its rows."""
         references, null = [column[rows] for column in self.references], [column[rows] for column in self.null]
-        return RowSet(self.table, self.keyed, self.ids[rows], self.hashes[rows], self.parents, references, null)
+        return replace(self, ids=self.ids[rows], hashes=self.hashes[rows], references=references, null=null)
 
 
 @dataclass(frozen=True)
@@ -347,7 +350,8 @@ def _references(row_sets: Sequence[RowSet], slots: int) -> Positions:
         parents = np.full((len(rows.ids), slots), NULL_REF)
         for slot, (table, parent_ids, null) in enumerate(zip(rows.parents, rows.references, rows.null, strict=True)):
             in_table = index[table].get_indexer(parent_ids)
-            positions = np.where(in_table < 0, DANGLING, np.append(of_table[table], DANGLING)[in_table])
+            unknown = NULL_REF if slot in rows.optional else DANGLING
+            positions = np.where(in_table < 0, unknown, np.append(of_table[table], unknown)[in_table])
             parents[:, slot] = np.where(null, NULL_REF, positions)
         references.append(parents)
     return np.concatenate(references)

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dfsync.model import frames
-from dfsync.model.batch import Batch
+from dfsync.model.batch import Batch, ValueNote
 from dfsync.model.rejects import MISSING_PARENT, display_values, no_rejects, reject_frame
+from dfsync.model.types import OldIds
 from dfsync.plan.model import ForeignKey
 
+EMPTIED = 'the foreign key is NULL, since the parent has no target row (on_missing_parent = "null")'
+"""What is noted of an optional reference."""
 
-def remap(frame: pd.DataFrame, foreign_keys: Sequence[ForeignKey], mappings: Mapping[str, pd.DataFrame]) -> Batch:
+
+@dataclass(frozen=True)
+class Absence:
+    """Why rows of a parent have no target row.
+
+    Attributes
+    ----------
+    rejected
+        The old ids of those that are rejects.
+    of_table
+        What is true of the others, in words that go on after `has no row with this id in the target`.
+    """
+
+    rejected: OldIds
+    of_table: str
+
+
+def remap(
+    frame: pd.DataFrame,
+    foreign_keys: Sequence[ForeignKey],
+    mappings: Mapping[str, pd.DataFrame],
+    optional: Collection[str] = (),
+    absences: Mapping[str, Absence] | None = None,
+) -> Batch:
     """Replace the source ids in every foreign key by target ids.
 
     Parameters
@@ -26,28 +55,39 @@ def remap(frame: pd.DataFrame, foreign_keys: Sequence[ForeignKey], mappings: Map
     mappings
         By parent table, the source rows that have a target row, by ascending `old_id`: `old_id` (int64) and `new_id`
         (Arrow integer).
+    optional
+        The columns that become NULL where the parent has no target row.
+    absences
+        By parent table why rows of it have no target row, as far as that is known.
 
     Returns
     -------
     Batch
         The frame with the new ids, NULL where a foreign key is NULL, without the rows of which a parent has no target
-        row; these are the rejects, each with the first such foreign key.
+        row; these are the rejects, each with the first such foreign key that is not `optional`. What became NULL is
+        noted as `EMPTIED`.
     """
     remapped = frame.copy(deep=False)
     rejected = [no_rejects()]
+    notes = []
     for foreign_key in foreign_keys:
         if foreign_key.column not in frame.columns:
             continue
         old = frame[foreign_key.column]
         new = new_ids(old, mappings[foreign_key.parent])
         is_orphan = (old.notna() & new.isna()).to_numpy(dtype=bool)
-        if is_orphan.any():
-            rejected.append(orphan_rejects(old[is_orphan], foreign_key))
+        if not is_orphan.any():
+            pass
+        elif foreign_key.column in optional:
+            notes.append(ValueNote(foreign_key.column, EMPTIED, old.index.to_numpy(dtype=np.int64)[is_orphan]))
+        else:
+            absence = (absences or {}).get(foreign_key.parent)
+            rejected.append(orphan_rejects(old[is_orphan], foreign_key, absence))
         remapped[foreign_key.column] = new
     rejects = pd.concat(rejected)
     rejects = rejects[~rejects.index.duplicated()]
     # Not even an empty drop is free: it copies every column.
-    return Batch(remapped.drop(index=rejects.index) if len(rejects) else remapped, rejects)
+    return Batch(remapped.drop(index=rejects.index) if len(rejects) else remapped, rejects, tuple(notes))
 
 
 def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:
@@ -70,7 +110,7 @@ def new_ids(old: pd.Series[Any], mapping: pd.DataFrame) -> pd.Series[Any]:
     return merged[frames.NEW_ID].set_axis(old.index)
 
 
-def orphan_rejects(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.DataFrame:
+def orphan_rejects(references: pd.Series[Any], foreign_key: ForeignKey, absence: Absence | None = None) -> pd.DataFrame:
     """Return the rejects of rows whose parent has no target row.
 
     Parameters
@@ -79,13 +119,20 @@ def orphan_rejects(references: pd.Series[Any], foreign_key: ForeignKey) -> pd.Da
         The old ids that the rows refer to (Arrow integers): index `old_id`.
     foreign_key
         The foreign key that holds them.
+    absence
+        Why rows of the parent have no target row; None where it is not known.
 
     Returns
     -------
     pandas.DataFrame
         As `dfsync.model.rejects.reject_frame`.
     """
-    reason = f"{MISSING_PARENT}: {foreign_key.parent} has no row with this id in the target"
+    sentence = f"{MISSING_PARENT}: {foreign_key.parent} has no row with this id in the target"
+    reason: str | pd.Series[Any] = sentence
+    if absence is not None:
+        is_reject = pa.array(references.isin(absence.rejected).to_numpy(dtype=bool))
+        of_rejects, of_others = f"{sentence}, since it is a reject itself", f"{sentence}, {absence.of_table}"
+        reason = frames.series(pc.if_else(is_reject, of_rejects, of_others))
     values = references.astype(frames.STRING).to_numpy()
     return reject_frame(references.index, foreign_key.column, values, reason)
 

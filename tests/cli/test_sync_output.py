@@ -52,7 +52,7 @@ class TestARun:
         run_sql(source, "INSERT INTO commits (id, repository_id, hash) VALUES (3, 99, 'z')")
         ran = cli("sync", "--target", target_url, "--out", "elsewhere")
         assert ran.returncode == 1
-        reason = "missing parent: repositories has no row with this id in the target"
+        reason = "missing parent: repositories has no row with this id in the target, nor in the source"
         assert f"  [FAIL] Commit (ID: 3): column repository_id: value '99': {reason}" in ran.stdout.splitlines()
         assert "OVERALL: 4 records synced, 1 failed" in ran.stdout
         assert Path("elsewhere/rejects/commits.parquet").exists()
@@ -75,7 +75,8 @@ class TestARun:
         run_sql(
             own_folder / "s.db",
             """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO a SELECT i, i FROM n;
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+            INSERT INTO a SELECT i, i FROM n;
             CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO b VALUES (1, 'far too long');
             CREATE TABLE c (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO c VALUES (1, 'c')""",
         )

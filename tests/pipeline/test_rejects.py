@@ -62,12 +62,11 @@ class TestAMissingParent:
             "pull_requests": (2, 0, 1),
             "pr_approvals": (2, 0, 1),
         }
-        reason = "missing parent: repositories has no row with this id in the target"
+        reason = "missing parent: repositories has no row with this id in the target, nor in the source"
         assert rejected(result, "pull_requests") == [(11, "repository_id", "999", reason)]
         assert rejected(result, "commits") == [(30, "repository_id", "999", reason)]
-        assert rejected(result, "pr_approvals") == [
-            (21, "pull_request_id", "11", "missing parent: pull_requests has no row with this id in the target")
-        ]
+        reason = "missing parent: pull_requests has no row with this id in the target, since it is a reject itself"
+        assert rejected(result, "pr_approvals") == [(21, "pull_request_id", "11", reason)]
         assert fetch(
             target,
             "SELECT user_email, pr_id FROM pr_approvals a JOIN pull_requests p"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from dfsync.model import frames
 from dfsync.plan.model import ForeignKey
-from dfsync.stages.remap import new_ids, remap
+from dfsync.stages.remap import EMPTIED, Absence, new_ids, remap
 
 REPOSITORY = ForeignKey("repository_id", "repositories")
 AUTHOR = ForeignKey("author_id", "authors")
@@ -61,6 +62,27 @@ def test_a_row_without_its_parent_is_a_reject_that_names_it() -> None:
         "reason": "missing parent: repositories has no row with this id in the target",
     }
     assert {str(dtype) for dtype in remapped.rejects.dtypes} == {str(frames.STRING)}
+
+
+def test_a_reject_says_why_the_parent_is_not_there_as_far_as_that_is_known() -> None:
+    frame = rows([10, 20, 30], repository_id=[7, 8, 9], author_id=[None, None, 9])
+    maps = {"repositories": mapping({9: 1}), "authors": mapping({})}
+    absences = {"repositories": Absence(np.array([8]), "nor in the source")}
+    reasons = remap(frame, [REPOSITORY, AUTHOR], maps, absences=absences).rejects["reason"]
+    assert reasons.to_dict() == {
+        10: "missing parent: repositories has no row with this id in the target, nor in the source",
+        20: "missing parent: repositories has no row with this id in the target, since it is a reject itself",
+        30: "missing parent: authors has no row with this id in the target",
+    }
+
+
+def test_an_optional_reference_becomes_null() -> None:
+    frame = rows([10, 20, 30, 40], repository_id=[1, 9, None, 8], author_id=[5, 5, 5, 6])
+    maps = {"repositories": mapping({1: 101}), "authors": mapping({5: 50})}
+    remapped = remap(frame, [REPOSITORY, AUTHOR], maps, ["repository_id"])
+    assert frames.as_arrow(remapped.frame["repository_id"]).to_pylist() == [101, None, None]
+    assert [(n.column, n.text, n.ids.tolist()) for n in remapped.notes] == [("repository_id", EMPTIED, [20, 40])]
+    assert remapped.rejects[["column"]].to_dict() == {"column": {40: "author_id"}}
 
 
 def test_a_row_that_lacks_two_parents_is_rejected_once_for_the_first() -> None:

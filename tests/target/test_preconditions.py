@@ -75,8 +75,11 @@ class TestARight:
         no = "the target does not let its user INSERT"
         assert self.seen(scenario) == [("100%, a`b", no), ("child", no)]
         assert self.seen(scenario, "INSERT ON child") == [("100%, a`b", no)]
+        not_there = (
+            "missing parent: 100%, a`b has no row with this id in the target, and is not among the tables of this"
+        )
         assert self.seen(scenario, "INSERT ON child", tables=("child",)) == [
-            ("child", "missing parent: 100%, a`b has no row with this id in the target (such as '1' in ID 1)")
+            ("child", f"{not_there} run (such as '1' in ID 1)")
         ]
         assert self.seen(scenario, "INSERT (parent) ON child", f"INSERT ON {PARENT}") == [("child", no)]
 

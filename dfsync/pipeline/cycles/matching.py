@@ -7,7 +7,7 @@ tables of the cycle are matched together, parents before children (`dfsync.stage
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -67,12 +67,15 @@ def match_cycle_content(members: Sequence[CycleMember]) -> None:
     source_sets, target_sets, target_ids = [], [], []
     for number, (member, table) in enumerate(zip(members, tables, strict=True)):
         parents = {column: names.index(p) for column, p in table.binding.plan.parents.items() if p in names}
-        for keyed, source, target in _sides(member, list(parents)):
+        with table.timer("total"):
+            sides = list(_sides(member, list(parents)))
+        for keyed, source, target in sides:
             slots = {column: parent for column, parent in parents.items() if column in source.references.columns}
-            source_sets.append(row_set(number, keyed, source, slots))
+            source_sets.append(row_set(number, keyed, source, slots, table.binding.optional_references))
             target_sets.append(row_set(number, keyed, target, slots))
             target_ids.append(pd.Series(target.hashes.index, dtype=table.binding.id_dtype))
-    matches = match_cycle(source_sets, target_sets)
+    with tables[0].timer("total"), tables[0].timer("match"):
+        matches = match_cycle(source_sets, target_sets)
     for number, member in enumerate(members):
         of_table = [
             new_ids.iloc[match.position[match.position >= 0]].set_axis(rows.ids[match.position >= 0])
@@ -80,6 +83,9 @@ def match_cycle_content(members: Sequence[CycleMember]) -> None:
             if rows.table == number
         ]
         member.content_matches = pd.concat(of_table)
+        ids = {keyed: rows.ids for rows in source_sets if rows.table == number for keyed in [rows.keyed]}
+        member.keyless_ids = ids[False]
+        member.matchable_ids = np.concatenate(list(ids.values()))
 
 
 def _by_content(table: TableContext) -> bool:
@@ -102,7 +108,8 @@ def _sides(member: CycleMember, cyclic: list[str]) -> Iterator[tuple[bool, Side,
         keys = pd.concat([empty_frame(binding.key), *map(log.take, read)])
         non_null = frames.non_null_rows(keys)
         keyless, keyed = keys.index[~non_null].to_numpy(), keys.index[non_null]
-        target_keys = read_keys(table.connection, binding.target, binding.id, names).sort_index()
+        with table.timer("target keys"):
+            target_keys = read_keys(table.connection, binding.target, binding.id, names).sort_index()
         source, target = key_hashes(table, keys[non_null], target_keys.dropna(), cyclic)
         blocked = unmatchable(member, keyed)
         yield True, source.without(blocked), target
@@ -112,7 +119,9 @@ def _sides(member: CycleMember, cyclic: list[str]) -> Iterator[tuple[bool, Side,
     target_rows = read_rows(table.connection, binding.target, binding.id, binding.columns, names)
     # Rows in a NOT NULL cycle are always rejected, whatever the target has.
     source = content_hashes(table, source_rows, cyclic).without(blocked)
-    yield False, source, content_hashes(table, target_rows, cyclic)
+    with table.timer("match"):
+        target = content_hashes(table, target_rows, cyclic)
+    yield False, source, target
 
 
 def match_cycle_table(member: CycleMember) -> MatchResult:
@@ -230,7 +239,7 @@ def content_hashes(table: TableContext, batches: Iterable[pd.DataFrame], cyclic:
     return Side(pd.concat([side.hashes for side in sides]), pd.concat([side.references for side in sides]))
 
 
-def row_set(number: int, keyed: bool, side: Side, slots: dict[str, int]) -> RowSet:
+def row_set(number: int, keyed: bool, side: Side, slots: dict[str, int], optional: Collection[str] = ()) -> RowSet:
     """Turn one side of a table into arrays for `match_cycle`.
 
     Parameters
@@ -243,6 +252,8 @@ def row_set(number: int, keyed: bool, side: Side, slots: dict[str, int]) -> RowS
         The rows.
     slots
         By foreign key in the cycle the number of the table that it refers to.
+    optional
+        Those of them in which a reference to a row that is in no set counts as NULL.
 
     Returns
     -------
@@ -257,6 +268,7 @@ def row_set(number: int, keyed: bool, side: Side, slots: dict[str, int]) -> RowS
         parents=list(slots.values()),
         references=[_signed(side.references[column]) for column in slots],
         null=[side.references[column].isna().to_numpy(dtype=bool) for column in slots],
+        optional=frozenset(slot for slot, column in enumerate(slots) if column in optional),
     )
 
 

@@ -31,6 +31,8 @@ class CycleMember:
     content_matches
         Where it takes more than this table to tell: the `new_id` of each row that is recognised by its content; index
         `old_id`.
+    keyless_ids, matchable_ids
+        The `old_id` of the rows that were recognised by their content, and of all rows that could be recognised.
     early
         By deferred foreign key to this table, one bool for each row of the ledger: whether the row was inserted with
         the new id that it refers to. A column is missing where no row was.
@@ -38,6 +40,8 @@ class CycleMember:
 
     sync: TableSync
     content_matches: pd.Series[int] | None = None
+    keyless_ids: OldIds = field(default_factory=lambda: np.array([], np.int64))
+    matchable_ids: OldIds = field(default_factory=lambda: np.array([], np.int64))
     early: dict[str, Mask] = field(default_factory=dict)
 
     @property

@@ -203,6 +203,7 @@ class _OrderedLoad:
         for rejects in reversed(rejects_of_cycle(table, self._member.dependencies, blocked, blocked)):
             ledger.record_reject(rejects, first=True)
         orphans = ids[~ledger.resolved & ~ledger.rejected()]
+        self._sync.explain_absences()
         # `read_batches` rejects rows of which a foreign key refers to no row with a target row.
         for columns in (table.binding.key, table.binding.columns):
             if len(orphans) and columns:

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from dfsync.model import frames
+from dfsync.model.batch import ValueNote
 from dfsync.model.rejects import no_rejects
 from dfsync.model.types import Mask, NewIds, Positions
 from dfsync.pipeline.cycles.member import OrphanMember
 from dfsync.pipeline.cycles.promotion import has_candidate, promote_duplicates, promote_or_reject_duplicates
 from dfsync.pipeline.table.extract import extract
 from dfsync.plan.model import ForeignKey
-from dfsync.stages.remap import new_ids, orphan_rejects, orphan_rejects_by_value
+from dfsync.stages.remap import EMPTIED, Absence, new_ids, orphan_rejects, orphan_rejects_by_value
 from dfsync.stages.row_order import DANGLING, NULL_REF, needing
 from dfsync.target.write.update import update
 
@@ -46,6 +47,14 @@ def resolve_orphans(
     """
     resolved_ids: dict[str, pd.Index[int]] = {name: pd.Index(mapping[frames.OLD_ID]) for name, mapping in maps.items()}
 
+    # A row of the source that an orphan refers to has no target row, or is another orphan.
+    absences = {
+        member.binding.plan.name: Absence(
+            np.concatenate([member.ledger.old_id, member.ledger.without_target_row()]), "nor in the source"
+        )
+        for member in members
+    }
+
     def refresh(member: OrphanMember) -> None:
         resolved_ids[member.binding.plan.name] = pd.Index(member.ledger.old_id[member.ledger.resolved])
 
@@ -53,7 +62,7 @@ def resolve_orphans(
         orphans = _all_orphans(members, resolved_ids)
         for member, columns_at_fault in zip(members, orphans, strict=True):
             if len(columns_at_fault):
-                _reject(member, columns_at_fault)
+                _reject(member, columns_at_fault, absences)
                 promote_duplicates(member, dry_run=dry_run)
                 refresh(member)
         if any(map(len, orphans)):
@@ -66,6 +75,42 @@ def resolve_orphans(
         refresh(blocked)
     ledgers = {member.binding.plan.name: member.ledger for member in members}
     return {name: ledger.new_id[ledger.created & ~ledger.resolved] for name, ledger in ledgers.items()}
+
+
+def empty_references(member: OrphanMember, maps: Mapping[str, pd.DataFrame], *, dry_run: bool) -> pd.DataFrame:
+    """Give up the deferred foreign keys of which the parent has no target row, where they may be NULL.
+
+    Parameters
+    ----------
+    member
+        A table without orphans. Its `references` are NULL in these cells afterwards.
+    maps
+        As for `fill_deferred`.
+    dry_run
+        Write nothing.
+
+    Returns
+    -------
+    DataFrame
+        The reject frame of the rows that the target refused.
+    """
+    binding, references = member.binding, member.references
+    names = [name for name in binding.optional_references if name in references.columns]
+    found = {name: new_ids(references[name], maps[binding.plan.parents[name]]) for name in names}
+    lost = pd.DataFrame({name: references[name].notna() & found[name].isna() for name in names}, dtype=bool)
+    ids = references.index.to_numpy()
+    notes = [ValueNote(name, EMPTIED, ids[lost[name].to_numpy()]) for name in names]
+    member.cycle_member.sync.record(no_rejects(), [note for note in notes if len(note.ids)])
+    member.references = references.assign(**{name: references[name].mask(lost[name]) for name in names})
+    # The parent went in, and the row with its id, before the parent turned out to be an orphan.
+    rows = member.ledger.positions(references.index)
+    cells = lost[[name for name in names if name in member.cycle_member.early]]
+    cells = cells.assign(**{name: cells[name] & member.cycle_member.early[name][rows] for name in cells.columns})
+    cells = cells[cells.any(axis=1).to_numpy(dtype=bool)]
+    if cells.empty or dry_run or binding.id is None:
+        return no_rejects()
+    nulls = pd.DataFrame({name: frames.nulls_like(references.loc[cells.index, name]) for name in cells.columns})
+    return update(member.table.connection, binding.target, member.target_ids(cells.index), nulls, cells)
 
 
 def fill_deferred(member: OrphanMember, maps: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -131,14 +176,32 @@ def _reference_graph(
         for slot, (column, parent) in enumerate(member.parents().items()):
             references = member.references[column]
             unresolved = _is_unresolved(references, resolved_ids[parent])
+            needed = ~_is_optional(member, column, members[names.index(parent)] if parent in names else None)
             if parent in names:
                 number = names.index(parent)
-                graph[rows, slot] = _nodes(members[number], starts[number], references, unresolved)
-            graph[rows, slot][unresolved] = DANGLING
+                nodes = _nodes(members[number], starts[number], references, unresolved)
+                graph[rows, slot] = np.where(needed, nodes, NULL_REF)
+            graph[rows, slot][unresolved & needed] = DANGLING
     if not len(graph):
         return graph
     replaceable = np.concatenate([has_candidate(member) for member in members])
     return np.where((graph >= 0) & replaceable[np.maximum(graph, 0)], NULL_REF, graph)
+
+
+def _is_optional(member: OrphanMember, column: str, parent: OrphanMember | None) -> Mask:
+    """In which rows the reference may become NULL for want of a parent.
+
+    Not in a row that is recognised by its content, where only the inserts can show that the parent gets no target row:
+    the next run would look for the row with its parent, and insert it again.
+    """
+    references = member.references[column]
+    if column not in member.binding.optional_references:
+        return np.zeros(len(references), dtype=bool)
+    optional = np.ones(len(references), dtype=bool)
+    if parent is not None and len(member.cycle_member.keyless_ids):
+        keyless = np.isin(references.index.to_numpy(), member.cycle_member.keyless_ids)
+        optional &= ~(keyless & references.isin(parent.cycle_member.matchable_ids).to_numpy(dtype=bool))
+    return optional
 
 
 def _is_unresolved(references: pd.Series[int], resolved_ids: pd.Index[int]) -> Mask:
@@ -161,7 +224,7 @@ def _nodes(parent: OrphanMember, start: int, references: pd.Series[int], unresol
     return nodes
 
 
-def _reject(member: OrphanMember, orphans: pd.Series[int]) -> None:
+def _reject(member: OrphanMember, orphans: pd.Series[int], absences: Mapping[str, Absence]) -> None:
     """Reject orphans (index `old_id`), each for the column of this number; their target rows are unclaimed then."""
     table, ledger = member.table, member.ledger
     values = member.binding.self_references_by_value()
@@ -171,7 +234,8 @@ def _reject(member: OrphanMember, orphans: pd.Series[int]) -> None:
             for rows in extract(table, [column], table.batch_size, np.sort(ids.to_numpy())):
                 ledger.record_reject(orphan_rejects_by_value(rows[column], parent, values[column]))
         else:
-            ledger.record_reject(orphan_rejects(member.references.loc[ids, column], ForeignKey(column, parent)))
+            references = member.references.loc[ids, column]
+            ledger.record_reject(orphan_rejects(references, ForeignKey(column, parent), absences.get(parent)))
     member.references = member.references.drop(index=orphans.index)
     member.attempted[ledger.positions(orphans.index)] = True
     member.unclaimed = np.union1d(member.unclaimed, orphans.index.to_numpy())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from dfsync.model.errors import TableError
 from dfsync.pipeline.cycles.early_references import send_with_references
 from dfsync.pipeline.cycles.matching import match_cycle_content, match_cycle_table
 from dfsync.pipeline.cycles.member import CycleMember, OrphanMember
 from dfsync.pipeline.cycles.ordered_load import sync_in_order
-from dfsync.pipeline.cycles.orphans import fill_deferred, resolve_orphans
+from dfsync.pipeline.cycles.orphans import empty_references, fill_deferred, resolve_orphans
 from dfsync.pipeline.cycles.retract import delete_orphans
 from dfsync.pipeline.table_sync import TableSync
 
@@ -88,17 +90,40 @@ def _close_cycle(members: Sequence[CycleMember], selected: Sequence[CycleMember]
     """Resolve orphans, then give deferred foreign keys their values."""
     names = [member.sync.plan.name for member in members]
     mappings = members[0].table.mappings
-    orphans = {member.sync.plan.name: OrphanMember.after_inserts(member, names) for member in selected}
-    orphan_ids = resolve_orphans(list(orphans.values()), mappings.select(names), dry_run=dry_run)
-    for member in reversed(selected):
-        ids = orphan_ids[member.sync.plan.name]
-        if len(ids) and not dry_run:
-            delete_orphans(member.table.connection, member.table.binding, ids)
+    orphans = {}
+    for member in selected:
+        with _timed(member):
+            orphans[member.sync.plan.name] = OrphanMember.after_inserts(member, names)
+    with _timed(selected[0]):
+        orphan_ids = resolve_orphans(list(orphans.values()), mappings.select(names), dry_run=dry_run)
+    for member in selected:
         member.sync.publish()
+    for orphan in orphans.values():
+        with _timed(orphan):
+            _require_none(orphan, empty_references(orphan, _maps_of_parents(orphan), dry_run=dry_run))
     if dry_run:
         return
-    for name, orphan in orphans.items():
-        maps = mappings.select(set(orphan.table.binding.plan.parents.values()))
-        refused = fill_deferred(orphan, maps)
-        if len(refused):
-            raise TableError(f"a reference of {name} within the circle was refused: {refused['reason'].iloc[0]}")
+    for orphan in reversed(orphans.values()):
+        ids = orphan_ids[orphan.binding.plan.name]
+        if len(ids):
+            with _timed(orphan):
+                delete_orphans(orphan.table.connection, orphan.binding, ids)
+    for orphan in orphans.values():
+        with _timed(orphan):
+            _require_none(orphan, fill_deferred(orphan, _maps_of_parents(orphan)))
+
+
+def _maps_of_parents(orphan: OrphanMember) -> dict[str, pd.DataFrame]:
+    return orphan.table.mappings.select(set(orphan.binding.plan.parents.values()))
+
+
+def _require_none(orphan: OrphanMember, refused: pd.DataFrame) -> None:
+    if len(refused):
+        name = orphan.binding.plan.name
+        raise TableError(f"a reference of {name} within the circle was refused: {refused['reason'].iloc[0]}")
+
+
+@contextmanager
+def _timed(member: CycleMember | OrphanMember) -> Iterator[None]:
+    with member.table.timer("total"), member.table.timer("references"):
+        yield

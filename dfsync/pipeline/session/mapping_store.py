@@ -8,6 +8,7 @@ from threading import Lock
 import pandas as pd
 
 from dfsync.model import frames
+from dfsync.stages.remap import Absence
 
 
 class MappingStore:
@@ -19,6 +20,7 @@ class MappingStore:
 
     def __init__(self) -> None:
         self._maps: dict[str, pd.DataFrame] = {}
+        self._absences: dict[str, Absence] = {}
         self._lock = Lock()
 
     def put(self, table: str, id_map: pd.DataFrame) -> None:
@@ -64,6 +66,29 @@ class MappingStore:
             See `get`.
         """
         return {table: self.get(table) for table in tables}
+
+    def put_absence(self, table: str, absence: Absence) -> None:
+        """Replace what is said of the rows that the map of a table lacks.
+
+        Parameters
+        ----------
+        table
+            The name of the planned table.
+        absence
+            Why they have no target row.
+        """
+        with self._lock:
+            self._absences[table] = absence
+
+    def absences(self) -> dict[str, Absence]:
+        """Return by table why rows of it have no target row, as far as that is known.
+
+        Returns
+        -------
+        dict of str to Absence
+        """
+        with self._lock:
+            return dict(self._absences)
 
     def __contains__(self, table: str) -> bool:
         with self._lock:

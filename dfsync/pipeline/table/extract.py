@@ -19,7 +19,7 @@ from dfsync.stages.remap import remap
 
 @dataclass
 class RejectLog:
-    """Gathers the rejects and notes of batches."""
+    """Gathers what batches hold besides their rows."""
 
     notes: list[ValueNote] = field(default_factory=list)
     _rejects: list[pd.DataFrame] = field(default_factory=list)
@@ -69,6 +69,8 @@ def read_batches(
     names = [column.name for column in columns]
     deferred = binding.plan.deferred if deferred is None else deferred
     foreign_keys = [fk for fk in binding.plan.foreign_keys or () if fk.column not in deferred and fk.column in names]
+    absences = table.mappings.absences()
+    optional = binding.optional_references
     mappings = table.mappings.select({fk.parent for fk in foreign_keys})
     # A parent's ids may be of another type than the columns that refer to them, unsigned or wider.
     stored = {fk.column: pd.ArrowDtype(arrow_type(binding.target[fk.column])) for fk in foreign_keys}
@@ -76,9 +78,10 @@ def read_batches(
         with timer("conform"):
             conformed = conform(frame, binding.source_columns(columns))
         with timer("remap"):
-            remapped = remap(conformed.frame, foreign_keys, mappings)
+            remapped = remap(conformed.frame, foreign_keys, mappings, optional, absences)
         rejects = [part for part in (conformed.rejects, remapped.rejects) if len(part)]
-        yield Batch(remapped.frame.astype(stored), pd.concat([no_rejects(), *rejects]), conformed.notes)
+        notes = (*conformed.notes, *remapped.notes)
+        yield Batch(remapped.frame.astype(stored), pd.concat([no_rejects(), *rejects]), notes)
 
 
 def extract(table: TableContext, names: Sequence[str], size: int, ids: OldIds | None = None) -> Iterator[pd.DataFrame]:

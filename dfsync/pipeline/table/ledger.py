@@ -154,6 +154,10 @@ class RowLedger:
             rejected |= np.isin(self.old_id, rejects.index)
         return rejected & ~self.resolved
 
+    def without_target_row(self) -> OldIds:
+        """The `old_id` of the source rows that have no target row, in any order."""
+        return np.concatenate([self.old_id[~self.resolved], *(rejects.index for rejects in self._rejects)])
+
     def rejects(self) -> pd.DataFrame:
         """Return the rejects that stand, one a row, by ascending `old_id`.
 

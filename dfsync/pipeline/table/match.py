@@ -82,9 +82,7 @@ def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) 
     if not len(source.keyless):
         return MatchResult((matches,), rejects, notes, keys)
     content = match_keyless(table, source.keyless)
-    return MatchResult(
-        (matches, *content.parts), pd.concat([rejects, content.rejects]), [*notes, *content.notes], keys
-    )
+    return MatchResult((matches, *content.parts), pd.concat([rejects, content.rejects]), [*notes, *content.notes], keys)
 
 
 def match_keys(

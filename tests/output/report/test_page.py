@@ -346,7 +346,10 @@ class TestCommand:
         printed = " ".join(capsys.readouterr().out.split())
         assert f"The report: {out / 'report.html'}" in printed
         html = (out / "report.html").read_text()
-        assert "missing parent: repositories has no row with this id in the target 1 row" in Page(html).text
+        assert (
+            "missing parent: repositories has no row with this id in the target, nor in the source 1 row"
+            in Page(html).text
+        )
         assert (out / "report.html").stat().st_mode & 0o077 == 0
         user = make_url(target_url).username
         for name in ("report.html", "summary.json"):

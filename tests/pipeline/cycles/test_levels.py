@@ -153,7 +153,7 @@ def test_who_refers_by_a_value_to_an_orphan_is_one(scenario: Scenario, null: str
     assert told(rehearsed) == told(done)
     assert list(done.mappings["a"]["old_id"]) == [1, 8]
     no_code = "missing parent: a has no row with this code in the target"
-    no_id = "missing parent: a has no row with this id in the target"
+    no_id = "missing parent: a has no row with this id in the target, nor in the source"
     assert done.rejects["a"].to_numpy().tolist() == [
         [2, "boss", "c6", no_code],
         [4, "friend", "99", no_id],
