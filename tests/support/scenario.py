@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from dfsync.commands.create_tables import create_tables
 from dfsync.model.options import SyncOptions
@@ -24,6 +25,20 @@ Rows = list[tuple[Any, ...]]
 def fail_if_failed(result: SyncResult) -> None:
     errors = [c.error for c in result.counts if c.error]
     assert not errors, errors
+
+
+@contextmanager
+def statements(before: Callable[[str], None] = lambda statement: None) -> Iterator[list[str]]:
+    """Those that are sent to any server; `before` is told each one."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
+        sent.append(statement)
+        before(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(Engine, "before_cursor_execute", note)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, create_engine, text
 from dfsync.model import frames
 from dfsync.target.write.linked_insert import LinkedRows
 from tests.support.git_history import execute
-from tests.support.scenario import Scenario
+from tests.support.scenario import Scenario, statements
 
 SOURCE = """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT{unique}, up INT REFERENCES a, twin INT REFERENCES a);
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
@@ -92,6 +92,27 @@ def test_with_null_for_want_of_a_parent_only_the_refused_row_is_missing(scenario
     kept = [tuple(None if cell == "bad" else cell for cell in row) for row in lost if row[0] != "bad"]
     intact = [row for row in scenario.read_source(RELATIONS) if "bad" not in row]
     assert sorted(map(repr, scenario.read_target(RELATIONS))) == sorted(map(repr, intact + kept))
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "inserted"),
+    [
+        ("", "", 500),
+        ("DELETE FROM a WHERE id = 2;", "", 0),
+        ("UPDATE a SET name = 'far too long for that column' WHERE id = 4;", "", 1),
+        ("DELETE FROM a WHERE id = 2;", 'on_missing_parent = "null"\n', 499),
+        # The numbers stay, and the reference is one by value.
+        ("", 'id = ""\n', 500),
+    ],
+)
+def test_a_long_chain_takes_few_statements(scenario: Scenario, changes: str, plan: str, inserted: int) -> None:
+    create(scenario, 500, changes, plan=plan)
+    for new in (inserted, 0):
+        with statements() as sent:
+            result = scenario.sync()
+        assert result.counts[0].inserted == new
+        assert result.counts[0].error is None
+        assert len(sent) < 80
 
 
 def test_a_row_that_went_in_with_a_parent_that_did_not_stay_gets_null(scenario: Scenario) -> None:

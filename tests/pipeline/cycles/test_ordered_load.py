@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine
 
 from dfsync.target.embedded import EmbeddedServer
-from tests.support.scenario import Scenario
+from tests.support.scenario import Scenario, statements
 
 SMALL = ("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-flush-log-at-trx-commit=2")
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
@@ -25,20 +23,6 @@ EACH_THE_ONE_BEFORE, EACH_THE_ONE_AFTER = "nullif(i - 1, 0)", "CASE i WHEN {coun
 THERE = """CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20), boss BIGINT{null}, n INT,
     {key}, CHECK (n <> {refused}), FOREIGN KEY (boss) REFERENCES a (id))"""
 CHAIN = "SELECT a.name, boss.name FROM a LEFT JOIN a AS boss ON boss.id = a.boss ORDER BY a.id"
-
-
-@contextmanager
-def statements(before: Callable[[str], None] = lambda statement: None) -> Iterator[list[str]]:
-    """Those that are sent to any server; `before` is told each one."""
-    sent: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
-        sent.append(statement)
-        before(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 def chain(
