@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dfsync.model.errors import DfsyncError
-from dfsync.plan.model import ForeignKey, Plan, TablePlan
+from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.text.wording import printable
 
 
@@ -130,8 +130,16 @@ def _add_to_list(table: TablePlan, setting: str, value: Any) -> TablePlan:
     return replace(table, **changes)
 
 
+def _set_id(table: TablePlan, setting: str, value: Any) -> TablePlan:
+    changed = _replace(table, setting, value)
+    # Another id leaves another natural key to be found.
+    return changed if table.origin.get("natural_key") in EXPLICIT_ORIGINS else replace(changed, natural_key=None)
+
+
 _ADD: Mapping[str, Callable[[TablePlan, str, Any], TablePlan]] = {
     "foreign_keys": _add_foreign_keys,
+    "id": _set_id,
     "plain_columns": _add_to_list,
+    "ignore_columns": _add_to_list,
     "keep_ids": _add_to_list,
 }

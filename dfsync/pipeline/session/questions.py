@@ -33,10 +33,16 @@ def undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) 
     Returns
     -------
     tuple of Question
-        In the plan's order.
+        In the plan's order; first those about a column of a natural key, since a wrong one merges rows.
     """
-    asked = [question for ask in _ASKED for question in ask(plan, source, target)]
-    return tuple(question for name in plan.names if name in {*names} for question in asked if question.table == name)
+    # What is asked twice about a column is asked for the better reason, the later one.
+    asked = {
+        (question.table, question.column, question.answers[0].setting): question
+        for ask in _ASKED
+        for question in ask(plan, source, target)
+    }
+    kept = [q for name in plan.names if name in {*names} for q in asked.values() if q.table == name]
+    return tuple(sorted(kept, key=lambda question: question.column not in plan[question.table].key))
 
 
 def refuse_undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) -> None:
