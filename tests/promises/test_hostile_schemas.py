@@ -196,12 +196,12 @@ def test_the_map_has_the_keys_of_target_rows_that_others_have_made(
     assert list(mapping["name"]) == [made[new_id] for new_id in mapping["new_id"]] == ["X", "y", "X", "Z", "Z", "X"]
 
 
-@pytest.mark.parametrize("parent", ["INT", "INT REFERENCES t"])
-def test_high_unsigned_ids_of_rows_with_and_without_a_whole_key(scenario: Scenario, parent: str) -> None:
+@pytest.mark.parametrize(("parent", "said"), [("INT", 'plain_columns = ["parent"]'), ("INT REFERENCES t", "")])
+def test_high_unsigned_ids_of_rows_with_and_without_a_whole_key(scenario: Scenario, parent: str, said: str) -> None:
     scenario.create_source(
         f"""CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, parent {parent});
         INSERT INTO t VALUES (1, 'x', NULL), (2, NULL, NULL), (3, 'y', NULL), (4, NULL, 1)""",
-        '[tables.t]\nnatural_key = ["name"]\n',
+        f'[tables.t]\nnatural_key = ["name"]\n{said}\n',
     )
     scenario.create_target(
         """CREATE TABLE t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE,
