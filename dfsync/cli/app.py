@@ -37,12 +37,15 @@ from dfsync.cli.options import (
     PlanFile,
     PrintOnly,
     Quiet,
+    QuietVerify,
     Report,
     ReportFolder,
     Source,
+    Strict,
     Tables,
     Target,
     Verbose,
+    VerboseVerify,
     Version,
     WritePlan,
     table_names,
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from dfsync.target.config import TargetLocation
 
 ALL_WELL, SOME_FAILED, NOT_STARTED = 0, 1, 2
+VERBOSE_AND_QUIET = "--verbose and --quiet ask for the opposite of each other: leave out one of them."
 INTRODUCTION = """\
 dfsync brings the rows of a SQLite file into a MariaDB or MySQL database that already has rows of its own:
 rows that exist are recognised, the others get new ids, foreign keys follow, and the map from old to new is kept.
@@ -173,7 +177,7 @@ def sync(
     if report and dry_run:
         raise DfsyncError("--report is made from the files of a run, and a dry run leaves none: leave out one of them.")
     if verbose and quiet:
-        raise DfsyncError("--verbose and --quiet ask for the opposite of each other: leave out one of them.")
+        raise DfsyncError(VERBOSE_AND_QUIET)
     options = SyncOptions(plan, table_names(tables), batch_size, on_match, dry_run, not no_local_infile, jobs)
     from rich.console import Console as RichConsole
 
@@ -290,14 +294,17 @@ def verify(
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
+    strict: Strict = False,
     as_json: Json = False,
-    quiet: Quiet = False,
+    verbose: VerboseVerify = False,
+    quiet: QuietVerify = False,
     debug: Debug = False,
 ) -> int:
     """After a sync, compare every source row with its target row, through the maps in --out.
 
     What differs is listed, and written to verify/NAME.parquet in --out.
-    Exit status: 0 nothing differs; 1 something does; 2 it could not look.
+    Exit status: 0 nothing differs but what the plan asks for, such as rows of the target that it leaves; 1 something
+    else does; 2 it could not look.
 
     \b
     Examples:
@@ -305,6 +312,8 @@ def verify(
       python -m dfsync verify --source my.db --tables commits --json
     """
     log_to_stderr(debug)
+    if verbose and quiet:
+        raise DfsyncError(VERBOSE_AND_QUIET)
     options = SyncOptions(plan=plan, tables=table_names(tables))
     stopped, told = "stopped; what was found so far is not shown.", not (as_json or quiet)
     with interruptible(stopped), _target(target, source, told=told) as choice:
@@ -323,8 +332,8 @@ def verify(
         from dfsync.cli.render.tables import table_console
         from dfsync.cli.render.verify import show_verify
 
-        show_verify(result, out, table_console(), quiet=quiet)
-    return ALL_WELL if result.ok else SOME_FAILED
+        show_verify(result, out, table_console(), verbose=verbose, quiet=quiet)
+    return ALL_WELL if (result.strict_ok if strict else result.ok) else SOME_FAILED
 
 
 @app.command(short_help="Make a page about a sync from the files it left.")

@@ -69,6 +69,11 @@ ReportFolder = Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, he
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every row, of long tables too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only what failed, and the overall line.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit status 1 also where rows differ only as the plan asks: kept, shared.")
+]
+VerboseVerify = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every table, without rows too.")]
+QuietVerify = Annotated[bool, typer.Option("--quiet", "-q", help="Only the overall line.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every step on standard error.")]
 NoLocalInfile = Annotated[bool, typer.Option("--no-local-infile", help="Send plain inserts, never LOAD DATA LOCAL.")]
 PrintOnly = Annotated[bool, typer.Option("--print", help="Print the SQL statements and do not run them.")]

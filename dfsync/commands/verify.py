@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from dfsync.commands.verify_rows import COUNTED, TableVerifier, VerifyCounts
+from dfsync.commands.verify_counts import COUNTED, VerifyCounts
+from dfsync.commands.verify_rows import TableVerifier
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.output import files
+from dfsync.output.last_run import require_same_ends
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import Result
 from dfsync.pipeline.observer import Observer
@@ -23,6 +26,8 @@ from dfsync.pipeline.session.session import Session, open_session
 from dfsync.plan.model import Plan
 from dfsync.stages.diff import empty_differences
 from dfsync.target.connection import begin_snapshot, connect, display_name
+
+_ALWAYS_TOLD = ("total", "equal")
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,10 +48,21 @@ class VerifyResult(Result):
     target: str = ""
     """Database and server, without user or password."""
 
+    started: str = ""
+    """Date and time in UTC, as in ISO 8601."""
+
     @property
     def ok(self) -> bool:
-        """Whether nothing differs. Rejected rows are no difference: the sync reported them."""
+        """Whether nothing differs but what the plan asks for, such as rows of the target that `on_match` leaves.
+
+        Rejected rows are no difference: the sync reported them.
+        """
         return not any(table.differ for table in self.tables)
+
+    @property
+    def strict_ok(self) -> bool:
+        """Whether nothing differs at all, but rejected rows."""
+        return self.ok and not any(table.as_planned for table in self.tables)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -55,17 +71,19 @@ class VerifyResult(Result):
         return pd.DataFrame([table.as_dict() for table in self.tables], columns=columns).set_index("name")
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())
+        counts = ", ".join(f"{number} {key}" for key, number in self._sums.items() if number or key in _ALWAYS_TOLD)
         return f"<VerifyResult: {len(self.tables)} tables, {counts}, {self.seconds:.1f} s>"
 
     @property
     def _sums(self) -> dict[str, int]:
-        return {key: sum(getattr(table, key) for table in self.tables) for key in COUNTED}
+        return {key: sum(getattr(table, key) for table in self.tables) for key in (*COUNTED, "unfit")}
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `--json` prints."""
         return {
             "ok": self.ok,
+            "strict_ok": self.strict_ok,
+            "started": self.started,
             "seconds": round(self.seconds, 4),
             "source": self.source,
             "target": self.target,
@@ -96,7 +114,7 @@ def verify(
     options
         The options of the sync; `tables` says which tables to verify.
     out
-        The output folder of the sync, which gets `verify/NAME.parquet`.
+        The output folder of the sync, which gets `verify/NAME.parquet` and `verify/summary.json`.
     observer
         Hears of the progress.
 
@@ -108,7 +126,8 @@ def verify(
     Raises
     ------
     DfsyncError
-        Where it cannot start: source or target is out of reach, `out` has no mappings, or they are of another target.
+        Where it cannot start: source or target is out of reach, `out` has no mappings, or they are of another
+        source or target.
     """
     with open_target(target, source) as location, _open(source, location.url, options) as run:
         return _verify(run, Path(out), observer or Observer())
@@ -120,7 +139,9 @@ def _open(source: str | Path, url: sa.URL, options: SyncOptions | None) -> Sessi
 
 
 def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
-    start = time.perf_counter()
+    started, start = datetime.now(UTC), time.perf_counter()
+    target = display_name(run.engine.url)
+    require_same_ends(out, run.source.path, target)
     checks = [TableVerifier(run, name, out) for name in run.names]
     with connect(run.engine) as connection, connection.begin():
         begin_snapshot(connection, read_only=True)
@@ -128,14 +149,17 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
         for check in checks:
             check.run(connection, observer)
     counts = tuple(check.counts for check in checks)
-    return VerifyResult(
+    result = VerifyResult(
         tables=counts,
         differences=LazyFrames(out / files.VERIFY, [c.name for c in counts], empty_differences),
         seconds=time.perf_counter() - start,
         plan=run.plan,
         source=str(run.source.path),
-        target=display_name(run.engine.url),
+        target=target,
+        started=started.isoformat(timespec="seconds"),
     )
+    files.write_verify_summary(out, {key: value for key, value in result.as_dict().items() if key != "plan"})
+    return result
 
 
 def _require_same_target(connection: sa.Connection, checks: list[TableVerifier], out: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from dfsync.commands.verify_counts import VerifyCounts
+from dfsync.commands.verify_reasons import Reasons
 from dfsync.model import frames
-from dfsync.model.frames import MATCHED
 from dfsync.model.partition import Partition
 from dfsync.model.schema import Column
 from dfsync.model.types import Mask, OldIds
 from dfsync.output import files
+from dfsync.output.last_run import PREVIOUS, read_last_run, read_rekeyed
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.session.session import Session
@@ -33,10 +34,8 @@ from dfsync.stages.diff import (
     CHANGED,
     DELETED,
     DIFFERENCE_SCHEMA,
-    KEPT,
     MISSING,
     ORPHAN,
-    SHARED,
     UNFIT,
     cell_differences,
     differences_table,
@@ -48,42 +47,6 @@ from dfsync.target.collation import normalize_pair
 from dfsync.target.read.rows import lookup_by_id
 
 _LONG_TEXT_BYTES = 1_000_000
-
-COUNTED = ("total", "equal", "changed", "kept", "shared", "deleted", "missing", "rejected")
-
-
-@dataclass
-class VerifyCounts:
-    """One table: total = equal + changed + kept + shared + deleted + missing + rejected, always."""
-
-    name: str
-    table: str
-    total: int = 0
-    equal: int = 0
-    changed: int = 0
-    """They differ from target rows that a sync inserted or updated."""
-    kept: int = 0
-    """They differ from target rows that existed before the last sync, which left them as they were."""
-    shared: int = 0
-    """They differ from target rows that they share with a source row of a lower id, whose values count."""
-    deleted: int = 0
-    """Their target row is gone."""
-    missing: int = 0
-    """They were never synced."""
-    rejected: int = 0
-    """They have no target row, and the sync reported it."""
-    note: str | None = None
-    """Why the table was not verified."""
-    seconds: float = 0.0
-
-    @property
-    def differ(self) -> int:
-        """How many rows differ."""
-        return self.changed + self.kept + self.shared + self.deleted + self.missing
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the counts, and the seconds rounded."""
-        return {**self.__dict__, "seconds": round(self.seconds, 4)}
 
 
 def compare_rows(
@@ -183,8 +146,6 @@ def differs(connection: sa.Connection, column: Column, source: pd.Series[Any], t
 _SAMPLE_ROWS = 100
 # More at once are too many for MySQL to look up one by one, and it reads the table through instead.
 _ROWS_PER_LOOKUP = 10_000
-_REASON = "reason"
-_REASONS = (CHANGED, KEPT, SHARED)
 
 
 class TableVerifier:
@@ -199,6 +160,7 @@ class TableVerifier:
         if self._binding is None:
             self.counts.note = f"the source has no table {self._plan.table}"
             return
+        self._reasons = Reasons.of(run.plan, name, self._binding.names, read_last_run(out))
         for needed in {*self._plan.parents.values(), *([name] if self._plan.id else [])} & run.bindings.keys():
             files.mapping_file(out, needed)
 
@@ -243,25 +205,11 @@ class TableVerifier:
         done = 0
         for rows, differences in found:
             done += rows
-            differences = _with_reason(differences)
-            self._count(rows, differences)
+            differences = self._reasons.with_kinds(differences)
+            self.counts.add(rows, differences)
             observer.progress(self._plan, done)
             if len(differences):
                 yield differences_table(differences)
-
-    def _count(self, rows: int, differences: pd.DataFrame) -> None:
-        ids = differences.index.to_numpy()
-        kind = differences["kind"].to_numpy(dtype=object)
-        cells = ~np.isin(kind, (DELETED, MISSING))
-        reason = differences[_REASON].to_numpy(dtype=object)
-        counts = {
-            **{key: len(np.unique(ids[cells & (reason == key)])) for key in _REASONS},
-            "deleted": int((kind == DELETED).sum()),
-            "missing": int((kind == MISSING).sum()),
-        }
-        for name, count in counts.items():
-            setattr(self.counts, name, getattr(self.counts, name) + count)
-        self.counts.equal += rows - sum(counts.values())
 
     def _count_missing(self, ids: OldIds) -> pd.DataFrame:
         """Of rows without a target row, those that no sync rejected; counts the others as rejects."""
@@ -275,6 +223,7 @@ class TableVerifier:
         mapping = files.read_map(self._out, self._plan.name, frames.ACTION)
         old_ids = mapping[frames.OLD_ID].to_numpy()
         shared = pd.Series(mapping[frames.NEW_ID].to_numpy()).duplicated().to_numpy()
+        twice = self._rows_twice(connection, binding, mapping)
         source = self._session.source
         partition = Partition(source.path, binding.source.name, self._plan.id, tuple(binding.names))
         for frame in source.batches(partition, self._session.options.batch_size):
@@ -283,7 +232,10 @@ class TableVerifier:
             known = np.zeros(len(ids), dtype=bool)
             inside = position < len(old_ids)
             known[inside] = old_ids[position[inside]] == ids[inside]
-            mapped = _reasoned(mapping.iloc[position[known]], shared[position[known]]).set_index(frames.OLD_ID)
+            at_known = position[known]
+            reported = np.isin(ids[known], self._rejected)
+            reasoned = self._reasons.of_mapped(mapping.iloc[at_known], shared[at_known], reported)
+            mapped = reasoned.set_index(frames.OLD_ID)
             new_ids = mapped[frames.NEW_ID].to_numpy()
             target_rows = self._rows(connection, binding, np.unique(new_ids))
             at = target_rows.index.get_indexer(pd.Index(new_ids))
@@ -293,14 +245,32 @@ class TableVerifier:
                 compare_rows(connection, binding, frame.loc[present], aligned, self._session.mappings),
                 row_differences(DELETED, mapped.index[at < 0].to_numpy()),
                 self._count_missing(ids[~known]),
+                twice[twice.index.isin(ids)],
             ]
             yield len(frame), pd.concat(differences).sort_index(kind="stable").join(mapped)
 
-    def _rows(self, connection: sa.Connection, binding: TableBinding, ids: OldIds) -> pd.DataFrame:
-        """The target rows of these ids (ascending), indexed by them."""
+    def _rows_twice(self, connection: sa.Connection, binding: TableBinding, mapping: pd.DataFrame) -> pd.DataFrame:
+        """Rows that have another target row than before the last sync, where that is still there and nobody else's."""
+        rekeyed = read_rekeyed(self._out, self._plan.name)
+        rekeyed = rekeyed.merge(mapping[[frames.OLD_ID, frames.NEW_ID]], on=[frames.OLD_ID, frames.NEW_ID])
+        rekeyed = rekeyed[~rekeyed[PREVIOUS].isin(mapping[frames.NEW_ID])].set_index(frames.OLD_ID)
+        ids = np.unique(rekeyed[PREVIOUS].to_numpy())
+        rekeyed = rekeyed[rekeyed[PREVIOUS].isin(self._rows(connection, binding, ids, columns=()).index)]
+        kind = self._reasons.of_rekeyed(rekeyed)
+        found = [
+            cell_differences(name, binding.id, rows[frames.NEW_ID], rows[PREVIOUS])
+            for name, rows in rekeyed.groupby(kind)
+        ]
+        return pd.concat([no_cell_differences(), *found])
+
+    def _rows(
+        self, connection: sa.Connection, binding: TableBinding, ids: OldIds, columns: Sequence[Column] | None = None
+    ) -> pd.DataFrame:
+        """The target rows of these ids (ascending), indexed by them; all columns where none are named."""
         assert binding.id is not None
+        columns = binding.columns if columns is None else columns
         parts = np.array_split(ids, range(_ROWS_PER_LOOKUP, len(ids), _ROWS_PER_LOOKUP))
-        rows = [lookup_by_id(connection, binding.target, binding.id, binding.columns, part.tolist()) for part in parts]
+        rows = [lookup_by_id(connection, binding.target, binding.id, columns, part.tolist()) for part in parts]
         return pd.concat(rows)
 
     def _by_natural_key(self, connection: sa.Connection, binding: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
@@ -321,9 +291,9 @@ class TableVerifier:
             result = match_content(table, np.concatenate(keyless) if key else None)
             unfit = unfit if key else result.rejects
             for part in result.parts:
-                yield len(part.old_id), _without_id(self._count_missing(part.old_id[~part.resolved]))
+                yield len(part.old_id), self._reasons.of_unmapped(self._count_missing(part.old_id[~part.resolved]))
         unfit_ids = unfit.index.unique().sort_values().to_numpy()
-        yield len(unfit_ids), _without_id(self._count_missing(unfit_ids))
+        yield len(unfit_ids), self._reasons.of_unmapped(self._count_missing(unfit_ids))
 
     def _by_key(self, connection: sa.Connection, binding: TableBinding, source: pd.DataFrame) -> pd.DataFrame:
         key = binding.key_names
@@ -335,21 +305,4 @@ class TableVerifier:
             if column.name in names
         ]
         absent = self._count_missing(source.index.difference(target_rows.index).to_numpy())
-        return _without_id(pd.concat([no_cell_differences(), *cells, absent]).sort_index(kind="stable"))
-
-
-def _reasoned(mapping: pd.DataFrame, shared: Mask) -> pd.DataFrame:
-    """With the kind that another value in the target row has."""
-    matched = (mapping[frames.ACTION] == MATCHED).to_numpy(dtype=bool)
-    return mapping.assign(**{_REASON: np.select([shared, matched], [SHARED, KEPT], CHANGED)})
-
-
-def _with_reason(differences: pd.DataFrame) -> pd.DataFrame:
-    other = (differences["kind"] == CHANGED).to_numpy(dtype=bool)
-    return differences.assign(kind=differences["kind"].mask(other, differences[_REASON].astype(frames.STRING)))
-
-
-def _without_id(differences: pd.DataFrame) -> pd.DataFrame:
-    none = frames.nulls_like(differences["column"])
-    empty = {frames.NEW_ID: none.astype(frames.INT64), frames.ACTION: none}
-    return differences.assign(**empty, **{_REASON: CHANGED})
+        return self._reasons.of_unmapped(pd.concat([no_cell_differences(), *cells, absent]).sort_index(kind="stable"))

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -200,10 +200,20 @@ def write_differences(out: Path, name: str, schema: pa.Schema, tables: Iterator[
 
 def write_summary(out: Path, result: SyncResult) -> None:
     """Write `summary.json`."""
-    text = json.dumps(result.as_dict(), indent=2, ensure_ascii=False)
+    _write_json(out / SUMMARY, result.as_dict())
+
+
+def write_verify_summary(out: Path, content: Mapping[str, Any]) -> None:
+    """Write `verify/summary.json`: what a verify counted."""
+    _ensure_writable(out / VERIFY)
+    _write_json(out / VERIFY / SUMMARY, content)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
     # The source's name may hold bytes that are no text; in JSON, too, \udcff is how to write one.
     content = f"{text}\n".encode(errors="backslashreplace")
-    write_atomic(out / SUMMARY, lambda file: file.write(content))
+    write_atomic(path, lambda file: file.write(content))
 
 
 def write_id_mappings(out: Path, names: Iterable[str]) -> None:

@@ -19,6 +19,15 @@ KEPT = "kept"
 """As `CHANGED`, in a row that the target had before the last sync, which did not change it."""
 SHARED = "shared"
 """As `CHANGED`, in a row whose target row belongs to a source row of a lower id and the same natural key."""
+OTHER_VALUES = "other values"
+"""As `CHANGED`, in a row of a table without an id, of which no map says whether a sync wrote it."""
+REJECTED = "rejected"
+"""As `CHANGED`, in a row that the sync reported as a reject: its target row could not take its values."""
+DOUBLED = "doubled"
+"""The target row that the row had in the run before the last one is still there, beside that of the last run; the
+former's id is the target's value."""
+REKEYED = "rekeyed"
+"""As `DOUBLED`, where the plan asks for it."""
 DIFFERENCE_SCHEMA = pa.schema(
     [
         ("old_id", pa.int64()),

@@ -19,12 +19,15 @@ _MAX_COMMAND_CHARACTERS = 1000
 _ACRONYMS = {"api", "csv", "db", "html", "http", "id", "ip", "json", "pr", "sql", "uri", "url", "xml"}
 DIFFERENCE_MEANINGS = {
     "changed": "not as a sync wrote them; changed since, in the target or in the source",
-    "kept": "in the target before the last sync, and not as the source is now; --on-match update brings the source's",
-    "shared": "one target row with a source row of a lower id and the same natural key, whose values count",
+    "doubled": "their target row of an earlier run is still there, beside the one of the last run",
     "deleted": "their target row is gone since the sync",
     "missing": "never synced; run a sync",
-    "rejected": "without a target row, as the sync said; rejects/ in the --out folder has the reasons",
-    "does not fit": "the target's column cannot hold the source's value",
+    "kept": "in the target before the last sync, and not as the source is now; --on-match update brings what fits",
+    "shared": "one target row with a source row of a lower id and the same natural key, whose values count",
+    "other values": "their target row has other values; without an id no map says whether a sync wrote them",
+    "rekeyed": "a new target row for a new natural key, as on_rekey asks; that of the earlier key is still there",
+    "rejected": "reported by the sync; rejects/ in the --out folder has the reasons",
+    "does not fit": "the target's column cannot hold the source's value, so no update can bring it",
     "missing parent": "the row that they refer to has no target row",
 }
 """What a kind of difference that `verify` finds says of the rows, as part of a sentence."""

@@ -33,15 +33,17 @@ class TestNothingChanged:
         assert set(people["kind"]) == {"kept"}
         assert sorted(people["column"]) == ["born", "boss_id", "height", "name", "owes"]
         assert [t.kept for t in result.tables if t.name == "people"] == [1]
-        assert not result.ok
-        assert [path.name for path in (out / "verify").iterdir()] == ["people.parquet"]
+        assert result.ok
+        assert not result.strict_ok
+        assert sorted(path.name for path in (out / "verify").iterdir()) == ["people.parquet", "summary.json"]
 
     def test_update_leaves_nothing_that_differs(self, source: Path, synced: Engine, out: Path) -> None:
         dfsync.sync(source, synced.url, out=out, options=dfsync.SyncOptions(on_match="update"))
         result = dfsync.verify(source, synced.url, out=out)
         assert result.ok, result.summary.to_string()
         assert result.summary["equal"].to_dict() == result.summary["total"].to_dict()
-        assert not list((out / "verify").glob("*")) if (out / "verify").exists() else True
+        assert result.strict_ok
+        assert [path.name for path in (out / "verify").iterdir()] == ["summary.json"]
         assert result.differences["people"].empty
         assert list(result.differences["people"].columns) == list(check_columns())
 
@@ -93,7 +95,8 @@ def test_nothing_but_shared_rows_differs_after_an_update(synced: Engine, source:
     dfsync.sync(source, synced.url, out=out, options=dfsync.SyncOptions(on_match="update"))
     result = dfsync.verify(source, synced.url, out=out)
     assert list(result.summary.loc["people", ["changed", "kept", "shared"]]) == [0, 0, 1]
-    assert not result.ok
+    assert result.ok
+    assert not result.strict_ok
 
 
 def test_names_like_those_of_the_differences(target: Engine, tmp_path: Path, out: Path) -> None:
@@ -160,15 +163,37 @@ class TestCommandLine:
         assert "Notes: 4 rows: 4 equal\n" in printed
         assert printed.endswith("\nOVERALL: 6 rows of 2 tables verified, nothing differs\n")
 
-    def test_quiet_leaves_what_differs_and_the_overall_line(self, run: Callable[..., Any]) -> None:
+    def test_quiet_leaves_the_overall_line(self, run: Callable[..., Any], synced: Engine) -> None:
         assert run("--tables", "notes,tags", "-q") == (0, "OVERALL: 6 rows of 2 tables verified, nothing differs\n")
-        status, printed = run("-q")
-        assert status == 1
-        assert printed.startswith("People: 4 rows: 3 equal, 1 kept\n")
-        assert "Notes" not in printed
+        kept = "OVERALL: 16 rows of 5 tables verified, nothing differs but 1 row, as the plan asks\n"
+        assert run("-q") == (0, kept)
+        execute(synced, "DELETE FROM notes LIMIT 1")
+        changed = "OVERALL: 16 rows of 5 tables verified, 1 differs, and 1 more as the plan asks\n"
+        assert run("-q") == (1, changed)
 
-    def test_one_that_differs(self, run: Callable[..., Any]) -> None:
-        assert run("--tables", "people")[1].endswith(" rows of 1 table verified, 1 differs\n")
+    def test_strict_fails_for_what_the_plan_asks_too(self, run: Callable[..., Any]) -> None:
+        assert run("--tables", "people")[0] == 0
+        status, printed = run("--tables", "people", "--strict")
+        assert status == 1
+        assert "People: 4 rows: 3 equal, 1 kept\n" in printed
+        assert printed.endswith(" rows of 1 table verified, nothing differs but 1 row, as the plan asks\n")
+        assert run("--tables", "notes,tags", "--strict")[0] == 0
+
+    def test_one_that_differs(self, run: Callable[..., Any], synced: Engine) -> None:
+        execute(synced, "DELETE FROM notes LIMIT 1")
+        assert run("--tables", "notes")[1].endswith(" rows of 1 table verified, 1 differs\n")
+
+    def test_tables_without_rows_share_a_line(self, run: Callable[..., Any], source: Path, synced: Engine) -> None:
+        for name in ("drafts", "letters"):
+            run_sql(source, f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)")
+            execute(synced, f"CREATE TABLE {name} (id INT AUTO_INCREMENT PRIMARY KEY)")
+        dfsync.sync(source, synced.url, out=source.parent / "out")
+        _, printed = run()
+        assert "\n2 tables without rows\n" in printed
+        assert "Letters:" not in printed
+        _, printed = run("-v")
+        assert "\nLetters: 0 rows: nothing to verify\n" in printed
+        assert "without rows" not in printed
 
     def test_differences(self, run: Callable[..., Any], synced: Engine, out: Path) -> None:
         execute(synced, "UPDATE notes SET body = CONCAT('\x1b[31m', body) WHERE body LIKE 'one%'")
@@ -179,7 +204,7 @@ class TestCommandLine:
         assert "'\\x1b[31mone'" in printed
         assert "2 changed: not as a sync wrote them" in printed
         assert "1 kept: in the target before the last sync, and not as the source is now; --on-match update" in printed
-        assert printed.endswith("\nOVERALL: 16 rows of 5 tables verified, 3 differ\n")
+        assert printed.endswith("\nOVERALL: 16 rows of 5 tables verified, 2 differ, and 1 more as the plan asks\n")
         assert max(map(len, printed.splitlines()[1:])) <= 130
         assert not [line for line in printed.splitlines() if line.endswith(" ")]
 
@@ -213,11 +238,13 @@ class TestCommandLine:
         said = json.loads(printed)
         assert status == 1
         assert said["ok"] is False
+        assert said["strict_ok"] is False
         assert said["source"].endswith(".db")
         assert said["target"].startswith("dfsync_test_")
         assert said["plan"]["source"] == "discovered plan"
         assert said["overall"] == {
-            "total": 16, "equal": 14, "changed": 0, "kept": 1, "shared": 0, "deleted": 1, "missing": 0, "rejected": 0,
+            "total": 16, "equal": 14, "changed": 0, "doubled": 0, "deleted": 1, "missing": 0,
+            "kept": 1, "shared": 0, "other_values": 0, "rekeyed": 0, "rejected": 0, "unfit": 0,
         }  # fmt: skip
 
     def test_files_are_private(self, run: Callable[..., Any], out: Path) -> None:

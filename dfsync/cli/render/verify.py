@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dfsync.commands.verify import VerifyResult
-    from dfsync.commands.verify_rows import VerifyCounts
+    from dfsync.commands.verify_counts import VerifyCounts
 
 MAX_DIFFERENCES = 10
 """Differences of a table that are shown."""
@@ -25,15 +25,23 @@ _MAX_MESSAGE = 1000
 _LABELS = {
     "equal": "equal",
     "changed": "changed",
-    "kept": "kept",
-    "shared": "shared",
+    "doubled": "doubled",
     "deleted": "deleted",
     "missing": "missing",
+    "kept": "kept",
+    "shared": "shared",
+    "other_values": "with other values",
+    "rekeyed": "rekeyed",
     "rejected": "rejected by the sync",
 }
+_KINDS = {"other_values": "other values", "unfit": "does not fit"}
+"""The kind of a difference that a count is of, where they have two names."""
+_OF_THESE = {"unfit": "of these with a value that does not fit"}
 
 
-def show_verify(result: VerifyResult, folder: Path, out: rich.console.Console, *, quiet: bool = False) -> None:
+def show_verify(
+    result: VerifyResult, folder: Path, out: rich.console.Console, *, verbose: bool = False, quiet: bool = False
+) -> None:
     """Print a line and the first differences per table, and what they mean.
 
     Parameters
@@ -44,32 +52,45 @@ def show_verify(result: VerifyResult, folder: Path, out: rich.console.Console, *
         The output folder, where `verify/NAME.parquet` are.
     out
         Where to print.
+    verbose
+        Whether tables without rows get a line each.
     quiet
-        Whether tables that do not differ are left out.
+        Whether the overall line is all.
     """
-    for table in (table for table in result.tables if table.differ or not quiet):
-        _say(out, _line(table), "red" if table.differ else "")
-        if table.differ:
-            has_id = result.plan is None or result.plan[table.name].id is not None
-            _show_differences(result.differences[table.name], has_id, folder / "verify" / f"{table.name}.parquet", out)
-    overall = result.as_dict()["overall"]
-    if result.ok and quiet:
+    if quiet:
         _say(out, _overall(result))
         return
+    empty = [table for table in result.tables if not table.total and table.note is None and not verbose]
+    for table in (table for table in result.tables if table not in empty):
+        _say(out, _line(table), "red" if table.differ else "yellow" if table.as_planned else "")
+        if table.differ or table.as_planned:
+            has_id = result.plan is None or result.plan[table.name].id is not None
+            _show_differences(result.differences[table.name], has_id, folder / "verify" / f"{table.name}.parquet", out)
+    if empty:
+        _say(out, f"{with_count(len(empty), 'tables')} without rows")
     _say(out, "")
-    for key, meaning in DIFFERENCE_MEANINGS.items():
-        if overall.get(key):
-            _say(out, f"{overall[key]} {_LABELS[key]}: {meaning}")
+    overall = result.as_dict()["overall"]
+    for key, label in {**_LABELS, **_OF_THESE}.items():
+        meaning = DIFFERENCE_MEANINGS.get(_KINDS.get(key, key))
+        if overall[key] and meaning:
+            _say(out, f"{overall[key]} {label}: {meaning}")
     _say(out, _overall(result))
 
 
 def _overall(result: VerifyResult) -> str:
     overall = result.as_dict()["overall"]
-    differ = sum(table.differ for table in result.tables)
-    verdict = f"{differ} differ{'s' * (differ == 1)}" if differ else "nothing differs"
+    verified = sum(table.note is None for table in result.tables)
     rejected = f", {overall['rejected']} rejected by the sync" if overall["rejected"] else ""
-    tables = with_count(sum(table.note is None for table in result.tables), "tables")
-    return f"OVERALL: {with_count(overall['total'], 'rows')} of {tables} verified, {verdict}{rejected}"
+    done = f"{with_count(overall['total'], 'rows')} of {with_count(verified, 'tables')} verified"
+    return f"OVERALL: {done}, {_verdict(result)}{rejected}"
+
+
+def _verdict(result: VerifyResult) -> str:
+    differ, planned = (sum(getattr(table, key) for table in result.tables) for key in ("differ", "as_planned"))
+    if not differ:
+        return f"nothing differs but {with_count(planned, 'rows')}, as the plan asks" if planned else "nothing differs"
+    more = f", and {planned} more as the plan asks" if planned else ""
+    return f"{differ} {'differs' if differ == 1 else 'differ'}{more}"
 
 
 def _line(table: VerifyCounts) -> str:

@@ -1,0 +1,130 @@
+"""What the last sync into an output folder left to tell of itself, as far as it left anything."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.frames import INSERTED, MATCHED
+from dfsync.output import files
+
+PREVIOUS = "previous_new_id"
+REKEYED_SCHEMA = pa.schema(
+    [
+        ("old_id", pa.int64()),
+        (PREVIOUS, pa.int64()),
+        ("new_id", pa.int64()),
+        ("key_before", pa.string()),
+        ("key_after", pa.string()),
+    ]
+)
+"""Of `rekeyed/NAME.parquet`: the rows that the last sync gave another target row than the one before it."""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The last sync that came to its end; None and empty where no file tells of one."""
+
+    source: str | None = None
+    """The absolute path of the SQLite file."""
+    target: str | None = None
+    """Database and server."""
+    _on_match: dict[str, str] = field(default_factory=dict)
+    _counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def on_match(self, name: str, default: str) -> str:
+        """Tell what the run did with rows of a table that the target had: `skip` or `update`."""
+        return self._on_match.get(name, default)
+
+    def found_all(self, name: str) -> bool:
+        """Tell whether the run is known to have inserted no row of a table."""
+        return self._counts.get(name, {}).get(INSERTED) == 0
+
+    def inserted_all(self, name: str) -> bool:
+        """Tell whether the run is known to have inserted, or updated, every row of a table that has a target row."""
+        return self._counts.get(name, {}).get(MATCHED) == 0
+
+
+def read_last_run(out: Path) -> LastRun:
+    """Read what the last sync left in its folder.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+
+    Returns
+    -------
+    LastRun
+        Of nothing where `summary.json` is missing or damaged.
+    """
+    try:
+        content = json.loads((out / files.SUMMARY).read_bytes())
+        return LastRun(
+            source=_absolute(Path(content["source"])),
+            target=str(content["target"]),
+            _on_match={str(table["name"]): str(table["on_match"]) for table in content["plan"]["tables"]},
+            _counts={str(table["name"]): dict(table) for table in content["tables"]},
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return LastRun()
+
+
+def _absolute(source: Path) -> str | None:
+    """The absolute path; None where a relative one may start in another folder than this."""
+    return str(source.resolve()) if source.is_absolute() or source.exists() else None
+
+
+def require_same_ends(out: Path, source: Path, target: str) -> None:
+    """Refuse maps of another source or target.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    source
+        The SQLite file.
+    target
+        Database and server.
+
+    Raises
+    ------
+    DfsyncError
+        Names both.
+    """
+    last = read_last_run(out)
+    own = str(source.resolve())
+    if last.source not in (None, own):
+        remedy = Remedy("Name its {out} or {source}.")
+        raise DfsyncError(f"The maps in {out} are of {last.source}, and not of {own}.", remedy)
+    if last.target not in (None, target):
+        remedy = Remedy("Name its {out} or {target}.")
+        raise DfsyncError(f"The maps in {out} are of a sync into {last.target}, and not into {target}.", remedy)
+
+
+def read_rekeyed(out: Path, name: str) -> pd.DataFrame:
+    """Read which rows of a table have another target row than before the last sync.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    name
+        The planned table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `REKEYED_SCHEMA`; ids are uint64 where the target's need it. No rows where there is no file.
+    """
+    path = out / "rekeyed" / f"{name}.parquet"
+    table = pq.read_table(path) if path.is_file() else REKEYED_SCHEMA.empty_table()
+    return frames.from_arrow(table.select(REKEYED_SCHEMA.names))
