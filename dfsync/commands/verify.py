@@ -88,6 +88,8 @@ class VerifyResult(Result):
             "source": self.source,
             "target": self.target,
             "overall": self._sums,
+            "differ": sum(table.differ for table in self.tables),
+            "as_planned": sum(table.as_planned for table in self.tables),
             "tables": [table.as_dict() for table in self.tables],
             "plan": None if self.plan is None else self.plan.as_dict(),
         }

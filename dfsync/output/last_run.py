@@ -1,9 +1,10 @@
-"""What the last sync into an output folder left to tell of itself, as far as it left anything."""
+"""What the last sync into an output folder, and the last verify, left to tell of themselves."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,44 @@ def read_rekeyed(out: Path, name: str) -> pd.DataFrame:
     path = out / "rekeyed" / f"{name}.parquet"
     table = pq.read_table(path) if path.is_file() else REKEYED_SCHEMA.empty_table()
     return frames.from_arrow(table.select(REKEYED_SCHEMA.names))
+
+
+@dataclass(frozen=True)
+class LastVerify:
+    """What the last verify counted."""
+
+    started: datetime
+    source: str
+    target: str
+    tables: int
+    rows: int
+    differ: int
+    as_planned: int
+
+
+def read_last_verify(out: Path) -> LastVerify | None:
+    """Read `verify/summary.json`.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+
+    Returns
+    -------
+    LastVerify or None
+        None where the file is missing or damaged.
+    """
+    try:
+        content = json.loads((out / files.VERIFY / files.SUMMARY).read_bytes())
+        return LastVerify(
+            started=datetime.fromisoformat(content["started"]).astimezone(UTC),
+            source=str(content["source"]),
+            target=str(content["target"]),
+            tables=len(content["tables"]),
+            rows=int(content["overall"]["total"]),
+            differ=int(content["differ"]),
+            as_planned=int(content["as_planned"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

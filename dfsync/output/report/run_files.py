@@ -15,6 +15,7 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED
 from dfsync.output import files
+from dfsync.output.last_run import LastVerify, read_last_verify
 from dfsync.output.report.reasons import ReasonSummary, readable, summarize_reasons
 from dfsync.output.result import COUNTED, TableCounts
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
@@ -48,8 +49,8 @@ class RunArtifacts:
     maps: tuple[MappingStats, ...]
     rejects: ReasonSummary
     differences: ReasonSummary
-    verified: datetime | None
-    """When a verification last wrote differences; None where there are none."""
+    verified: LastVerify | None
+    """What the last verify of this source and target counted; None where there was none."""
 
 
 def read_run(out: Path) -> RunArtifacts:
@@ -95,8 +96,13 @@ def read_run(out: Path) -> RunArtifacts:
             [_reject_file(out, c) for c in synced if c.failed and not c.error], ["reason", "column"]
         ),
         differences=summarize_reasons(differences, ["kind", "column", "action"]),
-        verified=max((datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in differences), default=None),
+        verified=_last_verify(out, source, target),
     )
+
+
+def _last_verify(out: Path, source: str, target: str) -> LastVerify | None:
+    last = read_last_verify(out)
+    return last if last and (Path(last.source).resolve(), last.target) == (Path(source).resolve(), target) else None
 
 
 def _plan(content: Any) -> Plan:

@@ -62,7 +62,7 @@ class TestWhatItTells:
         )
         assert "Sync of my.db" in text
         assert "Rejected rows None." in text
-        assert "Differences" not in text
+        assert "What verify found Not verified yet" in text
 
     def test_every_stage_has_a_colour_of_its_own_in_both_palettes(self, tmp_path: Path) -> None:
         counts = [TableCounts("a", "a", 1, inserted=1, seconds={**dict.fromkeys(STAGES, 1.0), "total": len(STAGES)})]
@@ -130,6 +130,23 @@ class TestWhatItTells:
         text = page(out).text
         assert "changed 1 row Not as a sync wrote them; changed since, in the target or in the source." in text
         assert "id 1 → 101 (inserted): 'here' in the target 'there'" in text
+
+    def test_when_it_was_verified(self, tmp_path: Path) -> None:
+        out = run_folder(tmp_path, plan(table("a")), [TableCounts("a", "a", 1, inserted=1)])
+        said = {
+            "started": "2026-01-02T17:40:00+00:00", "source": "/home/me/my.db", "target": "app on db.example.com:3306",
+            "tables": [{}], "overall": {"total": 1_495}, "differ": 0, "as_planned": 0,
+        }  # fmt: skip
+        files.write_verify_summary(out, said)
+        assert "Verified 2026-01-02 17:40:00 UTC: 1,495 rows of 1 table, nothing differs." in page(out).text
+        files.write_verify_summary(out, {**said, "differ": 2, "as_planned": 1})
+        assert "1 table, 2 differ , 1 row not as in the source, as the plan asks." in page(out).text
+        files.write_verify_summary(out, {**said, "started": "2026-01-01T17:40:00+00:00"})
+        assert "before this sync : 1,495 rows of 1 table, nothing differs. Run verify again." in page(out).text
+        files.write_verify_summary(out, {**said, "target": "other on db.example.com:3306"})
+        assert "Not verified yet" in page(out).text
+        (out / "verify" / "summary.json").write_text("{")
+        assert "Not verified yet" in page(out).text
 
     def test_a_row_that_differs_in_two_columns_is_one_row(self, tmp_path: Path) -> None:
         out = run_folder(
