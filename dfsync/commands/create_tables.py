@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.model.schema import Schema
+from dfsync.model.partition import Partition
+from dfsync.model.rejects import no_rejects
+from dfsync.model.schema import Column, Schema
 from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.questions import refuse_undecided
@@ -24,10 +26,11 @@ from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
 from dfsync.source.base import Source
 from dfsync.source.profile import SourceProfiler
+from dfsync.stages.conform.conform import conform
 from dfsync.target.errors import SERVER_ERRORS, explain
 from dfsync.target.schema.builder import TableBuilder
 from dfsync.target.schema.reflection import reflect
-from dfsync.text.wording import reindent, with_count
+from dfsync.text.wording import printable, reindent, with_count
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,8 +120,31 @@ def _create_missing(
         created=tuple(table.table for table in new),
         existing=tuple(table.table for table in existing),
         lacking=tuple(table.table for table in tables if table.table.lower() not in present),
-        notes=(*built.notes, *_missing_unique_keys(existing, target_schema)),
+        notes=(
+            *built.notes,
+            *_values_that_do_not_fit(source, new, built.doubtful),
+            *_missing_unique_keys(existing, target_schema),
+        ),
     )
+
+
+def _values_that_do_not_fit(
+    source: Source, tables: Iterable[TablePlan], doubtful: Mapping[str, list[Column]]
+) -> Iterator[str]:
+    """A note for each column that keeps its declared type, though the sync will reject some of its values."""
+    for plan in tables:
+        table = source.schema[plan.table]
+        for column in doubtful[table.name]:
+            partition = Partition(source.path, table.name, plan.id, (column.name,))
+            batches = source.batches(partition, SyncOptions.batch_size)
+            unfit = pd.concat([no_rejects(), *(conform(frame, [column]).rejects for frame in batches)])
+            if len(unfit):
+                first = f"'{printable(unfit.iloc[0]['value'])}' {unfit.iloc[0]['reason']}"
+                yield (
+                    f"{table.name}.{column.name}: {len(unfit)} of {with_count(source.count(table), 'rows')} hold no "
+                    f"{column.type} ({first}), and the sync will reject them. Correct them in the source, or change "
+                    "the type in the statements, which --print shows."
+                )
 
 
 def _missing_unique_keys(existing: list[TablePlan], target_schema: Schema) -> Iterator[str]:

@@ -74,3 +74,25 @@ def test_json(path: Path, target: Engine) -> None:
     made = Made(path, target, script)
     assert made.type("t", "good") in ("json", "longtext")
     assert made.type("t", "bad") == "text"
+
+
+class TestWhatItSays:
+    def test_why_a_decimal_becomes_a_double(self, path: Path, target: Engine) -> None:
+        script = "CREATE TABLE t (id INTEGER PRIMARY KEY, price DECIMAL(8, 2)); INSERT INTO t VALUES (1, 1.234)"
+        said = "t.price: some of its values have more than the 2 decimals of DECIMAL(8, 2), so it becomes DOUBLE."
+        assert said in Made(path, target, script).creation.notes
+
+    def test_of_values_that_the_sync_will_reject(self, path: Path, target: Engine) -> None:
+        made = Made(
+            path,
+            target,
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, placed DATETIME, vip BOOLEAN, born DATE, name TEXT, d DATETIME);
+            INSERT INTO t VALUES (1, '31.12.2023', 'yes', '2020-01-01', 'a', '2024-01-01 10:00:00'),
+                (2, '2023-12-31', 1, 1700000000, 1, NULL)""",
+        )
+        said = {note.split(":")[0]: note for note in made.creation.notes if "reject" in note}
+        assert said.keys() == {"t.placed", "t.vip", "t.born"}
+        assert "1 of 2 rows hold no datetime" in said["t.placed"]
+        assert "('31.12.2023' is not a valid date and time), and the sync will reject them." in said["t.placed"]
+        assert "1 of 2 rows hold no tinyint(1) ('yes' is not an integer)" in said["t.vip"]
+        assert sync(path, target.url, out=path.parent / "out").counts[0].failed == 2

@@ -20,7 +20,7 @@ from dfsync.target.schema.defaults import default_of
 from dfsync.target.schema.draft import TableDraft
 from dfsync.target.schema.indexes import MAX_KEY_BYTES, prefix_lengths
 from dfsync.target.schema.names import bare_dialect, key_name, quoted, require_valid_names
-from dfsync.target.schema.types import ColumnType, choose_types
+from dfsync.target.schema.types import ColumnType, choose_types, kept_column
 
 _MAX_ROW_BYTES = 65_535 - 1024
 _MAX_PAGE_BYTES = 8_000
@@ -44,10 +44,13 @@ class TableStatements:
         The name of the table that it creates or changes, and the SQL, in the order of execution.
     notes
         In a sentence each, how a table differs from what the source declares.
+    doubtful
+        By table, the columns that keep the declared type though some values may not fit it.
     """
 
     statements: list[tuple[str, str]]
     notes: list[str]
+    doubtful: dict[str, list[Column]]
 
 
 class TableBuilder:
@@ -113,7 +116,7 @@ class TableBuilder:
             self._tables[draft.name] = self._table(draft)
         for draft in self._drafts.values():
             self._add_constraints(draft)
-        return TableStatements(list(self._statements()), self._notes)
+        return TableStatements(list(self._statements()), self._notes, self._doubtful())
 
     def _draft(self, plan: TablePlan) -> None:
         source_table = self._source.find(plan.table)
@@ -145,9 +148,19 @@ class TableBuilder:
             choice = draft.choices[column.name]
             if not choice.declared and column.name != draft.plan.id:
                 chosen = choice.type.sql().compile(dialect=self._dialect)
-                self._notes.append(
-                    f"{draft.name}.{column.name}: its values do not fit {column.type}, so it becomes {chosen}."
-                )
+                reason = choice.reason.format(declared=column.type)
+                self._notes.append(f"{draft.name}.{column.name}: {reason}, so it becomes {chosen}.")
+
+    def _doubtful(self) -> dict[str, list[Column]]:
+        """By table, the columns of a declared type that some values may not fit; what refers to a parent is none."""
+        return {
+            draft.name: [
+                kept_column(name, self._type(draft, name), self._dialect)
+                for name, choice in draft.choices.items()
+                if choice.doubtful and (draft.name, name) not in self._links and name != draft.plan.id
+            ]
+            for draft in self._drafts.values()
+        }
 
     def _add_foreign_keys(self, draft: TableDraft) -> None:
         """Its foreign keys; a column that refers to another one takes that one's type."""

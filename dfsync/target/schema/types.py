@@ -21,6 +21,7 @@ from sqlalchemy.dialects import mysql
 
 from dfsync.model.profile import ColumnProfile, DeclaredType, Profiler
 from dfsync.model.schema import Column, Table
+from dfsync.text.wording import with_count
 
 MAX_VARCHAR_CHARACTERS = 16_383
 """Of a VARCHAR in utf8mb4: a row has 65,535 bytes."""
@@ -46,6 +47,13 @@ _WORDS = {
 _AFFINITIES = {"integer": "BIGINT", "text": "VARCHAR", "real": "DOUBLE", "blob": "LONGBLOB"}
 _INTEGERS = {"BOOL": 8, "TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "BIGINT": 64}
 _TEXTS = {"TEXT": 2**16, "MEDIUMTEXT": 2**24, "LONGTEXT": 2**32}
+_TEMPORAL = ("DATE", "DATETIME", "TIME")
+_KINDS = {
+    **dict.fromkeys(_INTEGERS, "integer"),
+    **{word: word.lower() for word in ("DECIMAL", "DOUBLE", *_TEMPORAL)},
+}
+"""The kind of the target's column, by the types of which a value may not fit though they are declared."""
+_INTEGER_DIGITS = 20
 _NUMBERS = frozenset({"integer", "real"})
 _ACCEPTED_CLASSES = {
     **dict.fromkeys(_INTEGERS, frozenset({"integer"})),
@@ -160,6 +168,10 @@ class TypeChoice:
     """Whether it is what the declaration asks for; if not, the values would not fit that."""
     nulls: bool
     """Whether the source has NULL in it."""
+    reason: str = "its values do not fit {declared}"
+    """Why the type is not the `{declared}` one."""
+    doubtful: bool = False
+    """Whether the declared type is kept, though some values may not fit it."""
 
 
 def choose_types(profiler: Profiler, table: Table, columns: Iterable[Column]) -> dict[str, TypeChoice]:
@@ -191,8 +203,46 @@ def choose_types(profiler: Profiler, table: Table, columns: Iterable[Column]) ->
     for name, declared in declared_types.items():
         type_ = _by_values(again[name]) if name in mismatched else _fitted(declared, values[name])
         as_declared = declared.name is None or (name not in mismatched and _alike(type_, _fitted(declared, _NO_VALUES)))
-        chosen[name] = TypeChoice(type_, as_declared, "null" in values[name].classes)
+        doubtful = name not in mismatched and _is_doubtful(type_.name, values[name])
+        chosen[name] = TypeChoice(
+            type_, as_declared, "null" in values[name].classes, _reason(declared, type_, values[name]), doubtful
+        )
     return chosen
+
+
+def _is_doubtful(word: str, values: ColumnProfile) -> bool:
+    """Whether values are of storage classes that the type does not accept, or texts that may be no dates."""
+    classes = values.classes - {"null"}
+    return word in _KINDS and bool(classes - _ACCEPTED_CLASSES[word] or (word in _TEMPORAL and classes))
+
+
+def _reason(declared: DeclaredType, type_: ColumnType, values: ColumnProfile) -> str:
+    if declared.name != "DECIMAL" or type_.name != "DOUBLE":
+        return TypeChoice.reason
+    if values.finer:
+        return f"some of its values have more than the {with_count(declared.scale or 0, 'decimals')} of {{declared}}"
+    return f"{{declared}} needs more than the {_MAX_DIGITS} digits and {_MAX_DECIMALS} decimals that the target has"
+
+
+def kept_column(name: str, type_: ColumnType, dialect: sa.Dialect) -> Column:
+    """Describe a column that keeps its declared type, as it will be reflected.
+
+    Parameters
+    ----------
+    name
+        The column's name.
+    type_
+        A type of which a value may not fit: of a number or a time.
+    dialect
+        The target's.
+
+    Returns
+    -------
+    Column
+    """
+    digits = (_INTEGER_DIGITS if type_.name in _INTEGERS else type_.length) or 0
+    written = type_.sql().compile(dialect=dialect).lower()
+    return Column(name, _KINDS[type_.name], written, precision=digits, scale=type_.scale)
 
 
 def _accepts(word: str | None, values: ColumnProfile) -> bool:
