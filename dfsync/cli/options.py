@@ -74,7 +74,10 @@ Strict = Annotated[
 ]
 VerboseVerify = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every table, without rows too.")]
 QuietVerify = Annotated[bool, typer.Option("--quiet", "-q", help="Only the overall line.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Log every step on standard error.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Log on standard error: connections, the plan, each table's transaction and times."),
+]
 NoLocalInfile = Annotated[bool, typer.Option("--no-local-infile", help="Send plain inserts, never LOAD DATA LOCAL.")]
 PrintOnly = Annotated[bool, typer.Option("--print", help="Print the SQL statements and do not run them.")]
 WritePlan = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from dfsync.target.errors import SERVER_ERRORS, explain
 from dfsync.target.schema.builder import TableBuilder
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable, reindent, with_count
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,6 +163,7 @@ def _missing_unique_keys(existing: list[TablePlan], target_schema: Schema) -> It
 
 def _execute(connection: sa.Connection, statements: list[tuple[str, str]]) -> None:
     for table, sql in statements:
+        log.debug("%s: %s", table, sql.split("\n", 1)[0])
         try:
             # As printed: the driver must not look for parameters in names that hold a percent sign.
             connection.execution_options(no_parameters=True).exec_driver_sql(sql)

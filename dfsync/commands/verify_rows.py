@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ from dfsync.stages.remap import new_ids
 from dfsync.target.collation import normalize_pair
 from dfsync.target.read.rows import lookup_by_id
 
+log = logging.getLogger(__name__)
 _LONG_TEXT_BYTES = 1_000_000
 
 
@@ -200,6 +202,7 @@ class TableVerifier:
         )
         files.write_differences(self._out, self._plan.name, DIFFERENCE_SCHEMA, self._reported(found, observer))
         self.counts.seconds = time.perf_counter() - start
+        log.debug("%s: %s", self._plan.name, {key: value for key, value in self.counts.as_dict().items() if value})
 
     def _reported(self, found: Iterator[tuple[int, pd.DataFrame]], observer: Observer) -> Iterator[pa.Table]:
         done = 0

@@ -156,6 +156,7 @@ def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Obser
                     observer.note(table.plan, f"{table.plan.table}.{column}: {note}")
                 observer.rows_done(table.plan, table.mapping(), table.rejects())
             counts[table.plan.name] = entry = table.counts(counts[table.plan.name].total, result.error)
+            log.debug("%s: %s", entry.name, {key: value for key, value in entry.as_dict().items() if value})
             for changed in entry.changed_values if result.error is None else ():
                 of_rows = f"{table.plan.table}.{changed['column']}: {with_count(changed['rows'], 'values')}"
                 observer.note(table.plan, f"{of_rows}: {changed['note']}")

@@ -107,9 +107,11 @@ def _internal_error(fault: Exception) -> str:
 
 
 def _sync_tables(session: Session, tables: Sequence[TableSync]) -> None:
+    names = ", ".join(table.plan.name for table in tables)
     with session.connected() as connection, _transaction(connection) as transaction:
         # From here on the transaction sees the target as it is now, plus what it does itself: see `BulkLoader`.
         begin_snapshot(connection)
+        log.debug("began the transaction of %s", names)
         try:
             for table in tables:
                 table.open(connection)

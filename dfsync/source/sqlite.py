@@ -12,6 +12,7 @@ https://arrow.apache.org/adbc/current/driver/sqlite.html
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ from dfsync.model.schema import Table
 from dfsync.model.types import OldIds
 from dfsync.source.reflection import reflect
 from dfsync.source.storage_classes import is_valid, may_be_coerced, mixed_column, storage_classes, values_of_class
+
+log = logging.getLogger(__name__)
 
 
 class _QuotingPreparer(SQLiteIdentifierPreparer):
@@ -114,6 +117,7 @@ class SqliteSource:
             if not self.schema:
                 remedy = Remedy("Name another SQLite file with {source}.")
                 raise DfsyncError(f"The source {self.path} has no tables.", remedy)
+            log.debug("opened the source %s, which has %d tables", self.path, len(self.schema))
         except BaseException:
             self.close()
             raise

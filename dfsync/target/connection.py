@@ -100,10 +100,12 @@ def connect(engine: sa.Engine) -> sa.Connection:
         There is no connection; the message says why, without the password.
     """
     try:
-        return engine.connect()
+        connection = engine.connect()
     except _NO_CONNECTION as error:
         log.debug("no connection", exc_info=True)
         raise DfsyncError(f"The target {display_name(engine.url)} cannot be reached: {explain(error)}.") from error
+    log.debug("connected to %s", display_name(engine.url))
+    return connection
 
 
 def begin_snapshot(connection: sa.Connection, *, read_only: bool = False) -> None:

@@ -13,6 +13,7 @@ import pytest
 from dfsync.cli.log import log_to_stderr, sanitize
 from dfsync.target.config import named_target, parse_url
 from dfsync.text import redaction
+from tests.support.runs.command_line import Cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,3 +94,26 @@ class TestLog:
     def test_safe_keeps_line_breaks(self) -> None:
         assert sanitize("a\nb\x07") == "a\nb\\x07"
         assert len(sanitize("x" * 5000)) == 5000 < sys.maxsize
+
+
+class TestSteps:
+    """`--debug` logs what a command does, also when all is well."""
+
+    @pytest.mark.parametrize("command", ["create-tables", "plan", "check", "sync", "verify"])
+    def test_of_every_command(self, cli: Cli, source: Path, target_url: str, command: str) -> None:
+        given = ["--source", str(source), "--target", target_url, "--tables", "repositories"]
+        for before in ("create-tables", "sync"):
+            if command not in (before, "create-tables"):
+                assert cli(before, *given).stderr == ""
+        said = cli(command, *given, "--debug").stderr
+        assert f"opened the source {source}, which has 9 tables" in said
+        assert "connected to dfsync_test_" in said
+        assert "chose the built-in plan, of the tables repositories, authors, commits" in said
+
+    def test_of_each_table(self, cli: Cli, source: Path, target_url: str) -> None:
+        given = ["--source", str(source), "--target", target_url, "--debug"]
+        assert "repositories: CREATE TABLE" in cli("create-tables", *given).stderr
+        said = cli("sync", *given).stderr
+        assert "began the transaction of commits" in said
+        assert "commits: {'name': 'commits', 'table': 'commits', 'total': 2, 'inserted': 2, 'seconds': {" in said
+        assert "commits: {'name': 'commits', 'table': 'commits', 'total': 2, 'equal': 2" in cli("verify", *given).stderr

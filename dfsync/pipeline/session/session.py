@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from dfsync.target.connection import abort, connect, make_engine
 from dfsync.target.schema.reflection import reflect, require_tables
 from dfsync.text.wording import with_count
 
+log = logging.getLogger(__name__)
+
 
 def draft_plan(path: Path | None, source: Source) -> Plan:
     """Select the draft of a plan for a source.
@@ -49,6 +52,7 @@ def draft_plan(path: Path | None, source: Source) -> Plan:
         Where a plan file cannot be read, or does not fit the source's tables or rows.
     """
     draft = select_draft(path, source.schema)
+    log.debug("chose the %s, of the tables %s", draft.source, ", ".join(draft.names))
     if path is not None:
         _require_unique_ids(draft, source)
     return draft
