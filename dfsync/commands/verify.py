@@ -13,6 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.commands.verify_counts import COUNTED, VerifyCounts
+from dfsync.commands.verify_references import reference_notes
 from dfsync.commands.verify_rows import TableVerifier
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
@@ -50,6 +51,8 @@ class VerifyResult(Result):
 
     started: str = ""
     """Date and time in UTC, as in ISO 8601."""
+    notes: tuple[str, ...] = ()
+    """What nothing of the plan compares, in a sentence each: undeclared references that point to other rows."""
 
     @property
     def ok(self) -> bool:
@@ -91,6 +94,7 @@ class VerifyResult(Result):
             "differ": sum(table.differ for table in self.tables),
             "as_planned": sum(table.as_planned for table in self.tables),
             "tables": [table.as_dict() for table in self.tables],
+            "notes": list(self.notes),
             "plan": None if self.plan is None else self.plan.as_dict(),
         }
 
@@ -150,6 +154,7 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
         _require_same_target(connection, checks, out)
         for check in checks:
             check.run(connection, observer)
+        notes = tuple(reference_notes(connection, run, out))
     counts = tuple(check.counts for check in checks)
     result = VerifyResult(
         tables=counts,
@@ -159,6 +164,7 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
         source=str(run.source.path),
         target=target,
         started=started.isoformat(timespec="seconds"),
+        notes=notes,
     )
     files.write_verify_summary(out, {key: value for key, value in result.as_dict().items() if key != "plan"})
     return result

@@ -74,6 +74,8 @@ def show_verify(
         meaning = DIFFERENCE_MEANINGS.get(_KINDS.get(key, key))
         if overall[key] and meaning:
             _say(out, f"{overall[key]} {label}: {meaning}")
+    for note in result.notes:
+        _say(out, f"Note: {note}", "yellow")
     _say(out, _overall(result))
 
 
