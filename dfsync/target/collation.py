@@ -1,69 +1,33 @@
 """Which values the target calls equal.
 
 Keys are normalised, so that what the target calls equal is identical to pandas. Printable ASCII is normalised here,
-unless the collation is that of one language. As soon as a key holds anything else, the server normalises it: it gives
-the weights of the collation (`WEIGHT_STRING`), padded where the collation pads.
+unless the collation is that of one language. As soon as a key holds anything else, the server normalises it
+(`target.schema.text_forms`).
 
 References
 ----------
-https://dev.mysql.com/doc/refman/9.7/en/string-functions.html#function_weight-string
 https://mariadb.com/docs/server/reference/data-types/string-data-types/character-sets/supported-character-sets-and-collations
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from dfsync.model import frames
 from dfsync.model.schema import Column
+from dfsync.target.schema.text_forms import Collation, cast_as_column, fold_ascii, text_forms
 
-_VALUES_PER_STATEMENT = 1_000
-_BYTES_PER_STATEMENT = 200_000
-_MAX_WEIGHTS = 18
 # In the collation of a language some letters are equal (I and J, V and W, CCS and CSCS). In these only case may be.
 _ASCII_ONLY_FOLDING = re.compile(
     r"\w+_bin|(ascii|latin1|utf8|utf8mb3|utf8mb4|ucs2|utf16|utf16le|utf32)"
     r"_(general|unicode|unicode_520|0900|uca1400)(_nopad)?(_ai|_as)?(_ci|_cs)|latin1_swedish(_nopad)?_ci"
 )
-
-
-@dataclass(frozen=True)
-class Collation:
-    """How a text column compares, as reported by its server."""
-
-    name: str
-    charset: str
-    pad_space: bool
-    """Trailing spaces are ignored."""
-    case_insensitive: bool
-    """Case is ignored."""
-    ascii_only_folding: bool
-    """In printable ASCII, no other characters are equal."""
-    byte_exact: bool
-    """No other characters are equal, and the character set holds all of them."""
-
-
-class _TrimTrailing(FunctionElement[Any]):
-    """`TRIM(TRAILING a FROM b)`, which SQLAlchemy's functions cannot write."""
-
-    inherit_cache = True
-
-
-@compiles(_TrimTrailing)
-def _compile_trim(element: _TrimTrailing, compiler: Any, **options: Any) -> str:
-    trimmed, value = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"TRIM(TRAILING {trimmed} FROM {value})"
 
 
 def read_collation(connection: sa.Connection, column: Column) -> Collation | None:
@@ -160,11 +124,9 @@ class KeyNormalizer:
             return values
         array = frames.as_arrow(values)
         if self.needs_server:
-            # Some servers pad to a number of characters, others of weights, and a character may have many (U+FDFA).
-            pad_to = self._longest * _MAX_WEIGHTS if self._collation.pad_space else None
-            normalized = _weigh(self._connection, self._column, array, pad_to)
+            normalized = text_forms(self._connection, self._column, self._collation, array, self._longest)
         else:
-            normalized = _fold(array, self._collation)
+            normalized = fold_ascii(array, self._collation)
         return frames.series(normalized).set_axis(values.index)
 
 
@@ -237,75 +199,3 @@ def has_non_ascii(values: pa.Array) -> bool:
     """
     # Arrow calls an empty text printable, and needs a sixth of the time of a regular expression.
     return not pc.all(pc.ascii_is_printable(values), min_count=0).as_py()
-
-
-def _fold(values: pa.Array, collation: Collation) -> pa.Array:
-    values = pc.ascii_lower(values) if collation.case_insensitive else values
-    return pc.ascii_rtrim(values, characters=" ") if collation.pad_space else values
-
-
-def _weigh(connection: sa.Connection, column: Column, values: pa.Array, pad_to: int | None) -> pa.Array:
-    """The server's weights of the values, as texts; each distinct value is sent once."""
-    distinct = values.unique().drop_null()
-    weights: list[str] = []
-    for chunk in _chunks(distinct):
-        weights += _weights(connection, column, chunk.to_pylist(), pad_to)
-    return pc.take(pa.array(weights, pa.string()), pc.index_in(values, value_set=distinct))
-
-
-def _chunks(values: pa.Array) -> Iterator[pa.Array]:
-    """The values in chunks of one statement each."""
-    size = max(1, min(_VALUES_PER_STATEMENT, _BYTES_PER_STATEMENT // (pc.max(pc.binary_length(values)).as_py() or 1)))
-    for start in range(0, len(values), size):
-        yield values.slice(start, size)
-
-
-def _weights(connection: sa.Connection, column: Column, values: list[str], pad_to: int | None) -> list[str]:
-    listed = _listed(len(values))
-    stored = sa.select(listed.c.i, cast_as_column(column, listed.c.v).label("v"), listed.c.v.label("given")).subquery(
-        "stored"
-    )
-    weight: sa.ColumnElement[Any] = sa.func.weight_string(stored.c.v)
-    if pad_to:
-        # Some servers append one pad weight per missing character; trim them.
-        padded: sa.ColumnElement[Any] = sa.literal_column(f"WEIGHT_STRING(stored.v AS CHAR({int(pad_to)}))")
-        weight = _TrimTrailing(sa.func.weight_string(cast_as_column(column, sa.literal(" "))), padded)
-    # A character that the column cannot hold would have the weight of the question mark that replaces it.
-    held: sa.ColumnElement[Any] = sa.func.convert(stored.c.v.op("USING")(sa.literal_column("utf8mb4")))
-    same = sa.cast(held, sa.LargeBinary) == sa.cast(stored.c.given, sa.LargeBinary)
-    normalized = sa.func.coalesce(
-        sa.case((same, sa.func.sha2(weight, 256))), sa.func.concat("not ", sa.func.sha2(stored.c.given, 256))
-    )
-    select = sa.select(normalized).select_from(stored).order_by(stored.c.i)
-    rows = connection.execute(select, {f"v{i}": value for i, value in enumerate(values)})
-    return [str(row[0]) for row in rows]
-
-
-@cache
-def _listed(count: int) -> sa.Subquery:
-    """So many bound values as rows of a query, `i` and `v`; only the newest servers have a shorter form."""
-    # As text, since thousands of expression objects take longer than the server does.
-    rows = " UNION ALL ".join(f"SELECT {i} AS i, :v{i} AS v" for i in range(count))
-    return sa.text(rows).columns(sa.column("i"), sa.column("v")).subquery("listed")
-
-
-def cast_as_column(column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """Convert an expression to the character set and the collation of a column.
-
-    Parameters
-    ----------
-    column
-        A column of the target.
-    value
-        The expression.
-
-    Returns
-    -------
-    sqlalchemy.ColumnElement
-        The expression itself where the column is no text.
-    """
-    if column.collation is None:
-        return value
-    # Both names come from information_schema and are plain words; they cannot be bound.
-    literal = sa.func.convert(value.op("USING")(sa.literal_column(column.charset or "utf8mb4")))
-    return sa.collate(literal, column.collation)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import ColumnElement, Dialect, bindparam
 from sqlalchemy.dialects.mysql.base import MySQLIdentifierPreparer
 
 
@@ -43,3 +44,26 @@ def always_quote(dialect: Dialect) -> None:
     attributes: Any = dialect
     attributes.preparer = _QuotingPreparer
     attributes.identifier_preparer = _QuotingPreparer(attributes)
+
+
+def one_of(expression: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Make the condition that an expression is one of many values.
+
+    Parameters
+    ----------
+    expression
+        A column, or a tuple of columns.
+    values
+        Values, or tuples of them.
+
+    Returns
+    -------
+    sqlalchemy.ColumnElement
+        `expression IN (...)`.
+
+    Notes
+    -----
+    SQLAlchemy's own `in_` calls the parameter like the column, and does not find it again where that name holds white
+    space.
+    """
+    return expression.in_(bindparam("listed", values, expanding=True))

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from dfsync.model import frames
 from dfsync.model.schema import Column, Table
 from dfsync.target import packet
-from dfsync.target.collation import cast_as_column, has_non_ascii
+from dfsync.target.collation import has_non_ascii
+from dfsync.target.quoting import one_of
 from dfsync.target.read.packed import PACKABLE_KINDS, read_keys_packed
 from dfsync.target.read.rows import fetch_batch, select_columns
 
@@ -90,26 +91,33 @@ def lookup_by_key(
     names = columns or key
     select = select_columns(table, id_column, names)
     found = [fetch_batch(connection, select.where(sa.false()), table, id_column, names)]
-    key_columns = sa.tuple_(*(sa.column(c) for c in key)) if len(key) > 1 else sa.column(key[0])
+    key_columns = table.pick(key)
     for chunk in packet.chunks(requested, packet.max_allowed_packet(connection) // 3, _KEYS_PER_STATEMENT):
-        batch = frames.to_arrow(chunk)
-        bound = [_bind_values(table[name], batch.column(position)) for position, name in enumerate(key)]
-        rows = zip(*bound, strict=True)
-        if len(key) == 1:
-            values: list[Any] = [row[0] for row in rows]
-        else:
-            # Binding plain values is much faster than compiling expressions.
-            plain = not any(isinstance(values_of_column[0], sa.ColumnElement) for values_of_column in bound)
-            values = [row if plain else sa.tuple_(*row) for row in rows]
-        found.append(fetch_batch(connection, select.where(key_columns.in_(values)), table, id_column, names))
+        requested_rows = _is_requested(key_columns, frames.to_arrow(chunk))
+        found.append(fetch_batch(connection, select.where(requested_rows), table, id_column, names))
     return pd.concat(found)
 
 
-def _bind_values(column: Column, values: pa.Array) -> list[Any]:
-    """The values for a comparison with the column."""
-    # The server may refuse to compare a character that the column's character set lacks, or compare it wrongly. Cast as
-    # the column would hold it, it may find a row too many, which the caller's own comparison drops.
-    listed: list[Any] = values.to_pylist()
-    if column.charset in (None, "utf8mb4") or not has_non_ascii(values):
-        return listed
-    return [cast_as_column(column, sa.literal(value)) for value in listed]
+def _is_requested(key: Sequence[Column], requested: pa.Table) -> sa.ColumnElement[bool]:
+    """Whether the columns of the key hold one of the requested keys."""
+    columns: list[sa.ColumnElement[Any]] = [sa.column(column.name) for column in key]
+    own: sa.ColumnElement[Any] = sa.tuple_(*columns) if len(key) > 1 else columns[0]
+    values = [column.to_pylist() for column in requested.columns]
+    marks = [_mark(column, of, len(key)) for column, of in zip(key, requested.columns, strict=True)]
+    if not any(marks):
+        # Binding plain values is much faster than compiling expressions.
+        return one_of(own, values[0] if len(key) == 1 else list(zip(*values, strict=True)))
+    cells = [[(mark or ":{}").format(f"v{row}_{i}") for row in range(len(requested))] for i, mark in enumerate(marks)]
+    listed = ", ".join(f"({', '.join(row)})" for row in zip(*cells, strict=True))
+    bound = {f"v{row}_{i}": value for i, of in enumerate(values) for row, value in enumerate(of)}
+    return own.op("IN", is_comparison=True)(sa.text(f"({listed})").bindparams(**bound))
+
+
+def _mark(column: Column, values: pa.ChunkedArray, width: int) -> str | None:
+    """The expression of a value for a comparison with the column, its name left open; None for the value itself."""
+    # The server may refuse to compare a character that the column's character set lacks, or compare it wrongly. MariaDB
+    # finds no key of several columns where one is of UTF-16 or UTF-32 and the values are not. Cast as the column would
+    # hold it, it may find a row too many, which the caller's own comparison drops.
+    if column.charset in (None, "utf8mb4") or not (width > 1 or has_non_ascii(values)):
+        return None
+    return f"CONVERT(:{{}} USING {column.charset}) COLLATE {column.collation}"

@@ -15,6 +15,7 @@ from dfsync.model import frames
 from dfsync.model.schema import Column, Table
 from dfsync.model.types import arrow_type
 from dfsync.stages.conform.canonical import canonicalize
+from dfsync.target.quoting import one_of
 
 log = logging.getLogger(__name__)
 # The pool logs the traceback of every lost connection, which the program reports in a sentence.
@@ -143,7 +144,7 @@ def lookup_by_id(
         batch = ordered[start : start + _IDS_PER_STATEMENT]
         where: sa.ColumnElement[bool] = own_id.between(batch[0], batch[-1])
         if batch[-1] - batch[0] + 1 > len(batch):
-            where = sa.and_(where, own_id.in_(batch))
+            where = sa.and_(where, one_of(own_id, batch))
         found.append(fetch_batch(connection, select.where(where), table, id_column, names))
     return pd.concat(found)
 

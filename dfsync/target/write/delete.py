@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dfsync.plan.binding import TableBinding
+from dfsync.target.quoting import one_of
 
 _IDS_PER_STATEMENT = 1_000
 
@@ -31,7 +32,7 @@ def null_self_references(connection: sa.Connection, binding: TableBinding, ids: 
     target_table = sa.table(binding.target.name, own_id, *(sa.column(name) for name in columns))
     for start in range(0, len(ids), _IDS_PER_STATEMENT):
         batch = list(ids[start : start + _IDS_PER_STATEMENT])
-        connection.execute(sa.update(target_table).values(dict.fromkeys(columns)).where(own_id.in_(batch)))
+        connection.execute(sa.update(target_table).values(dict.fromkeys(columns)).where(one_of(own_id, batch)))
 
 
 def delete_descending(connection: sa.Connection, binding: TableBinding, ids: Sequence[int]) -> None:

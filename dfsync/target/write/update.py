@@ -14,7 +14,7 @@ from dfsync.model import frames
 from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Table
 from dfsync.target import packet
-from dfsync.target.collation import cast_as_column
+from dfsync.target.schema.text_forms import cast_as_column
 from dfsync.target.write.bisect import send_with_bisection
 
 _ROWS_PER_STATEMENT = 1_000
@@ -84,7 +84,11 @@ def _execute(connection: sa.Connection, table: Table, by: int, frame: pd.DataFra
         c.name for c in table.columns if c.on_update_timestamp and c.name.lower() not in map(str.lower, names)
     ]
     target_table = sa.table(table.name, *(sa.column(name) for name in dict.fromkeys([*names, *timestamps])))
-    sent = values_table(*frame.shape)
+    prefix = "v"
+    # SQLAlchemy refuses a parameter that is called like a column of the table that is updated.
+    while any(name.startswith(prefix) for name in names):
+        prefix += "_"
+    sent = values_table(*frame.shape, prefix)
     cells = [sent.c[f"c{position}"] for position in range(len(names))]
     same_row = [
         target_table.c[name] == cast_as_column(table[name], cell)
@@ -94,25 +98,31 @@ def _execute(connection: sa.Connection, table: Table, by: int, frame: pd.DataFra
     values |= {target_table.c[name]: target_table.c[name] for name in timestamps}
     statement = sa.update(target_table).values(values).where(*same_row)
     columns = [frames.as_arrow(frame.iloc[:, position]).to_pylist() for position in range(len(names))]
-    bound = {f"v{row}_{position}": value for position, column in enumerate(columns) for row, value in enumerate(column)}
+    bound = {
+        f"{prefix}{row}_{position}": value
+        for position, column in enumerate(columns)
+        for row, value in enumerate(column)
+    }
     connection.execute(statement, bound)
 
 
 @lru_cache(maxsize=8)
-def values_table(rows: int, width: int) -> sa.Subquery:
+def values_table(rows: int, width: int, prefix: str = "v") -> sa.Subquery:
     """Make a derived table of bound values.
 
     Parameters
     ----------
     rows, width
         Its size.
+    prefix
+        The beginning of the parameters' names.
 
     Returns
     -------
     sqlalchemy.Subquery
-        Named `sent`, with the columns `c0`, `c1`, …; the cell of row r and column c is the parameter `vr_c`.
+        Named `sent`, with the columns `c0`, `c1`, …; the cell of row r and column c is `vr_c`, where `v` is `prefix`.
     """
     # As text, since thousands of expression objects take longer than the server does.
-    lines = [", ".join(f":v{row}_{position} AS c{position}" for position in range(width)) for row in range(rows)]
+    lines = [", ".join(f":{prefix}{row}_{position} AS c{position}" for position in range(width)) for row in range(rows)]
     text = sa.text(" UNION ALL ".join(f"SELECT {line}" for line in lines))
     return text.columns(*(sa.column(f"c{position}") for position in range(width))).subquery("sent")
