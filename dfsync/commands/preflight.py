@@ -296,7 +296,9 @@ def _orphan_findings(
 
 def _example_pair(plan: TablePlan, keys: pd.DataFrame, shared: Mask) -> str:
     """Name the first of the `shared` rows, and the earlier row that has the same of these keys."""
-    number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
+    # By numbers, since a column may be called like the index.
+    numbered = keys.set_axis(range(keys.shape[1]), axis=1)
+    number = numbered.groupby(list(numbered.columns), sort=False).ngroup().to_numpy()
     position = int(np.argmax(shared))
     earlier = int(np.argmax(number == number[position]))
     return f"such as {_row_name(plan, keys.index[position])} with {_row_name(plan, keys.index[earlier])}"

@@ -6,7 +6,7 @@ so that their columns are the table's alone, whatever their names are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,31 @@ def series(array: pa.Array) -> pd.Series[Any]:
         Index from 0; the values are not copied.
     """
     return pd.Series(pd.arrays.ArrowExtensionArray(array), copy=False)
+
+
+def with_columns(frame: pd.DataFrame, columns: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+    """Replace columns of a frame.
+
+    Parameters
+    ----------
+    frame
+        Any columns.
+    columns
+        By name, of the frame's index.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The frame with these columns; `frame` stays as it is.
+
+    Notes
+    -----
+    `DataFrame.assign` takes names as keyword arguments, and fails for a column called `self`.
+    """
+    changed = frame.copy(deep=False)
+    for name, column in columns.items():
+        changed[name] = column
+    return changed
 
 
 def nulls_like(column: pd.Series[Any]) -> pd.Series[Any]:

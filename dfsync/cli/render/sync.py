@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfsync.model.frames import INSERTED, MATCHED, UPDATED
+from dfsync.model.frames import ACTION, INSERTED, MATCHED, NEW_ID, OLD_ID, UPDATED
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.observer import Observer
 from dfsync.text.wording import count_of, printable, singular, title_case_name, with_count
@@ -327,6 +327,8 @@ def _shown(value: object) -> str:
     return "NULL" if _is_null(value) else printable(value)
 
 
+_OWN = (OLD_ID, NEW_ID, ACTION)
+"""The first columns of a mapping; those of the natural key follow."""
 Line = tuple[float, str, str]
 """Its rank among the others, its mark, its text."""
 
@@ -334,15 +336,16 @@ Line = tuple[float, str, str]
 # Row by row, because only a few rows get here, or all of them for one who asked with --verbose.
 def _mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool) -> list[Line]:
     thing = singular(title_case_name(table.name))
-    key_columns = [column for column in table.key if column not in table.parents and column in mapping]
-    keys = mapping[key_columns].to_dict("records") if key_columns else [{}] * len(mapping)
+    # By position: a key's column that is called like one of ours has another name in the mapping.
+    shown = [mapping.iloc[:, i] for i, column in enumerate(table.key, start=len(_OWN)) if column not in table.parents]
+    keys = zip(*shown, strict=True) if shown and len(mapping.columns) > len(_OWN) else [()] * len(mapping)
     sync, update = (" would be synced", " would be updated") if dry_run else ("", "")
     kinds = {INSERTED: ("SYNC", sync), MATCHED: ("SKIP", " already exists"), UPDATED: ("UPDATE", update)}
     lines: list[Line] = []
     for old_id, new_id, action, key in zip(mapping["old_id"], mapping["new_id"], mapping["action"], keys, strict=True):
         # A row of a table without ids is known by its rowid in the source alone.
         ids = f"ID: {old_id} -> {'new' if _is_null(new_id) else new_id}" if table.id else f"row {old_id}"
-        name = f" '{' / '.join(map(_shown, key.values()))}'" if key else ""
+        name = f" '{' / '.join(map(_shown, key))}'" if key else ""
         mark, remark = kinds[action]
         lines.append((old_id, mark, f"{thing}{name}{remark} ({ids})"))
     return lines

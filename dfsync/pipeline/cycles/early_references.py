@@ -42,7 +42,7 @@ def send_with_references(member: CycleMember, rows: pd.DataFrame) -> tuple[pd.Se
         ids, known, links[column] = _known_parents(ledger, rows[column])
         new_ids = pa.array(ids, mask=~known).cast(arrow_type(binding.target[column]))
         values[column] = frames.series(new_ids).set_axis(rows.index)
-    rows = with_deferred_nulls(member.table, rows).assign(**values)
+    rows = frames.with_columns(with_deferred_nulls(member.table, rows), values)
     inserted, refused = loader.insert_linked(rows, links, {}, optional=True)
     left = ~(rows.index.isin(inserted.index) | rows.index.isin(refused.index))
     if left.any():

@@ -77,7 +77,7 @@ class Identities:
         """
         remapped = {name: new_ids(self.keys[name], mapping) for name in references if name in self.keys}
         dtypes = {name: self.target_keys_of_matched[name].dtype for name in remapped}
-        source_keys = self.keys.assign(**remapped).astype(dtypes)
+        source_keys = frames.with_columns(self.keys, remapped).astype(dtypes)
         unmatched = source_keys.drop(index=self.target_keys_of_matched.index)
         return pd.concat([unmatched, self.target_keys_of_matched]).sort_index()
 

@@ -172,7 +172,7 @@ def unmatchable(member: CycleMember, keyed: pd.Index[int]) -> OldIds:
     has_key = dependencies.index.isin(keyed)
     in_key = [column.name for column in binding.key if column.name in binding.plan.parents]
     masked = {name: dependencies[name].mask(has_key) for name in dependencies.columns if name not in in_key}
-    references = dependencies.assign(**masked)
+    references = frames.with_columns(dependencies, masked)
     return old_ids(references, cyclic_or_downstream(parent_positions(references)))
 
 

@@ -80,7 +80,9 @@ class CycleMember:
         references = reference_ids(self.table, foreign_keys, ids)
         inserted = self.sync.ledger.old_id[self.sync.ledger.created]
         owners = {name: self.dependencies.loc[ids, name] for name in self.table.binding.self_references_by_value()}
-        return references.assign(**{name: owner.where(owner.isin(inserted)) for name, owner in owners.items()})
+        return frames.with_columns(
+            references, {name: owner.where(owner.isin(inserted)) for name, owner in owners.items()}
+        )
 
 
 @dataclass

@@ -172,7 +172,7 @@ class _OrderedLoad:
             new_ids = pa.array(self._ledger.new_id[holder], mask=holder < 0)
             cast = new_ids.cast(arrow_type(self._table.binding.target[name]))
             columns[name] = frames.series(cast).set_axis(frame.index)
-        return frame.assign(**columns)
+        return frames.with_columns(frame, columns)
 
     def _links(self, rows: Positions) -> Positions:
         """By row and column the position among these rows of the one referred to: `DANGLING` where it should be among

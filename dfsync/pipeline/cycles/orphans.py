@@ -101,11 +101,13 @@ def empty_references(member: OrphanMember, maps: Mapping[str, pd.DataFrame], *, 
     ids = references.index.to_numpy()
     notes = [ValueNote(name, EMPTIED, ids[lost[name].to_numpy()]) for name in names]
     member.cycle_member.sync.record(no_rejects(), [note for note in notes if len(note.ids)])
-    member.references = references.assign(**{name: references[name].mask(lost[name]) for name in names})
+    member.references = frames.with_columns(references, {name: references[name].mask(lost[name]) for name in names})
     # The parent went in, and the row with its id, before the parent turned out to be an orphan.
     rows = member.ledger.positions(references.index)
     cells = lost[[name for name in names if name in member.cycle_member.early]]
-    cells = cells.assign(**{name: cells[name] & member.cycle_member.early[name][rows] for name in cells.columns})
+    cells = frames.with_columns(
+        cells, {name: cells[name] & member.cycle_member.early[name][rows] for name in cells.columns}
+    )
     cells = cells[cells.any(axis=1).to_numpy(dtype=bool)]
     if cells.empty or dry_run or binding.id is None:
         return no_rejects()
@@ -133,7 +135,7 @@ def fill_deferred(member: OrphanMember, maps: Mapping[str, pd.DataFrame]) -> pd.
     rows = member.ledger.positions(member.references.index)
     references = member.references[deferred]
     for name, early in member.cycle_member.early.items():
-        references = references.assign(**{name: references[name].mask(early[rows])})
+        references = frames.with_columns(references, {name: references[name].mask(early[rows])})
     references = references[references.notna().any(axis=1).to_numpy(dtype=bool)]
     if references.empty or binding.id is None:
         return no_rejects()

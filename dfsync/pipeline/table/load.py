@@ -154,7 +154,9 @@ def load_rows(table: TableContext, ids: OldIds, send: Send) -> Iterator[LoadedBa
 
 def with_deferred_nulls(table: TableContext, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with NULL in the foreign keys that get their value later; see `TablePlan.deferred`."""
-    return rows.assign(**{column: frames.nulls_like(rows[column]) for column in table.binding.plan.deferred})
+    return frames.with_columns(
+        rows, {column: frames.nulls_like(rows[column]) for column in table.binding.plan.deferred}
+    )
 
 
 def match_concurrent_inserts(table: TableContext, refused: OldIds) -> tuple[pd.DataFrame, NewIds]:

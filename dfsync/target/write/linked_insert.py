@@ -141,4 +141,4 @@ class LinkedRows:
             values = frames.as_arrow(frame[name])
             filled = pc.replace_with_mask(values, pa.array(linked), parent_ids.cast(values.type))
             columns[name] = frames.series(filled).set_axis(frame.index)
-        return frame.assign(**columns)
+        return frames.with_columns(frame, columns)
