@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -50,13 +48,9 @@ from dfsync.cli.options import (
     WritePlan,
     table_names,
 )
-from dfsync.cli.process_title import hide_from_process_list
-from dfsync.cli.remedies import OPTION_NAMES
+from dfsync.cli.target import open_target
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-
-if TYPE_CHECKING:
-    from dfsync.target.config import TargetLocation
 
 ALL_WELL, SOME_FAILED, NOT_STARTED = 0, 1, 2
 VERBOSE_AND_QUIET = "--verbose and --quiet ask for the opposite of each other: leave out one of them."
@@ -96,22 +90,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-@contextmanager
-def _target(target: str | None, source: Path, *, told: bool = True) -> Iterator[TargetLocation]:
-    """Open the target; `told` is whether the output begins with its name."""
-    if target and "@" in target:
-        hide_from_process_list(target)
-    from dfsync.pipeline.session.ends import open_target
-    from dfsync.target.config import CONFIG_FILE, EMBEDDED, EMBEDDED_DATA, VARIABLE
-
-    with open_target(target, source, origin=OPTION_NAMES["target"]) as choice:
-        # A cron job whose variable is misspelt else goes to a server that nobody looks at, and says that all is well.
-        if choice.origin == EMBEDDED and not (told and sys.stdout.isatty()):
-            named = f"neither {OPTION_NAMES['target']} nor {VARIABLE} nor a {CONFIG_FILE} names a database"
-            typer.echo(f"dfsync: {named}, so the target is the {EMBEDDED} in {EMBEDDED_DATA}.", err=True)
-        yield choice
 
 
 def _write_report(out: Path) -> str:
@@ -187,7 +165,7 @@ def sync(
     with (
         kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console,
         interruptible(console.interruption_message),
-        _target(target, source, told=not (quiet or as_json)) as choice,
+        open_target(target, source, told=not (quiet or as_json)) as choice,
     ):
         from dfsync.cli.allocator import release_freed_memory
         from dfsync.commands.sync import sync as run
@@ -227,7 +205,7 @@ def check(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    with interruptible("stopped; nothing was changed."), _target(target, source, told=not as_json) as choice:
+    with interruptible("stopped; nothing was changed."), open_target(target, source, told=not as_json) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.progress import ProgressBar
@@ -268,7 +246,7 @@ def plan(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    with interruptible("stopped; nothing was changed."), _target(target, source, told=not as_json) as choice:
+    with interruptible("stopped; nothing was changed."), open_target(target, source, told=not as_json) as choice:
         from dfsync.commands.plan import resolve_plan
 
         found = resolve_plan(source, choice.url, options=options)
@@ -316,7 +294,7 @@ def verify(
         raise DfsyncError(VERBOSE_AND_QUIET)
     options = SyncOptions(plan=plan, tables=table_names(tables))
     stopped, told = "stopped; what was found so far is not shown.", not (as_json or quiet)
-    with interruptible(stopped), _target(target, source, told=told) as choice:
+    with interruptible(stopped), open_target(target, source, told=told) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.progress import ProgressBar
@@ -376,7 +354,7 @@ def create_tables(
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
     stopped = "stopped; tables that were created stay. Run the same command again for the others."
-    with interruptible(stopped), _target(target, source, told=not print_only) as choice:
+    with interruptible(stopped), open_target(target, source, told=not print_only) as choice:
         from dfsync.commands.create_tables import create_tables as run
 
         creation = run(source, choice.url, options=options, print_only=print_only)
