@@ -237,7 +237,7 @@ def plan(
 ) -> int:
     """Show the plan of a sync: the order of the tables, their keys, and where each part came from.
 
-    Exit status: 0 it was shown; 2 an end cannot be reached, or there is no such plan.
+    Exit status: 0 it was shown; 2 an end cannot be reached, there is no such plan, or its tables have no order.
 
     \b
     Examples:
@@ -262,6 +262,9 @@ def plan(
         _print_lines([choice.description])
         show_plan(found, table_console())
         _print_lines([] if write is None else ["", f"Written to {write}; use it with --plan {write}"])
+    if found.no_order is not None:
+        written = "" if write is None else f" Mend it in {write}."
+        raise DfsyncError(f"{found.no_order}{written}")
     return ALL_WELL
 
 

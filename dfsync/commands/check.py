@@ -19,17 +19,17 @@ from dfsync.commands.preflight import (
     value_findings,
 )
 from dfsync.commands.sync import sync
+from dfsync.commands.version_check import bookkeeping_findings
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import COUNTED, Result, SyncResult
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_ends
+from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import undecided
-from dfsync.pipeline.session.session import draft_plan
 from dfsync.plan.discovery.draft import expected_schema
-from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
-from dfsync.plan.model import Plan, TablePlan, select, with_on_match
+from dfsync.plan.model import Plan, TablePlan, select
 from dfsync.plan.questions import Question
 from dfsync.plan.validation import ERROR, NOTE, UNDECIDED, WARNING, Finding
 from dfsync.source.base import Source
@@ -144,8 +144,7 @@ def check(
 def _check(source: Source, connection: sa.Connection, options: SyncOptions, observer: Observer | None) -> CheckResult:
     url = connection.engine.url
     target = reflect(connection)
-    draft = with_on_match(draft_plan(options.plan, source), options.on_match)
-    plan = resolve(draft, source.schema, expected_schema(source.schema, target))
+    plan = resolve_draft(options.plan, source, expected_schema(source.schema, target), options.on_match)
     names = select(plan, options.tables or plan.names)
     preflight = open_preflight(source, connection, target, plan)
     # The parents too: without their mappings no row of the children is inserted.
@@ -153,13 +152,14 @@ def _check(source: Source, connection: sa.Connection, options: SyncOptions, obse
     inspections = {
         name: inspect_table(preflight, plan[name], written=name in names) for name in plan.names if name in needed
     }
+    books = [*bookkeeping_findings(plan, source, connection, target)]
     connection.rollback()
     questions = undecided(plan, source, target, names)
     blocked = {name for name, inspection in inspections.items() if inspection.blocked}
     # A sync with these options starts as soon as the others are decided.
     ready = ready_tables(plan, names, blocked | {question.table for question in questions})
     dry_run, dry_run_findings = _dry_run(preflight, url, replace(options, tables=tuple(ready), dry_run=True), observer)
-    findings = [_as_finding(question) for question in questions]
+    findings = [*books, *(_as_finding(question) for question in questions)]
     findings += [finding for inspection in inspections.values() for finding in inspection.findings]
     findings += dry_run_findings
     for name in names:

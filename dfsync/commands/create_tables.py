@@ -19,10 +19,9 @@ from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Column, Schema
 from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
+from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import refuse_undecided
-from dfsync.pipeline.session.session import draft_plan
 from dfsync.plan.discovery.draft import expected_schema
-from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
 from dfsync.source.base import Source
@@ -107,7 +106,7 @@ def _create_missing(
     source: Source, connection: sa.Connection, options: SyncOptions, print_only: bool
 ) -> CreateTablesResult:
     target_schema = reflect(connection)
-    plan = resolve(draft_plan(options.plan, source), source.schema, expected_schema(source.schema, target_schema))
+    plan = resolve_draft(options.plan, source, expected_schema(source.schema, target_schema))
     requested = select(plan, options.tables or plan.names)
     tables = [plan[name] for name in plan.names if name in {*requested, *ancestors(plan, requested)}]
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}

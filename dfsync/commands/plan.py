@@ -10,15 +10,18 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
+from dfsync.pipeline.session.planning import complete_draft
 from dfsync.pipeline.session.questions import undecided
-from dfsync.pipeline.session.session import draft_plan
-from dfsync.plan.discovery.resolve import resolve
+from dfsync.plan.discovery.bookkeeping import left_out_line
+from dfsync.plan.discovery.resolve import in_order
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
 from dfsync.plan.questions import Question, with_likely_answers
+from dfsync.plan.validation import EMPTY
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable, with_count
@@ -37,6 +40,8 @@ class ResolvedPlan(Result):
     """Database and server, without user or password."""
     questions: tuple[Question, ...] = ()
     """What a person must decide before a sync starts."""
+    no_order: str | None = None
+    """Why no order of the tables puts parents before children, so that no sync starts; None where one does."""
 
     @property
     def to_write(self) -> Plan:
@@ -50,13 +55,26 @@ class ResolvedPlan(Result):
 
     @property
     def warnings(self) -> list[str]:
-        """One for each table that is compared by its whole content although no plan file asks for it."""
-        return [
-            f"{printable(table.name)}: no natural key, so rows are compared by their whole content: one that was "
-            "changed in the target is inserted once more. Better name a natural_key in a plan file."
+        """What to know of several tables: those that are compared by their whole content unasked, those left out."""
+        keyless = [t.name for t in self.plan.tables if t.lacks_key and "source" not in self.missing[t.name]]
+        warnings = []
+        if keyless:
+            warnings.append(
+                f"{', '.join(map(printable, keyless))}: no natural key, so rows are compared by their whole content: "
+                "one that was changed in the target is inserted once more. Better name a natural_key in a plan file."
+            )
+        return warnings
+
+    @property
+    def notes(self) -> list[str]:
+        """What the plan leaves out by itself."""
+        left_out = [left_out_line(map(printable, self.plan.left_out))] if self.plan.left_out else []
+        empty = [
+            f"{printable(table.name)}: {', '.join(map(printable, table.empty_columns))}: {EMPTY}"
             for table in self.plan.tables
-            if table.lacks_key and "source" not in self.missing[table.name]
+            if table.empty_columns
         ]
+        return left_out + empty
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -95,7 +113,9 @@ class ResolvedPlan(Result):
             "target": self.target,
             "plan": plan,
             "warnings": self.warnings,
+            "notes": self.notes,
             "undecided": questions,
+            "no_order": self.no_order,
         }
 
 
@@ -121,21 +141,29 @@ def resolve_plan(
     Raises
     ------
     DfsyncError
-        Where source or target cannot be reached, or the plan cannot be completed.
+        Where source or target cannot be reached, or the plan cannot be completed. That its tables have no order is no
+        error here, since the plan is what to mend: it is in `no_order`.
     """
     options = options or SyncOptions()
     with open_ends(source, target) as ends:
         target_schema = reflect(ends.connection)
-        plan = resolve(draft_plan(options.plan, ends.source), ends.source.schema, target_schema)
         place = display_name(ends.connection.engine.url)
-        plan = _narrowed(plan, options.tables)
+        plan, no_order = _ordered(_narrowed(complete_draft(options.plan, ends.source, target_schema), options.tables))
         questions = undecided(plan, ends.source, target_schema, plan.names)
     schemas = {"source": ends.source.schema, "target": target_schema}
     missing = {
         table.name: [name for name, schema in schemas.items() if schema.find(table.table) is None]
         for table in plan.tables
     }
-    return ResolvedPlan(plan, missing, str(ends.source.path), place, questions)
+    return ResolvedPlan(plan, missing, str(ends.source.path), place, questions, no_order)
+
+
+def _ordered(plan: Plan) -> tuple[Plan, str | None]:
+    """The plan in order, or as it is with the reason why it has none."""
+    try:
+        return in_order(plan), None
+    except DfsyncError as error:
+        return plan, str(error)
 
 
 def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:

@@ -148,6 +148,9 @@ class Table:
 class Schema(dict[str, Table]):
     """The tables of a database by their names."""
 
+    views: tuple[str, ...] = ()
+    """The names of its views, which are not read."""
+
     def find(self, name: str) -> Table | None:
         """Return a table, also where its name is in another case and no other table has this name.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,23 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(__file__).parent / "builtin" / "git_history.toml"
 _WITH_ORIGIN = {"id", "natural_key", "foreign_keys", "identity"}
-_CHOICES = {"on_match": ON_MATCH, "identity": IDENTITY, "on_rekey": ON_REKEY, "on_missing_parent": ON_MISSING_PARENT}
+DISCOVERED = "discovered"
+_CHOICES = {
+    "base": (DISCOVERED,),
+    "on_match": ON_MATCH,
+    "identity": IDENTITY,
+    "on_rekey": ON_REKEY,
+    "on_missing_parent": ON_MISSING_PARENT,
+}
+_NEVER_IN_A_FILE = ("name", "deferred", "empty_columns", "origin")
 _MAX_NAME_BYTES = 200
 """Bytes; a file's name has at most 255, and ours has more than the table's."""
 _MAX_COMMENT_CHARACTERS = 200
 _HEAD = """\
 A plan of dfsync, from the {source}. Edit it and give it back with --plan.
 
+base            "discovered": tables that are not named here are discovered too; left out: only those named are synced
+exclude         patterns of tables that are left out then, such as "knex_*"
 [tables.NAME]   the name in reports, in --tables and of the files in --out
 table           what the table is called in both databases; left out: NAME
 id              the integer id that the target assigns anew; left out: the integer primary key; "" is for none
@@ -67,22 +77,60 @@ def read_plan(path: Path) -> Plan:
         raise DfsyncError(f"The plan {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
-    _require_known_settings(path, "the file", content, ["tables"])
-    tables = content.get("tables")
-    if not isinstance(tables, dict) or not tables:
-        raise DfsyncError(f"The plan {path} names no tables: it needs at least one [tables.NAME].")
+    _require_known_settings(path, "the file", content, ["base", "exclude", "tables"])
+    overlay = _choice(path, "the file", "base", content) is not None
+    exclude = _name_list(path, "the file", "exclude", content) or ()
+    if exclude and not overlay:
+        raise DfsyncError(
+            f'The plan {path}: exclude is for a plan of all tables: put base = "{DISCOVERED}" above it, or leave it '
+            "out, since a table that is not named is not synced."
+        )
+    tables = content.get("tables", {} if overlay else None)
+    if not isinstance(tables, dict) or not (tables or overlay):
+        raise DfsyncError(
+            f"The plan {path} names no tables: it needs at least one [tables.NAME], "
+            f'or base = "{DISCOVERED}" for all tables of the source.'
+        )
     drafts = tuple(_draft(path, name, entry) for name, entry in tables.items())
     _require_distinct_tables(path, drafts)
     for draft in drafts:
         _require_consistent(path, draft)
-        for other in (*draft.parents.values(), *draft.after):
-            if other not in tables:
-                hint = did_you_mean(other, tables)
-                raise DfsyncError(
-                    f"The plan {path}: [tables.{draft.name}] refers to {other!r}, which is not in it.{hint}"
-                )
+    if not overlay:
+        require_known_references(path, drafts)
     source = "built-in plan" if path == BUILT_IN else f"plan {path}"
-    return Plan(drafts, source)
+    return Plan(drafts, source, overlay, exclude)
+
+
+def require_known_references(path: Path, drafts: Sequence[TablePlan]) -> None:
+    """Refuse drafts of tables that name a table which is not among them.
+
+    Parameters
+    ----------
+    path
+        The plan file.
+    drafts
+        All tables of the plan.
+
+    Raises
+    ------
+    DfsyncError
+        Names the first such table, and what to add.
+    """
+    names = [draft.name for draft in drafts]
+    for draft in drafts:
+        for other in (*draft.parents.values(), *draft.after):
+            if other not in names:
+                raise DfsyncError(
+                    f"The plan {path}: [tables.{draft.name}] refers to {other!r}, which is not in it."
+                    f"{did_you_mean(other, names)} Else add [tables.{_toml_key(other)}], or put "
+                    f'base = "{DISCOVERED}" at the top, which takes every table of the source.'
+                )
+
+
+def _toml_key(name: str) -> str:
+    import tomlkit
+
+    return tomlkit.key(name).as_string()
 
 
 def write_plan(path: Path, plan: Plan, *, force: bool = False) -> None:
@@ -150,6 +198,11 @@ def _to_toml_table(table: TablePlan) -> tomlkit.items.Table:
                     tomlkit.comment(f"no id: {printable(origin.removeprefix('none: '), _MAX_COMMENT_CHARACTERS)}")
                 )
             continue
+        if setting == "natural_key" and table.lacks_key:
+            # Written as a setting it would say that this is meant, and silence the warning.
+            found = printable(origin or "none found", _MAX_COMMENT_CHARACTERS)
+            settings.add(tomlkit.comment(f"natural_key = []  # {found}"))
+            continue
         item = tomlkit.item(value)
         if isinstance(value, dict):
             item = tomlkit.inline_table()
@@ -211,9 +264,7 @@ def _draft(path: Path, name: str, entry: object) -> TablePlan:
     where = f"[tables.{name}]"
     if not isinstance(entry, dict):
         raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
-    _require_known_settings(
-        path, where, entry, [f.name for f in fields(TablePlan) if f.name not in ("name", "deferred", "origin")]
-    )
+    _require_known_settings(path, where, entry, [f.name for f in fields(TablePlan) if f.name not in _NEVER_IN_A_FILE])
     _require_file_name(path, name)
     foreign_keys = entry.get("foreign_keys")
     if foreign_keys is not None and not (

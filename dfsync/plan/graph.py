@@ -35,12 +35,35 @@ def topological_order(tables: Iterable[TablePlan]) -> tuple[TablePlan, ...]:
     """
     by_name = {table.name: table for table in tables}
     order = _stable_order({name: _needed_first(table) for name, table in by_name.items()})
-    blocked = [name for name in by_name if name not in {*order}]
-    if blocked:
-        raise DfsyncError(
-            f"No order for {', '.join(blocked)}: each needs another one's rows first, in columns that are NOT NULL."
-        )
+    if len(order) < len(by_name):
+        raise DfsyncError(_no_order(by_name))
     return tuple(by_name[name] for name in order)
+
+
+def _no_order(tables: Mapping[str, TablePlan]) -> str:
+    """Word which columns make a circle of tables that nothing breaks, and what breaks it."""
+    edges = {name: _needed_first(table) for name, table in tables.items()}
+    first = next(name for name in edges if name in reachable([name], edges))
+    # A table of another circle may be in the way of this one, but does not depend on it.
+    circle = [name for name in edges if name in reachable([first], edges) and first in reachable([name], edges)]
+    reasons, remedies = [], []
+    for name in circle:
+        table = tables[name]
+        for column, parent in table.parents.items():
+            if parent in circle and parent != name and column not in table.deferred:
+                in_key = column in table.key
+                reasons.append(f"{name}.{column} -> {parent} ({'in its natural key' if in_key else 'NOT NULL'})")
+                remedies.append(
+                    f"take {column} out of the natural_key of [tables.{name}]"
+                    if in_key
+                    else f"let {table.table}.{column} be NULL in the target"
+                )
+        reasons += [f"{name} after {other}" for other in table.after if other in circle]
+        remedies += [f"take {other} out of after of [tables.{name}]" for other in table.after if other in circle]
+    return (
+        f"No order for {', '.join(circle)}: each needs another one's rows first, by {'; '.join(reasons)}. "
+        f"One of these is enough: {'; or '.join(remedies)}."
+    )
 
 
 def reachable(starts: Iterable[str], edges: Mapping[str, Collection[str]]) -> set[str]:
@@ -108,6 +131,23 @@ def strongly_connected(tables: Iterable[TablePlan]) -> list[set[str]]:
         if component and component not in components:
             components.append(component)
     return components
+
+
+def is_circular(table: TablePlan, circles: Iterable[Collection[str]]) -> bool:
+    """Tell whether a table refers to itself, or is in a circle of tables.
+
+    Parameters
+    ----------
+    table
+        A planned table with its foreign keys.
+    circles
+        As `strongly_connected` returns them.
+
+    Returns
+    -------
+    bool
+    """
+    return any(table.name in circle for circle in circles)
 
 
 def drop_cyclic_after(tables: Sequence[TablePlan], drafts: Sequence[TablePlan]) -> list[TablePlan]:

@@ -49,6 +49,9 @@ class TablePlan:
     """`null` where a foreign key that may be NULL becomes NULL for want of a parent."""
     keep_ids: tuple[int, ...] | None = None
     """Ids that mean the same row in both databases, such as 0; None where a person must say."""
+    empty_columns: tuple[str, ...] = ()
+    """Columns that are NULL in every row of the source, and that the target lacks: they are not copied. Never in a
+    file, set by `discovery.resolve`."""
     deferred: tuple[str, ...] = ()
     """Foreign keys in a circle of tables that are NULL at first; never in a file, set by `discovery.resolve`."""
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -87,6 +90,12 @@ class Plan:
     tables: tuple[TablePlan, ...]
     source: str
     """What to call it: the file's name, `built-in plan` or `discovered plan`."""
+    overlay: bool = False
+    """Whether a draft stands for every table of the source, and names only those about which it says something."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of names of tables that an overlay leaves out."""
+    left_out: tuple[str, ...] = field(default=(), compare=False)
+    """The tables of the source that are not in a discovered plan, because a framework keeps its books in them."""
 
     def __getitem__(self, name: str) -> TablePlan:
         """Return the plan of the table of that name."""
@@ -113,9 +122,10 @@ class Plan:
         Returns
         -------
         dict
-            `source`, and `tables` in order.
+            `source`, `tables` in order, and `left_out`.
         """
-        return {"source": self.source, "tables": [table.as_dict() for table in self.tables]}
+        tables = [table.as_dict() for table in self.tables]
+        return {"source": self.source, "tables": tables, "left_out": list(self.left_out)}
 
 
 def select(plan: Plan, names: Iterable[str]) -> list[str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Table
-from dfsync.plan.columns import copied_columns, planned_columns, value_columns
+from dfsync.plan.columns import copied_columns, planned_columns, unique_keys, value_columns
 from dfsync.plan.model import TablePlan
 
 ERROR, UNDECIDED, WARNING, NOTE = "error", "undecided", "warning", "note"
 NO_TABLE = "the target has no such table; create-tables makes it"
 GENERATED = "the target computes it, so the source's values are not copied"
+EMPTY = "NULL in every row of the source, and the target lacks it: left out"
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,23 @@ def _uncopied_key(plan: TablePlan, source_table: Table, target_table: Table) -> 
     return [name for name in plan.key if name.lower() not in known]
 
 
+def _one_for_the_target(plan: TablePlan, source_table: Table, _: Table) -> list[str]:
+    # SQLite ignores the case of A to Z alone, MariaDB and MySQL that of every letter.
+    names = [column.name.lower() for column in planned_columns(plan, source_table)]
+    return [column.name for column in planned_columns(plan, source_table) if names.count(column.name.lower()) > 1]
+
+
+def _empty_columns(plan: TablePlan, *_: Table) -> list[str]:
+    return list(plan.empty_columns)
+
+
+def _other_unique_keys(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    """Name the keys that the target holds unique besides the natural key: values there can refuse a row."""
+    own = {name.lower() for name in plan.key}
+    keys = unique_keys(plan, source_table, target_table)
+    return [", ".join(key.columns) for key in keys if own and {name.lower() for name in key.columns} != own]
+
+
 def _missing_id(plan: TablePlan, _: Table, target_table: Table) -> list[str]:
     return [plan.id] if plan.id is not None and plan.id not in target_table else []
 
@@ -210,6 +228,13 @@ def _quoted(name: str) -> str:
 _RULES = (
     _Rule(
         ERROR,
+        _one_for_the_target,
+        "its name and that of another column are one for the target; list one of them in ignore_columns",
+        "The source's {table} has columns whose names differ only in case, and so are one for the target: {columns}. "
+        "List all but one in ignore_columns of [tables.{name}] in a plan file.",
+    ),
+    _Rule(
+        ERROR,
         _missing_columns,
         "the target lacks this column; add it, or list it in ignore_columns",
         "The target's {table} lacks the source's column {columns}. Add it there, or list it in ignore_columns of "
@@ -251,5 +276,7 @@ _RULES = (
         'unique there. Make it unique, or give [tables.{name}] on_match = "skip" in a plan file.',
     ),
     _Rule(NOTE, generated_columns, GENERATED),
+    _Rule(NOTE, _empty_columns, EMPTY),
+    _Rule(NOTE, _other_unique_keys, "also unique, but not the natural key, which alone says which rows are the same"),
     _Rule(WARNING, _without_key, "no natural key: rows are recognised by their whole content, which takes longer"),
 )

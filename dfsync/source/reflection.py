@@ -33,7 +33,9 @@ def reflect(source: Source) -> Schema:
         sa.text("SELECT name, type, wr AS without_rowid FROM pragma_table_list WHERE schema = 'main' ORDER BY name")
     ).to_pylist()
     tables = [row for row in names if row["type"] == "table" and not row["name"].startswith("sqlite_")]
-    return Schema({row["name"]: _reflect_table(source, row["name"], bool(row["without_rowid"])) for row in tables})
+    schema = Schema({row["name"]: _reflect_table(source, row["name"], bool(row["without_rowid"])) for row in tables})
+    schema.views = tuple(row["name"] for row in names if row["type"] == "view")
+    return schema
 
 
 def _pragma(source: Source, pragma: str, argument: str) -> list[dict[str, Any]]:

@@ -247,7 +247,7 @@ class TestInterrupted:
         self, command: str, how: signal.Signals, status: int, says: str
     ) -> None:
         with closing(sqlite3.connect("my.db")) as source:
-            source.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+            source.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)")
         with socket.create_server(("127.0.0.1", 0)) as silent:
             target = f"mysql://app:hunter2@127.0.0.1:{silent.getsockname()[1]}/db"
             words = [sys.executable, "-m", "dfsync", command, "--source", "my.db", "--target", target]

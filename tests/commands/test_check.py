@@ -20,13 +20,15 @@ from dfsync.plan.validation import Finding
 from dfsync.target.config import VARIABLE
 
 SOURCE = """
-    CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(20) UNIQUE);
+    CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(20) NOT NULL UNIQUE);
     CREATE TABLE child (
-      id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent(id), name VARCHAR(20) UNIQUE, n TEXT);
+      id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent(id), name VARCHAR(20) NOT NULL UNIQUE, n TEXT);
     INSERT INTO parent VALUES (1, 'a'), (2, 'b');
     INSERT INTO child VALUES (1, 1, 'x', '1'), (2, 2, 'y', '2'), (3, NULL, 'z', NULL);
 """
-PARENT = "CREATE TABLE parent (id BIGINT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(20) UNIQUE) CHARACTER SET utf8mb4"
+PARENT = (
+    "CREATE TABLE parent (id BIGINT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(20) NOT NULL UNIQUE) CHARACTER SET utf8mb4"
+)
 
 
 @pytest.fixture
@@ -81,27 +83,32 @@ def test_a_table_that_the_target_lacks(path: Path, target: Engine) -> None:
 
 def test_a_table_of_the_built_in_plan_that_the_source_lacks(tmp_path: Path, target: Engine) -> None:
     path = tmp_path / "git_history.db"
-    fill(path, "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT UNIQUE)")
+    fill(path, "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE)")
+    fill(path, "CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT, repository_id INTEGER)")
     create_tables(path, target.url)
     result = check(path, target.url)
     assert result.ok
-    assert the(result, "commits", "the source has no such table").level == "note"
+    assert the(result, "authors", "the source has no such table").level == "note"
     assert (
-        "NOTE authors, commits, pull_requests, pr_approvals, staff_details,\n"
-        "  author_mappings, staff_metrics, current_year_metrics: the source has no such\n"
-        "  table, so it is passed over\n"
+        "NOTE authors, pull_requests, pr_approvals, staff_details, author_mappings,\n"
+        "  staff_metrics, current_year_metrics: the source has no such table, so it is\n"
+        "  passed over\n"
     ) in "\n".join(check_lines(result))
-    assert [t.name for t in result.tables] == ["repositories"]
+    assert [t.name for t in result.tables] == ["repositories", "commits"]
 
 
-def test_all_that_is_wrong_with_the_columns(path: Path, target: Engine) -> None:
+def test_all_that_is_wrong_with_the_columns(path: Path, target: Engine, tmp_path: Path) -> None:
     fill(path)
+    # What the target does not number is no id unless a plan says so.
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[tables.parent]\nid = "id"\n[tables.child]\n')
+    options = SyncOptions(plan=plan)
     run(
         target,
         "CREATE TABLE parent (id BIGINT PRIMARY KEY, code VARCHAR(20), must INT NOT NULL, may INT NOT NULL DEFAULT 1)",
-        "CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT, name VARCHAR(20) UNIQUE)",
+        "CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT, name VARCHAR(20) NOT NULL UNIQUE)",
     )
-    result = check(path, target.url)
+    result = check(path, target.url, options=options)
     assert errors(result) == [("parent", "must", None), ("parent", "id", None), ("child", "n", None)]
     run(
         target,
@@ -110,7 +117,7 @@ def test_all_that_is_wrong_with_the_columns(path: Path, target: Engine) -> None:
         "ALTER TABLE parent DROP must",
         "ALTER TABLE child ADD n TEXT",
     )
-    assert check(path, target.url).findings == ()
+    assert check(path, target.url, options=options).findings == ()
 
 
 def test_values_that_would_not_fit(path: Path, target: Engine) -> None:
@@ -118,8 +125,8 @@ def test_values_that_would_not_fit(path: Path, target: Engine) -> None:
     run(
         target,
         PARENT,
-        "CREATE TABLE child (id BIGINT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT NOT NULL, name VARCHAR(20) UNIQUE, "
-        "n TINYINT)",
+        "CREATE TABLE child (id BIGINT AUTO_INCREMENT PRIMARY KEY, parent_id BIGINT NOT NULL, "
+        "name VARCHAR(20) NOT NULL UNIQUE, n TINYINT)",
     )
     fill(
         path,
@@ -145,7 +152,10 @@ def test_values_that_would_not_fit(path: Path, target: Engine) -> None:
 def test_values_of_a_table_that_cannot_be_tried(path: Path, target: Engine) -> None:
     fill(path)
     fill(path, "INSERT INTO child VALUES (4, 99, 'orphan', 'n'), (5, 1, 'far', '1000')")
-    run(target, "CREATE TABLE child (id BIGINT PRIMARY KEY, parent_id BIGINT, name VARCHAR(20) UNIQUE, n TINYINT)")
+    run(
+        target,
+        "CREATE TABLE child (id BIGINT PRIMARY KEY, parent_id BIGINT, name VARCHAR(20) NOT NULL UNIQUE, n TINYINT)",
+    )
     result = check(path, target.url)
     assert ("child", "parent_id", 1) in errors(result)
     assert [f.count for f in result.findings if f.column == "n"] == [1, 1]
@@ -154,9 +164,9 @@ def test_values_of_a_table_that_cannot_be_tried(path: Path, target: Engine) -> N
 def test_rows_that_exist_need_not_fit(path: Path, target: Engine) -> None:
     fill(
         path,
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, k VARCHAR(9) UNIQUE, n INTEGER); INSERT INTO t VALUES (1, 'a', 999)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT NOT NULL UNIQUE, n INT); INSERT INTO t VALUES (1, 'a', 999)",
     )
-    run(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, n TINYINT)")
+    run(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) NOT NULL UNIQUE, n TINYINT)")
     run(target, "INSERT INTO t (k) VALUES ('a')")
     assert check(path, target.url).ok
 
@@ -175,7 +185,7 @@ def test_natural_key_without_an_index(path: Path, target: Engine, tmp_path: Path
     assert check(path, target.url, options=SyncOptions(plan=plan)).findings == ()
 
 
-def test_keys_that_the_target_takes_for_the_same(path: Path, target: Engine) -> None:
+def test_keys_that_the_target_takes_for_the_same(path: Path, target: Engine, tmp_path: Path) -> None:
     fill(
         path,
         """
@@ -183,12 +193,14 @@ def test_keys_that_the_target_takes_for_the_same(path: Path, target: Engine) -> 
         INSERT INTO t (k) VALUES ('a'), ('A'), ('b'), ('é'), ('É'), (NULL);
         """,
     )
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[tables.t]\nnatural_key = ["k"]\n')
     run(
         target,
         "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(20) COLLATE utf8mb4_unicode_ci UNIQUE) "
         "CHARACTER SET utf8mb4",
     )
-    result = check(path, target.url)
+    result = check(path, target.url, options=SyncOptions(plan=plan))
     assert the(result, "t", "collation utf8mb4_unicode_ci").count == 2
     assert the(result, "t", "NULL in the natural key").count == 1
     assert result.ok
@@ -199,7 +211,10 @@ def test_rows_that_share_a_target_row(path: Path, target: Engine, tmp_path: Path
     fill(path, "INSERT INTO t VALUES (3, 'a', 1), (4, 'b', 2), (7, 'b', 3), (8, 'B', 4), (9, 'a', 5)")
     plan = tmp_path / "plan.toml"
     plan.write_text('[tables.t]\nnatural_key = ["k"]\n')
-    run(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE, n INT) CHARACTER SET utf8mb4")
+    run(
+        target,
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) NOT NULL UNIQUE, n INT) CHARACTER SET utf8mb4",
+    )
     result = check(path, target.url, options=SyncOptions(plan=plan))
     same, alike = (
         the(result, "t", "the natural key of an earlier row: the target row is shared"),
@@ -226,14 +241,17 @@ def test_whole_content(path: Path, target: Engine) -> None:
 def test_an_update_that_is_ambiguous_keeps_no_other_table_from_being_tried(
     path: Path, target: Engine, tmp_path: Path
 ) -> None:
-    fill(path, "CREATE TABLE price (code TEXT, cents INT); CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE)")
+    fill(
+        path,
+        "CREATE TABLE price (code TEXT, cents INT); CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT NOT NULL UNIQUE)",
+    )
     fill(path, "INSERT INTO price VALUES ('a', 1); INSERT INTO t VALUES (1, 'x')")
     plan = tmp_path / "plan.toml"
     plan.write_text('[tables.price]\nnatural_key = ["code"]\non_match = "update"\n[tables.t]\n')
     run(
         target,
         "CREATE TABLE price (code VARCHAR(9), cents INT, KEY (code))",
-        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) UNIQUE)",
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) NOT NULL UNIQUE)",
     )
     result = check(path, target.url, options=SyncOptions(plan=plan))
     assert errors(result) == [("price", None, None)]

@@ -90,8 +90,8 @@ def test_existing_tables_are_left_alone_and_their_types_taken(path: Path, target
         path,
         target,
         """
-        CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-        CREATE TABLE child (id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent(id), name TEXT UNIQUE);
+        CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+        CREATE TABLE child (id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent(id), name TEXT NOT NULL UNIQUE);
         """,
     )
     assert made.creation.existing == ("parent",)
@@ -103,7 +103,7 @@ def test_existing_tables_are_left_alone_and_their_types_taken(path: Path, target
 
 
 def test_print_changes_nothing_and_runs_as_printed(path: Path, target: Engine) -> None:
-    fill(path, "CREATE TABLE \"50% `x`\" (id INTEGER PRIMARY KEY, a TEXT UNIQUE DEFAULT 'it''s 100% \\')")
+    fill(path, "CREATE TABLE \"50% `x`\" (id INTEGER PRIMARY KEY, a TEXT NOT NULL UNIQUE DEFAULT 'it''s 100% \\')")
     printed = create_tables(path, target.url, print_only=True)
     assert there(target) == {}
     with target.connect().execution_options(no_parameters=True) as connection:
@@ -121,9 +121,9 @@ def test_circles_and_self_references(path: Path, target: Engine) -> None:
         path,
         target,
         """
-        CREATE TABLE a (id INTEGER PRIMARY KEY, b_id INTEGER REFERENCES b(id), k TEXT UNIQUE);
-        CREATE TABLE b (id INTEGER PRIMARY KEY, a_id INTEGER NOT NULL REFERENCES a(id), k TEXT UNIQUE);
-        CREATE TABLE node (nid INTEGER PRIMARY KEY, up INTEGER NOT NULL REFERENCES node, k TEXT UNIQUE);
+        CREATE TABLE a (id INTEGER PRIMARY KEY, b_id INTEGER REFERENCES b(id), k TEXT NOT NULL UNIQUE);
+        CREATE TABLE b (id INTEGER PRIMARY KEY, a_id INTEGER NOT NULL REFERENCES a(id), k TEXT NOT NULL UNIQUE);
+        CREATE TABLE node (nid INTEGER PRIMARY KEY, up INTEGER NOT NULL REFERENCES node, k TEXT NOT NULL UNIQUE);
         INSERT INTO a VALUES (1, 2, 'a'); INSERT INTO b VALUES (2, 1, 'b'); INSERT INTO node VALUES (5, 5, 'root');
         """,
     )
@@ -136,7 +136,7 @@ def test_shapes_without_a_surrogate_id(path: Path, target: Engine) -> None:
         path,
         target,
         """
-        CREATE TABLE post (id INTEGER PRIMARY KEY, slug TEXT UNIQUE);
+        CREATE TABLE post (id INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE);
         CREATE TABLE tag (name TEXT PRIMARY KEY, about TEXT);
         CREATE TABLE post_tag (post INTEGER REFERENCES post, tag TEXT REFERENCES tag, PRIMARY KEY (post, tag))
           WITHOUT ROWID;
@@ -206,7 +206,7 @@ class TestKeyLengths:
         assert sync(path, target.url, out=path.parent / "out").ok
 
     def test_longer_than_any_index(self, path: Path, target: Engine) -> None:
-        fill(path, "CREATE TABLE t (k TEXT UNIQUE); INSERT INTO t VALUES (printf('%.*c', 769, 'x'))")
+        fill(path, "CREATE TABLE t (k TEXT NOT NULL UNIQUE); INSERT INTO t VALUES (printf('%.*c', 769, 'x'))")
         with pytest.raises(DfsyncError, match=r"t cannot have a unique key over k: .* longest value has 769"):
             create_tables(path, target.url)
         assert there(target) == {}
@@ -239,7 +239,7 @@ def test_names(path: Path, target: Engine) -> None:
     long = "n" * 64
     script = f"""
         CREATE TABLE "order `by`" (
-          id INTEGER PRIMARY KEY, "select" TEXT UNIQUE, "100%" INTEGER, "a.b" TEXT, "größe" REAL);
+          id INTEGER PRIMARY KEY, "select" TEXT NOT NULL UNIQUE, "100%" INTEGER, "a.b" TEXT, "größe" REAL);
         CREATE TABLE "名前" (id INTEGER PRIMARY KEY, "order `by`" INTEGER REFERENCES "order `by`"(ID));
         CREATE TABLE Mixed (Id INTEGER PRIMARY KEY, "Key" TEXT, UNIQUE ("key"));
         CREATE TABLE {long} (id INTEGER PRIMARY KEY, {long[1:]}a INTEGER REFERENCES {long}, {long[1:]}b INTEGER,

@@ -62,14 +62,23 @@ class TestNothingChanged:
 def test_a_parent_table_that_the_source_lacks(target: Engine, out: Path, tmp_path: Path) -> None:
     source = run_sql(
         tmp_path / "history.db",
-        """CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, repository_id INTEGER NOT NULL);
-        INSERT INTO commits VALUES (1, 'a', 1), (2, 'b', 1)""",
+        """CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT NOT NULL);
+        CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, repository_id INTEGER NOT NULL);
+        CREATE TABLE pr_approvals (id INTEGER PRIMARY KEY, pull_request_id INT, user_email TEXT NOT NULL);
+        INSERT INTO pr_approvals VALUES (1, 1, 'a'), (2, 1, 'b')""",
     )
-    execute(target, "CREATE TABLE commits (id INT AUTO_INCREMENT PRIMARY KEY, hash VARCHAR(40), repository_id INT)")
-    assert dfsync.sync(source, target.url, out=out).summary["failed"]["commits"] == 2
+    execute(
+        target,
+        "CREATE TABLE repositories (id INT AUTO_INCREMENT PRIMARY KEY, slug VARCHAR(40))",
+        "CREATE TABLE commits (id INT AUTO_INCREMENT PRIMARY KEY, hash VARCHAR(40), repository_id INT)",
+        "CREATE TABLE pr_approvals (id INT AUTO_INCREMENT PRIMARY KEY, pull_request_id INT, user_email VARCHAR(9))",
+    )
+    assert dfsync.sync(source, target.url, out=out).summary["failed"]["pr_approvals"] == 2
     result = dfsync.verify(source, target.url, out=out)
-    assert result.summary["rejected"]["commits"] == 2
-    assert result.tables[0].note == "the source has no table repositories"
+    assert result.summary["rejected"]["pr_approvals"] == 2
+    assert next(table for table in result.tables if table.name == "pull_requests").note == (
+        "the source has no table pull_requests"
+    )
 
 
 def test_a_value_of_a_matched_row_that_does_not_fit(synced: Engine, source: Path, out: Path) -> None:
@@ -103,13 +112,13 @@ def test_names_like_those_of_the_differences(target: Engine, tmp_path: Path, out
     source = run_sql(
         tmp_path / "odd.db",
         """CREATE TABLE t (id INTEGER PRIMARY KEY, new_id INT, old_id INT, "action" TEXT, kind TEXT,
-            first_id INT UNIQUE);
+            first_id INT NOT NULL UNIQUE);
         INSERT INTO t VALUES (1, 5, 6, 'inserted', 'changed', 7)""",
     )
     execute(
         target,
         """CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, new_id INT, old_id INT, `action` TEXT, kind TEXT,
-        first_id INT UNIQUE)""",
+        first_id INT NOT NULL UNIQUE)""",
         "INSERT INTO t VALUES (1, 1, 1, 'x', 'x', 1)",
     )
     assert dfsync.sync(source, target.url, out=out).ok

@@ -133,14 +133,15 @@ class TestForeignKeys:
     ) -> None:
         source = run_sql(
             tmp_path / "s.db",
-            "CREATE TABLE p (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO p VALUES (1, 'a'), (2, 'b');"
-            "CREATE TABLE c (id INTEGER PRIMARY KEY, nr TEXT UNIQUE, p_id INTEGER REFERENCES p);"
+            "CREATE TABLE p (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+            "INSERT INTO p VALUES (1, 'a'), (2, 'b');"
+            "CREATE TABLE c (id INTEGER PRIMARY KEY, nr TEXT NOT NULL UNIQUE, p_id INTEGER REFERENCES p);"
             "INSERT INTO c VALUES (1, 'x', 1), (2, 'y', 2), (3, 'z', NULL)",
         )
         execute(
             target,
             f"CREATE TABLE p (id {id_type} AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE) AUTO_INCREMENT = 50",
-            f"CREATE TABLE c (id INT AUTO_INCREMENT PRIMARY KEY, nr VARCHAR(9) UNIQUE, p_id {type_})",
+            f"CREATE TABLE c (id INT AUTO_INCREMENT PRIMARY KEY, nr VARCHAR(9) NOT NULL UNIQUE, p_id {type_})",
         )
         dfsync.sync(source, target.url, out=out)
         assert dfsync.verify(source, target.url, out=out).ok

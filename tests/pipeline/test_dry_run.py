@@ -63,7 +63,7 @@ def test_counts_what_the_run_does(
 def test_counts_the_row_that_takes_the_place_of_an_orphan(tmp_path: Path, target: Engine) -> None:
     scenario = Scenario(tmp_path, target)
     scenario.create_source(
-        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, up INTEGER REFERENCES t (id));
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL, up INTEGER REFERENCES t (id));
         INSERT INTO t VALUES (1, 'a', 9), (2, 'A', NULL), (3, 'b', 1), (4, 'c', 8)"""
     )
     scenario.create_target("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT)")

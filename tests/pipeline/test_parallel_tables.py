@@ -104,8 +104,8 @@ def test_a_table_waits_for_those_that_the_target_has_it_refer_to_though_the_plan
 ) -> None:
     source = run_sql(
         tmp_path / "s.db",
-        "CREATE TABLE parents (id INTEGER PRIMARY KEY, code TEXT UNIQUE);"
-        "CREATE TABLE children (id INTEGER PRIMARY KEY, name TEXT UNIQUE, parent TEXT);"
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE);"
+        "CREATE TABLE children (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, parent TEXT);"
         "INSERT INTO parents VALUES (1, 'a'), (2, 'b'); INSERT INTO children VALUES (1, 'x', 'a'), (2, 'y', 'b');",
     )
     execute(

@@ -325,7 +325,7 @@ class TestWhatOnlyTheServerRefuses:
         )
         source = run_sql(
             tmp_path / "s.db",
-            f"CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE, n INTEGER, {declared});"  # noqa: S608
+            f"CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT NOT NULL UNIQUE, n INTEGER, {declared});"  # noqa: S608
             f"INSERT INTO t VALUES (1, 'a', 1, {both.replace('x', 'y')}), (2, 'b', 2, {both})",
         )
         (found,) = run(source, target, out, on_match="update").counts

@@ -78,10 +78,10 @@ class TestAMissingTable:
         create_tables(target)
         run(source, target, out)
         before = json.loads((out / "id_mappings.json").read_text())
-        run_sql(source, "DROP TABLE commits")
+        run_sql(source, "DROP TABLE pr_approvals")
         run(source, target, out)
         assert json.loads((out / "id_mappings.json").read_text()) == before
-        assert before["commits"] == {"1": 1, "2": 2}
+        assert before["pr_approvals"] == {"4": 1}
 
     def test_of_the_target_is_an_error_that_names_the_command(self, source: Path, target: Engine, out: Path) -> None:
         create_tables(target)
@@ -102,6 +102,7 @@ class TestAMissingColumn:
     def test_of_the_target_is_an_error_that_names_it(self, source: Path, target: Engine, out: Path) -> None:
         create_tables(target)
         execute(target, "ALTER TABLE commits DROP branch, DROP file_types")
+        run_sql(source, "UPDATE commits SET branch = 'main', file_types = 'py' WHERE id = 1")
         assert refused(source, target, out) == (
             "The target's commits lacks the source's column branch, file_types. Add it there, or list it in "
             "ignore_columns of [tables.commits] in a plan file."
@@ -137,7 +138,9 @@ class TestAMissingColumn:
     def test_auto_increment_is_needed(self, source: Path, target: Engine, out: Path) -> None:
         create_tables(target)
         execute(target, "ALTER TABLE authors MODIFY id INT NOT NULL")
-        assert "authors.id of the target is not AUTO_INCREMENT" in refused(source, target, out)
+        said = refused(source, target, out)
+        assert "authors.id is called like an id, and the target does not number it (no AUTO_INCREMENT)" in said
+        assert '[tables.authors] id = "" or id = "id"' in said
 
 
 class TestTheChosenTables:
@@ -311,7 +314,7 @@ class TestAPlanOfOnesOwn:
     def test_may_ignore_a_foreign_key(self, target: Engine, tmp_path: Path, out: Path) -> None:
         source = run_sql(
             tmp_path / "tree.db",
-            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, up INTEGER REFERENCES t (id));
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, up INTEGER REFERENCES t (id));
             INSERT INTO t VALUES (1, 'a', 2), (2, 'b', NULL)""",
         )
         execute(target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT)")

@@ -23,7 +23,7 @@ class TestForeignKeys:
         plan = discover(
             folder,
             """CREATE TABLE games (id INTEGER PRIMARY KEY, home INT REFERENCES teams, guest INT REFERENCES teams (nr));
-            CREATE TABLE teams (nr INTEGER PRIMARY KEY, name UNIQUE)""",
+            CREATE TABLE teams (nr INTEGER PRIMARY KEY, name NOT NULL UNIQUE)""",
         )
         assert plan.names == ["teams", "games"]
         assert plan["games"].parents == {"home": "teams", "guest": "teams"}
@@ -65,7 +65,7 @@ class TestForeignKeys:
     def test_to_itself(self, folder: Path, target: Engine) -> None:
         execute(
             target,
-            "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, up INT, top INT NOT NULL, x INT UNIQUE)",
+            "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, up INT, top INT NOT NULL, x INT NOT NULL UNIQUE)",
         )
         plan = discover(
             folder,
@@ -123,7 +123,7 @@ class TestForeignKeys:
             folder,
             """CREATE TABLE people (id INTEGER PRIMARY KEY, country TEXT REFERENCES countries,
                 bank INT REFERENCES banks (blz));
-            CREATE TABLE banks (id INTEGER PRIMARY KEY, blz INT UNIQUE);
+            CREATE TABLE banks (id INTEGER PRIMARY KEY, blz INT NOT NULL UNIQUE);
             CREATE TABLE countries (code TEXT PRIMARY KEY)""",
         )
         assert plan["people"].parents == {}
@@ -137,7 +137,7 @@ class TestForeignKeys:
                 boss INT REFERENCES heads (who));
             CREATE TABLE heads (who INTEGER PRIMARY KEY REFERENCES doctors);
             CREATE TABLE doctors (person_id INTEGER PRIMARY KEY REFERENCES people (id), field TEXT);
-            CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE)""",
+            CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)""",
         )
         assert plan.names == ["people", "doctors", "heads", "visits"]
         assert [plan[name].parents for name in plan.names] == [
@@ -149,7 +149,7 @@ class TestForeignKeys:
     def test_of_several_columns_are_remapped_column_by_column(self, folder: Path) -> None:
         plan = discover(
             folder,
-            """CREATE TABLE repos (id INTEGER PRIMARY KEY, slug UNIQUE);
+            """CREATE TABLE repos (id INTEGER PRIMARY KEY, slug NOT NULL UNIQUE);
             CREATE TABLE commits (repo INT REFERENCES repos, hash TEXT, PRIMARY KEY (repo, hash));
             CREATE TABLE files (id INTEGER PRIMARY KEY, repo INT, hash TEXT, path TEXT,
                 FOREIGN KEY (repo, hash) REFERENCES commits);

@@ -10,10 +10,9 @@ from sqlalchemy import Engine
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.pipeline.session.session import draft_plan
+from dfsync.pipeline.session.planning import draft_plan, resolve_draft
 from dfsync.plan.binding import bind_all
-from dfsync.plan.discovery.identity import WHOLE_CONTENT
-from dfsync.plan.discovery.resolve import resolve
+from dfsync.plan.discovery.identity import NOT_ASSIGNED, WHOLE_CONTENT
 from dfsync.source.sqlite import SqliteSource
 from tests.support.git_history import empty_source, execute, fetch, run_sql
 from tests.support.runs.discovered_plan import discover, keys, reflected
@@ -60,10 +59,19 @@ class TestIds:
         assert plan["a"].id is None
         assert plan["a"].origin["id"] == "none: it is no integer in the target"
 
-    def test_that_the_target_does_not_assign_is_an_error_with_the_remedy(self, folder: Path, target: Engine) -> None:
+    def test_that_the_target_does_not_assign_is_an_error_with_the_remedy_where_a_file_names_it(
+        self, folder: Path, target: Engine
+    ) -> None:
         execute(target, "CREATE TABLE a (nr INT PRIMARY KEY, x TEXT)")
+        source = "CREATE TABLE a (nr INTEGER PRIMARY KEY, x TEXT)"
         with pytest.raises(DfsyncError, match=r"a\.nr of the target is not AUTO_INCREMENT.*ALTER TABLE"):
-            discover(folder, "CREATE TABLE a (nr INTEGER PRIMARY KEY, x TEXT)", target)
+            discover(folder, source, target, plan='[tables.a]\nid = "nr"')
+
+    def test_none_where_the_target_does_not_assign_it(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE zip (plz INT PRIMARY KEY, town TEXT)")
+        plan = discover(folder, "CREATE TABLE zip (plz INTEGER PRIMARY KEY, town TEXT)", target)
+        assert (plan["zip"].id, plan["zip"].key) == (None, ("plz",))
+        assert plan["zip"].origin["id"] == NOT_ASSIGNED
 
     def test_none_where_the_plan_says_so_and_the_numbers_stay(self, folder: Path, target: Engine) -> None:
         execute(
@@ -91,10 +99,10 @@ class TestNaturalKeys:
     def test_a_unique_constraint_of_the_target_comes_before_one_of_the_source(
         self, folder: Path, target: Engine
     ) -> None:
-        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, y INT, UNIQUE (y))")
-        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT UNIQUE, y INT)", target)
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, y INT NOT NULL, UNIQUE (y))")
+        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT NOT NULL UNIQUE, y INT)", target)
         assert keys(plan) == {"a": ("y",)}
-        assert plan["a"].origin["natural_key"] == "unique constraint of the target"
+        assert plan["a"].origin["natural_key"] == "unique constraint of the target; also unique: x"
 
     def test_a_unique_index_is_as_good(self, folder: Path) -> None:
         plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x, y); CREATE UNIQUE INDEX i ON a (y, x)")
@@ -113,10 +121,31 @@ class TestNaturalKeys:
     def test_one_without_null_is_better(self, folder: Path) -> None:
         plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x UNIQUE, y NOT NULL UNIQUE, z UNIQUE)")
         assert keys(plan) == {"a": ("y",)}
+        said = "unique constraint of the source; unique, but may be NULL: x; unique, but may be NULL: z"
+        assert plan["a"].origin["natural_key"] == said
 
-    def test_one_that_may_be_null_is_better_than_none(self, folder: Path) -> None:
-        plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x UNIQUE, y)")
-        assert keys(plan) == {"a": ("x",)}
+    def test_a_column_that_may_be_null_is_none(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT UNIQUE, y INT)")
+        source = "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT UNIQUE, y INT UNIQUE)"
+        for plan in (discover(folder, source), discover(folder, "SELECT 1", target)):
+            assert keys(plan) == {"a": ()}
+            assert plan["a"].origin["natural_key"].startswith(f"{WHOLE_CONTENT}; unique, but may be NULL: x; ")
+
+    def test_a_column_that_one_side_requires_is_one(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT NOT NULL)")
+        assert keys(discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT UNIQUE)", target)) == {"a": ("x",)}
+
+    def test_of_several_columns_some_may_be_null_where_there_is_no_better_one(self, folder: Path) -> None:
+        source = "CREATE TABLE a (id INTEGER PRIMARY KEY, x, y, z NOT NULL, UNIQUE (x, y))"
+        assert keys(discover(folder, source)) == {"a": ("x", "y")}
+        assert keys(discover(folder, "CREATE UNIQUE INDEX better ON a (z)")) == {"a": ("z",)}
+
+    def test_of_two_the_one_not_taken_is_told(self, folder: Path, target: Engine) -> None:
+        execute(target, "CREATE TABLE pg (id INT AUTO_INCREMENT PRIMARY KEY, url INT NOT NULL UNIQUE, path INT)")
+        source = "CREATE TABLE pg (id INTEGER PRIMARY KEY, url NOT NULL, path NOT NULL UNIQUE)"
+        plan = discover(folder, source, target)
+        assert keys(plan) == {"pg": ("url",)}
+        assert plan["pg"].origin["natural_key"] == "unique constraint of the target; also unique: path"
 
     def test_none_at_all(self, folder: Path) -> None:
         plan = discover(folder, "CREATE TABLE a (id INTEGER PRIMARY KEY, x); CREATE TABLE b (x, y)")
@@ -140,7 +169,7 @@ class TestNaturalKeys:
         )
         plan = discover(
             folder,
-            """CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT, low INT AS (x + 1), dropped INT UNIQUE);
+            """CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT, low INT AS (x + 1), dropped INT NOT NULL UNIQUE);
             CREATE UNIQUE INDEX i ON a (low)""",
             target,
             plan='[tables.a]\nignore_columns = ["dropped"]',
@@ -148,7 +177,7 @@ class TestNaturalKeys:
         assert keys(plan) == {"a": ()}
 
     def test_a_column_that_only_the_source_computes_is_as_good_as_any(self, folder: Path, target: Engine) -> None:
-        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, low INT)")
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT, low INT NOT NULL)")
         source = "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, low INT AS (x + 1)); CREATE UNIQUE INDEX i ON a (low)"
         assert keys(discover(folder, source, target)) == {"a": ("low",)}
 
@@ -162,7 +191,7 @@ class TestNames:
     def test_of_all_kinds(self, folder: Path) -> None:
         plan = discover(
             folder,
-            """CREATE TABLE "order" ("group" INTEGER PRIMARY KEY, "a ""b"" c" TEXT UNIQUE);
+            """CREATE TABLE "order" ("group" INTEGER PRIMARY KEY, "a ""b"" c" TEXT NOT NULL UNIQUE);
             CREATE TABLE "Bücher & Co." ("Straße" INTEGER PRIMARY KEY, "select" INT REFERENCES "order");
             CREATE TABLE "таблица" ("имя" TEXT PRIMARY KEY, `from` INT REFERENCES "bücher & CO." ("straße"));
             CREATE TABLE [MixedCase] ([Id] INTEGER PRIMARY KEY, [it's] INT REFERENCES "ORDER" ("GROUP"))""",
@@ -192,16 +221,16 @@ class TestWhatIsLeftOut:
         assert plan.names == ["a"]
 
     def test_generated_columns_of_the_target(self, folder: Path, target: Engine) -> None:
-        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT UNIQUE, y INT AS (x + 1))")
+        execute(target, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x INT NOT NULL UNIQUE, y INT AS (x + 1))")
         path = run_sql(folder / "source.db", "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT AS (x + 1))")
         with SqliteSource(path) as source:
             target_schema = reflected(target)
-            plan = resolve(draft_plan(None, source), source.schema, target_schema)
+            plan = resolve_draft(None, source, target_schema)
             assert bind_all(plan, ["a"], source.schema, target_schema)["a"].names == ["x"]
 
 
 class TestAPlanFile:
-    SOURCE = """CREATE TABLE people (nr INTEGER PRIMARY KEY, mail TEXT UNIQUE, name TEXT);
+    SOURCE = """CREATE TABLE people (nr INTEGER PRIMARY KEY, mail TEXT NOT NULL UNIQUE, name TEXT);
         CREATE TABLE notes (nr INTEGER PRIMARY KEY, person INT, text TEXT)"""
 
     def test_overrides_what_it_says_and_leaves_the_rest(self, folder: Path) -> None:

@@ -80,7 +80,10 @@ class TestAPlanFile:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("", "names no tables: it needs at least one [tables.NAME]."),
+            ("", 'names no tables: it needs at least one [tables.NAME], or base = "discovered" for all tables'),
+            ('exclude = ["a*"]\n[tables.a]', 'exclude is for a plan of all tables: put base = "discovered" above it'),
+            ('base = "empty"\n[tables.a]', "the file base must be 'discovered', not 'empty'"),
+            ('base = "discovered"\nexclude = "a"', "the file exclude must be a list of names, not 'a'"),
             ("tables = 1", "names no tables"),
             ("[tables]", "names no tables"),
             ("[tables", "is not valid TOML: "),
@@ -105,7 +108,10 @@ class TestAPlanFile:
                 "[tables.a]\nforeign_keys = { b = 'repositorys' }\n[tables.repositories]",
                 "[tables.a] refers to 'repositorys', which is not in it. Did you mean 'repositories'?",
             ),
-            ("[tables.a]\nafter = ['zzz']", "[tables.a] refers to 'zzz', which is not in it."),
+            (
+                "[tables.a]\nafter = ['z z']",
+                "[tables.a] refers to 'z z', which is not in it. Else add [tables.\"z z\"], or put base =",
+            ),
             ("[tables.a]\nnatural_key = ['b', 'B']", "[tables.a] natural_key names a column twice."),
             (
                 "[tables.a]\nforeign_keys = { b = 'a', B = 'a' }",

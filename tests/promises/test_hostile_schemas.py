@@ -75,9 +75,10 @@ def test_a_reference_to_what_means_the_same_at_both_ends_travels(scenario: Scena
 
 def test_a_circle_with_a_parent_outside_it(scenario: Scenario) -> None:
     scenario.create_source(
-        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE, b INT REFERENCES b);
-        CREATE TABLE c (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-        CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT UNIQUE, a INT REFERENCES a, c INT NOT NULL REFERENCES c);
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, b INT REFERENCES b);
+        CREATE TABLE c (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+        CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, a INT REFERENCES a,
+            c INT NOT NULL REFERENCES c);
         INSERT INTO c VALUES (3, 'c');
         INSERT INTO a VALUES (1, 'a', 2);
         INSERT INTO b VALUES (2, 'b', 1, 3)"""
@@ -291,8 +292,8 @@ def test_the_maps_of_another_target_do_not_mix_with_these(
     scenario: Scenario, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scenario.create_source(
-        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-        CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        """CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+        CREATE TABLE b (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
         INSERT INTO a VALUES (1, 'x'); INSERT INTO b VALUES (1, 'y')"""
     )
     scenario.create_target(None)
@@ -334,7 +335,7 @@ def test_a_chain_of_more_links_than_a_process_may_have_files(scenario: Scenario)
 def test_a_row_that_the_server_refuses_is_told_with_the_column_and_the_value(scenario: Scenario) -> None:
     scenario.create_source(
         """CREATE TABLE kind (code TEXT PRIMARY KEY);
-        CREATE TABLE item (id INTEGER PRIMARY KEY, `Co``de` TEXT REFERENCES kind, n INT, name TEXT UNIQUE);
+        CREATE TABLE item (id INTEGER PRIMARY KEY, `Co``de` TEXT REFERENCES kind, n INT, name TEXT NOT NULL UNIQUE);
         INSERT INTO kind VALUES ('a');
         INSERT INTO item VALUES (1, 'a', 1, 'x'), (2, 'zz', 2, 'y'), (3, NULL, 13, 'z'), (4, 'a', 14, 'w')"""
     )

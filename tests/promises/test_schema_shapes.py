@@ -22,8 +22,8 @@ class TestIds:
     @BY_HAND
     def test_under_any_name_and_at_any_place(self, scenario: Scenario, by_hand: bool) -> None:
         scenario.create_source(
-            """CREATE TABLE people (name TEXT UNIQUE, nr INTEGER PRIMARY KEY);
-            CREATE TABLE pets (rowid INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE,
+            """CREATE TABLE people (name TEXT NOT NULL UNIQUE, nr INTEGER PRIMARY KEY);
+            CREATE TABLE pets (rowid INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
                 owner INT REFERENCES people);
             CREATE TABLE visits ("Beleg-Nr." INTEGER PRIMARY KEY, pet INT REFERENCES pets (ROWID),
                 day TEXT NOT NULL UNIQUE) WITHOUT ROWID;
@@ -49,7 +49,7 @@ CREATE TABLE visits (day VARCHAR(9) NOT NULL UNIQUE, pet BIGINT, `Beleg-Nr.` INT
     def test_a_table_of_nothing_but_ids(self, scenario: Scenario) -> None:
         scenario.create_source(
             """CREATE TABLE carts (id INTEGER PRIMARY KEY);
-            CREATE TABLE items (id INTEGER PRIMARY KEY, cart INT REFERENCES carts, what TEXT UNIQUE);
+            CREATE TABLE items (id INTEGER PRIMARY KEY, cart INT REFERENCES carts, what TEXT NOT NULL UNIQUE);
             INSERT INTO carts VALUES (1), (2), (9);
             INSERT INTO items VALUES (1, 9, 'tea'), (2, 2, 'egg'), (3, 9, 'jam')"""
         )
@@ -65,7 +65,7 @@ class TestForeignKeys:
         scenario.create_source(
             """CREATE TABLE games (id INTEGER PRIMARY KEY, home INT NOT NULL REFERENCES teams,
                 guest INT REFERENCES teams, referee INT REFERENCES teams, day INT, UNIQUE (day, home));
-            CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+            CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
             INSERT INTO teams VALUES (1, 'a'), (2, 'b'), (3, 'c');
             INSERT INTO games VALUES (1, 1, 2, NULL, 1), (2, 2, 1, 3, 1), (3, 3, 3, 77, 1), (4, 1, 3, 2, 2)"""
         )
@@ -89,9 +89,9 @@ CREATE TABLE games (id INT AUTO_INCREMENT PRIMARY KEY, day INT, home INT UNSIGNE
     @BY_HAND
     def test_to_columns_that_are_no_ids(self, scenario: Scenario, by_hand: bool) -> None:
         scenario.create_source(
-            """CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE, country TEXT REFERENCES countries,
-                bank INT REFERENCES banks (blz));
-            CREATE TABLE banks (id INTEGER PRIMARY KEY, blz INT UNIQUE, name TEXT);
+            """CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+                country TEXT REFERENCES countries, bank INT REFERENCES banks (blz));
+            CREATE TABLE banks (id INTEGER PRIMARY KEY, blz INT NOT NULL UNIQUE, name TEXT);
             CREATE TABLE countries (code TEXT PRIMARY KEY, name TEXT);
             INSERT INTO countries VALUES ('de', 'Germany'), ('at', 'Austria');
             INSERT INTO banks VALUES (1, 700, 'x'), (2, 800, 'y');
@@ -118,11 +118,11 @@ CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, 
     @BY_HAND
     def test_through_a_chain_of_one_to_one_tables(self, scenario: Scenario, by_hand: bool) -> None:
         scenario.create_source(
-            """CREATE TABLE visits (id INTEGER PRIMARY KEY, doctor INT NOT NULL REFERENCES doctors, day TEXT UNIQUE,
-                boss INT REFERENCES heads (who));
+            """CREATE TABLE visits (id INTEGER PRIMARY KEY, doctor INT NOT NULL REFERENCES doctors,
+                day TEXT NOT NULL UNIQUE, boss INT REFERENCES heads (who));
             CREATE TABLE heads (who INTEGER PRIMARY KEY REFERENCES doctors, since TEXT);
             CREATE TABLE doctors (person_id INTEGER PRIMARY KEY REFERENCES people (id), field TEXT);
-            CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+            CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
             INSERT INTO people VALUES (1, 'ann'), (2, 'bob'), (3, 'cy');
             INSERT INTO doctors VALUES (3, 'eyes'), (1, 'ears'); INSERT INTO heads VALUES (3, '2020');
             INSERT INTO visits VALUES (1, 3, 'mon', NULL), (2, 1, 'tue', 3), (3, 2, 'wed', NULL), (4, 1, 'thu', 1)"""
@@ -148,7 +148,7 @@ CREATE TABLE visits (id INT AUTO_INCREMENT PRIMARY KEY, doctor INT NOT NULL, bos
     @BY_HAND
     def test_of_several_columns(self, scenario: Scenario, by_hand: bool) -> None:
         scenario.create_source(
-            """CREATE TABLE repos (id INTEGER PRIMARY KEY, slug TEXT UNIQUE);
+            """CREATE TABLE repos (id INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE);
             CREATE TABLE commits (repo INT NOT NULL REFERENCES repos, hash TEXT NOT NULL, at TEXT,
                 PRIMARY KEY (hash, repo));
             CREATE TABLE files (id INTEGER PRIMARY KEY, repo INT, hash TEXT, path TEXT,
@@ -182,8 +182,8 @@ class TestLinkTables:
     @pytest.mark.parametrize("ending", ["", "WITHOUT ROWID"], ids=["with rowid", "without rowid"])
     def test_with_more_columns_and_without(self, scenario: Scenario, by_hand: bool, ending: str) -> None:
         scenario.create_source(
-            """CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT UNIQUE);
-            CREATE TABLE tags (id INTEGER PRIMARY KEY, word TEXT UNIQUE);
+            """CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE);
+            CREATE TABLE tags (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
             CREATE TABLE bare (post INT NOT NULL REFERENCES posts, tag INT NOT NULL REFERENCES tags,
                 PRIMARY KEY (post, tag)) ENDING;
             CREATE TABLE rich (tag INT NOT NULL REFERENCES tags, post INT NOT NULL REFERENCES posts, note TEXT,
@@ -222,7 +222,7 @@ CREATE TABLE rich (post INT, tag INT, since DOUBLE, note VARCHAR(9), PRIMARY KEY
 
     def test_one_of_the_source_may_have_an_id_in_the_target(self, scenario: Scenario) -> None:
         scenario.create_source(
-            """CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+            """CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT NOT NULL UNIQUE);
             CREATE TABLE links (one INT NOT NULL REFERENCES a, two INT NOT NULL REFERENCES a, PRIMARY KEY (one, two));
             INSERT INTO a VALUES (1, 'p'), (2, 'q'); INSERT INTO links VALUES (1, 2), (2, 2)"""
         )

@@ -70,7 +70,7 @@ def test_a_tree_by_name_and_parent_keeps_its_shape(twice: Syncs, target: sa.Engi
 
 def test_a_self_reference_that_is_not_null_goes_parents_first(twice: Syncs, target: sa.Engine) -> None:
     result = twice(
-        """CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT UNIQUE, up INTEGER NOT NULL REFERENCES nodes (id));
+        """CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, up INTEGER NOT NULL REFERENCES nodes (id));
            INSERT INTO nodes VALUES (1, 'grandchild', 2), (2, 'child', 3), (3, 'root', 3), (5, 'lost', 99)""",
         there="""CREATE TABLE nodes (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, up INT NOT NULL,
                      FOREIGN KEY (up) REFERENCES nodes (id))""",
@@ -140,7 +140,7 @@ def test_inheritance_one_to_one_and_a_reference_to_the_child(twice: Syncs, targe
     result = twice(
         """CREATE TABLE place (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
            CREATE TABLE restaurant (place_id INTEGER PRIMARY KEY REFERENCES place (id), stars INTEGER);
-           CREATE TABLE waiter (id INTEGER PRIMARY KEY, name TEXT UNIQUE, at INTEGER REFERENCES restaurant (place_id));
+           CREATE TABLE waiter (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, at INTEGER REFERENCES restaurant (place_id));
            INSERT INTO place VALUES (1, 'here'), (2, 'there');
            INSERT INTO restaurant VALUES (2, 3);
            INSERT INTO waiter VALUES (1, 'w', 2)""",
@@ -170,7 +170,7 @@ def test_names_of_every_kind(twice: Syncs, target: sa.Engine) -> None:
     result = twice(
         """CREATE TABLE "x`; drop table y; --" (id INTEGER PRIMARY KEY, "a%sb" TEXT NOT NULL UNIQUE, "select" TEXT,
                "имя" TEXT, "quo""te" BLOB);
-           CREATE TABLE y (id INTEGER PRIMARY KEY, v TEXT UNIQUE, "x ref" INTEGER REFERENCES "x`; drop table y; --" (id));
+           CREATE TABLE y (id INTEGER PRIMARY KEY, v TEXT NOT NULL UNIQUE, "x ref" INTEGER REFERENCES "x`; drop table y; --" (id));
            CREATE VIEW seen AS SELECT * FROM y;
            INSERT INTO "x`; drop table y; --" VALUES (5, '%s', 'from', 'да', x'01');
            INSERT INTO y VALUES (6, 'v', 5)"""

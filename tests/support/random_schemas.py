@@ -52,6 +52,12 @@ class Table:
     """The natural key is a unique constraint of the source; else it is in the plan file."""
 
     @property
+    def discovered(self) -> bool:
+        """Whether the natural key is found by itself: a single column that may be NULL is none."""
+        nullable = {part.name for part in (*self.columns, *self.references) if part.nullable}
+        return self.declared and not (len(self.key) == 1 and {*self.key} <= nullable)
+
+    @property
     def names(self) -> list[str]:
         return [*(column.name for column in self.columns), *(reference.name for reference in self.references)]
 
@@ -121,10 +127,10 @@ def schemas_with_rows(draw: Any) -> SchemaWithRows:
     }
     source = {name: _unique(table, source[name]) if table.declared else source[name] for name, table in tables.items()}
     plan = None
-    if draw(st.booleans()) or any(table.key and not table.declared for table in tables.values()):
+    if draw(st.booleans()) or any(table.key and not table.discovered for table in tables.values()):
         plan = "".join(
             f"[tables.t{i}]\ntable = {json.dumps(name)}\n"
-            + ("" if table.declared else f"natural_key = {json.dumps(list(table.key))}\n")
+            + ("" if table.discovered else f"natural_key = {json.dumps(list(table.key))}\n")
             for i, (name, table) in enumerate(tables.items())
         )
     return SchemaWithRows(tables, source, _with_valid_keys(tables, target), plan)

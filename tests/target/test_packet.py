@@ -85,7 +85,7 @@ def test_a_server_that_takes_less_than_1_mib_is_refused_before_any_row(scenario:
 
 def test_long_keys_are_looked_up_in_statements_that_the_server_takes(scenario: Scenario) -> None:
     scenario.create_source(
-        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
             INSERT INTO t SELECT i, i || replace(printf('%.*c', 700, 'x'), 'x', '😀') FROM n"""
     )
@@ -96,7 +96,7 @@ def test_long_keys_are_looked_up_in_statements_that_the_server_takes(scenario: S
     assert counts(scenario.sync()) == {"t": (0, 400, 0)}
 
 
-LONG_KEYS = """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+LONG_KEYS = """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
     INSERT INTO t SELECT value, value || replace(printf('%.*c', {}, 'x'), 'x', '{}') FROM json_each('[1, 2, 3]')"""
 BY_NAME = '[tables.t]\nnatural_key = ["name"]\n'
 
@@ -114,7 +114,7 @@ def test_a_key_that_the_server_cuts_off_is_not_taken_for_another(scenario: Scena
 def test_a_key_of_millions_of_characters_is_found_again(tmp_path: Path, target: Engine) -> None:
     scenario = Scenario(tmp_path, target)
     scenario.create_source(
-        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
         INSERT INTO t VALUES (1, printf('%.*c', 3000000, 'x')), (2, 'short')""",
         BY_NAME,
     )

@@ -18,8 +18,8 @@ from tests.support.git_history import counts, execute, user
 from tests.support.scenario import Scenario
 
 SOURCE = """
-    CREATE TABLE `100%, a``b` (id INTEGER PRIMARY KEY, code TEXT UNIQUE, `n, m%` INTEGER);
-    CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES `100%, a``b` (id), name VARCHAR(20) UNIQUE);
+    CREATE TABLE `100%, a``b` (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE, `n, m%` INTEGER);
+    CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES `100%, a``b` (id), name VARCHAR(20) NOT NULL UNIQUE);
     INSERT INTO `100%, a``b` VALUES (1, 'a', 5), (2, 'b', 6);
     INSERT INTO child VALUES (1, 1, 'x')"""
 PARENT = "`100%, a``b`"

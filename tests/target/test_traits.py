@@ -29,7 +29,7 @@ class TestAColumnThatTheServerSetsToThePresentTimeOnUpdate:
 
     def test_keeps_the_sources_value_where_a_circle_is_closed(self, scenario: Scenario) -> None:
         scenario.create_source(
-            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, up INTEGER REFERENCES t (id), At TEXT);
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, up INTEGER REFERENCES t (id), At TEXT);
             INSERT INTO t VALUES (1, 'a', 2, '2001-01-01 00:00:00'), (2, 'b', 1, '2002-01-01 00:00:00')"""
         )
         scenario.create_target(
@@ -45,7 +45,7 @@ class TestAColumnThatTheServerSetsToThePresentTimeOnUpdate:
 
     def test_is_not_updated_with_others(self, scenario: Scenario) -> None:
         scenario.create_source(
-            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, n INTEGER, at TEXT);
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, n INTEGER, at TEXT);
             INSERT INTO t VALUES (1, 'a', 5, '2001-01-01 00:00:00'), (2, 'b', 6, '2009-01-01 00:00:00')"""
         )
         scenario.create_target(
@@ -105,8 +105,8 @@ def test_what_a_server_sets_for_everybody_changes_nothing(scenario: Scenario, se
     days = ", ".join(f"({i}, '2001-01-{i}', {i})" for i in range(10, 31))
     folk = ", ".join(f"({i}, 'e{i}', {i % 30 + 1}, '2001-01-{i % 21 + 10}')" for i in range(1, 31))
     scenario.create_source(
-        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT UNIQUE, n INT); INSERT INTO t VALUES {days};
-        CREATE TABLE e (id INTEGER PRIMARY KEY, name TEXT UNIQUE, up INT REFERENCES e, day TEXT);
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT NOT NULL UNIQUE, n INT); INSERT INTO t VALUES {days};
+        CREATE TABLE e (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, up INT REFERENCES e, day TEXT);
         INSERT INTO e VALUES {folk}, (31, 'of no day', NULL, '1999-01-01')"""  # noqa: S608
     )
     scenario.create_target(
@@ -166,7 +166,7 @@ def test_an_instant_that_a_timestamp_cannot_hold_is_found_before_any_row_moves(s
 class TestAColumnThatTheTargetComputes:
     def test_keeps_its_own_value_and_is_told_of(self, scenario: Scenario) -> None:
         scenario.create_source(
-            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, Twice TEXT); INSERT INTO t VALUES (1, 'a', 'other')"
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, Twice TEXT); INSERT INTO t VALUES (1, 'a', 'other')"
         )
         scenario.create_target(
             "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, twice VARCHAR(18) AS (CONCAT(name, name)))"
@@ -199,7 +199,7 @@ class TestTheTypeInet6:
         addresses = ["1:2:3:4:5:6:7:0", "0:2:3:4:5:6:7:8", "1:0:2:3:4:5:6:7", "::102:304", "::FFFF:1.2.3.4", "1::"]
         rows = ", ".join(f"('{address}')" for address in [*addresses, "1.2.3.4"])
         scenario.create_source(
-            f"""CREATE TABLE keyed (id INTEGER PRIMARY KEY, ip TEXT UNIQUE); INSERT INTO keyed (ip) VALUES {rows};
+            f"""CREATE TABLE keyed (id INTEGER PRIMARY KEY, ip TEXT NOT NULL UNIQUE); INSERT INTO keyed (ip) VALUES {rows};
             CREATE TABLE listed (id INTEGER PRIMARY KEY, ip TEXT); INSERT INTO listed (ip) VALUES {rows}"""  # noqa: S608
         )
         scenario.create_target(
@@ -218,7 +218,7 @@ class TestTheTypeInet6:
 class TestADateOfZeros:
     def test_is_read_as_no_date_of_the_source_and_takes_one(self, scenario: Scenario) -> None:
         scenario.create_source(
-            """CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT UNIQUE, at TEXT);
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT NOT NULL UNIQUE, at TEXT);
             INSERT INTO t VALUES (1, '2024-01-01', '2024-01-01 10:00:00'), (2, '2024-01-02', NULL)"""
         )
         scenario.create_target(

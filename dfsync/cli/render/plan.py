@@ -57,9 +57,10 @@ def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
             f"\nUNDECIDED {printable(question.table)}.{printable(question.column)} {printable(question.evidence, 500)}:"
         )
         out.print(Text(f"{said}\n      {answers}", "yellow"), soft_wrap=True)
-    for warning in resolved.warnings:
-        wrapped = textwrap.wrap(f"Warning: {warning}", out.width, break_long_words=False, break_on_hyphens=False)
-        out.print(Text("\n".join(["", *wrapped]), "yellow"), soft_wrap=True)
+    lines = [(f"Warning: {warning}", "yellow") for warning in resolved.warnings]
+    for line, style in [*lines, *((f"Note: {note}", "") for note in resolved.notes)]:
+        wrapped = textwrap.wrap(line, out.width, break_long_words=False, break_on_hyphens=False)
+        out.print(Text("\n".join(["", *wrapped]), style), soft_wrap=True)
 
 
 def _grid(rows: list[Row], out: rich.console.Console) -> Table:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dfsync.model.frames import ACTION, INSERTED, MATCHED, NEW_ID, OLD_ID, UPDATED
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.observer import Observer
+from dfsync.plan.discovery.bookkeeping import left_out_line
 from dfsync.text.wording import count_of, printable, singular, title_case_name, with_count
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class SyncConsole(Observer):
         if self._dry_run:
             self.say("DRY RUN: nothing will be written.")
         self.say(f"Plan: {printable(plan.title, LONG_MESSAGE)}, {with_count(len(names), 'tables')}")
+        if plan.left_out:
+            self.say(f"Note: {left_out_line(map(printable, plan.left_out))}")
         self.say()
 
     def maps_removed(self, out: Path, target: str) -> None:

@@ -20,6 +20,9 @@ from dfsync.output.report.reasons import ReasonSummary, readable, summarize_reas
 from dfsync.output.result import COUNTED, TableCounts
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
 
+_LISTS = ("natural_key", "after", "ignore_columns", "plain_columns", "empty_columns", "deferred")
+"""The settings of a table that are tuples, and lists in JSON."""
+
 
 @dataclass(frozen=True)
 class MappingStats:
@@ -108,7 +111,7 @@ def _last_verify(out: Path, source: str, target: str) -> LastVerify | None:
 def _plan(content: Any) -> Plan:
     tables = []
     for entry in content["tables"]:
-        lists = {key: tuple(entry[key] or ()) for key in ("natural_key", "after", "ignore_columns", "deferred")}
+        lists = {key: tuple(entry[key] or ()) for key in _LISTS}
         keys = tuple(ForeignKey(str(column), str(parent)) for column, parent in entry["foreign_keys"].items())
         tables.append(TablePlan(**{**entry, **lists, "foreign_keys": keys}))
     plan = Plan(tuple(tables), str(content["source"]))

@@ -7,76 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.errors import Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.pipeline.session.mapping_store import MappingStore
+from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import refuse_undecided
 from dfsync.plan.binding import TableBinding, bind_all
-from dfsync.plan.discovery.draft import select_draft
-from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.graph import ancestors
-from dfsync.plan.model import Plan, select, with_on_match
+from dfsync.plan.model import Plan, select
 from dfsync.source.base import Source
 from dfsync.source.sqlite import SqliteSource
 from dfsync.stages.row_hash import RowHasher
 from dfsync.target import packet
 from dfsync.target.connection import abort, connect, make_engine
 from dfsync.target.schema.reflection import reflect, require_tables
-from dfsync.text.wording import with_count
 
 log = logging.getLogger(__name__)
-
-
-def draft_plan(path: Path | None, source: Source) -> Plan:
-    """Select the draft of a plan for a source.
-
-    Parameters
-    ----------
-    path
-        A plan file; None selects the built-in plan, or all tables where the source is of another kind.
-    source
-        The source.
-
-    Returns
-    -------
-    Plan
-        What it leaves out is for `dfsync.plan.discovery.resolve.resolve`.
-
-    Raises
-    ------
-    DfsyncError
-        Where a plan file cannot be read, or does not fit the source's tables or rows.
-    """
-    draft = select_draft(path, source.schema)
-    log.debug("chose the %s, of the tables %s", draft.source, ", ".join(draft.names))
-    if path is not None:
-        _require_unique_ids(draft, source)
-    return draft
-
-
-def _require_unique_ids(draft: Plan, source: Source) -> None:
-    """Raise `DfsyncError` where the id that a plan file names is not unique, or no integer."""
-    for table in draft.tables:
-        source_table = source.schema.find(table.table)
-        if source_table is None or not table.id or table.id not in source_table:
-            continue
-        column: Any = sa.column(source_table[table.id].name)
-        counts = {
-            "that is no integer": sa.func.total(sa.func.typeof(column) != "integer"),
-            "that another row has too": sa.func.count(column) - sa.func.count(sa.distinct(column)),
-        }
-        select = sa.select(*(c.label(k) for k, c in counts.items())).select_from(sa.table(source_table.name))
-        for fault, count in source.query(select).to_pylist()[0].items():
-            if count:
-                raise DfsyncError(
-                    f"The {draft.source}: [tables.{table.name}] has {table.id} as its id, and "
-                    f"{with_count(int(count), 'rows')} of {source_table.name} have a value there {fault}. Name another "
-                    'column, or give id = "" for none.'
-                )
 
 
 @dataclass
@@ -173,8 +122,7 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions, *,
         with connect(engine) as connection:
             packet.require_minimum(connection)
             target_schema = reflect(connection)
-        draft = with_on_match(draft_plan(options.plan, opened), options.on_match)
-        plan = resolve(draft, opened.schema, target_schema)
+        plan = resolve_draft(options.plan, opened, target_schema, options.on_match)
         names = select(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]

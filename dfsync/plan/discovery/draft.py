@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dfsync.model.errors import DfsyncError
-from dfsync.model.schema import Schema
-from dfsync.plan.file import BUILT_IN, in_file_name, read_plan
+from dfsync.model.schema import Schema, Table
+from dfsync.plan.discovery.bookkeeping import bookkeeping_tables
+from dfsync.plan.discovery.identity import own_number
+from dfsync.plan.file import BUILT_IN, in_file_name, read_plan, require_known_references
 from dfsync.plan.model import Plan, TablePlan
 from dfsync.text.wording import did_you_mean
+
+_MARKS = ("repositories", "commits")
+"""The tables of git history without which the built-in plan is not meant."""
 
 
 def expected_schema(source: Schema, target: Schema) -> Schema:
@@ -26,9 +33,16 @@ def expected_schema(source: Schema, target: Schema) -> Schema:
     Returns
     -------
     Schema
-        The tables of the target, and those of the source that it lacks.
+        The tables of the target, and those of the source that it lacks, whose ids it will assign.
     """
-    return Schema({**{name: table for name, table in source.items() if target.find(name) is None}, **target})
+    missing = {name: _made(table) for name, table in source.items() if target.find(name) is None}
+    return Schema({**missing, **target})
+
+
+def _made(table: Table) -> Table:
+    own_id = own_number(table)
+    columns = (replace(column, auto_increment=column.name == own_id) for column in table.columns)
+    return replace(table, columns=tuple(columns))
 
 
 def select_draft(path: Path | None, source: Schema) -> Plan:
@@ -44,7 +58,8 @@ def select_draft(path: Path | None, source: Schema) -> Plan:
     Returns
     -------
     Plan
-        The plan file; without one the built-in plan where the source's tables are its tables, else every table.
+        The plan file; without one the built-in plan where the source's tables are its tables, else every table but
+        those in which frameworks keep their books.
 
     Raises
     ------
@@ -54,12 +69,48 @@ def select_draft(path: Path | None, source: Schema) -> Plan:
     if path is not None:
         draft = read_plan(path)
         _require_known_tables(path, draft, source)
-        return draft
+        return _laid_over(path, draft, source) if draft.overlay else draft
+    kept, left_out = _without_bookkeeping(source)
     built_in = read_plan(BUILT_IN)
-    if _fits(built_in, source):
-        return built_in
-    names = _plan_names(source)
-    return Plan(tuple(TablePlan(name=names[table], table=table) for table in source), "discovered plan")
+    if _fits(built_in, kept):
+        return replace(built_in, left_out=left_out)
+    return Plan(_discovered(kept, {}), "discovered plan", left_out=left_out)
+
+
+def _without_bookkeeping(source: Schema, named: Iterable[str] = ()) -> tuple[Schema, tuple[str, ...]]:
+    """The tables of a discovered plan, and those that it leaves out although nobody asked for it."""
+    left_out = {*bookkeeping_tables(source)} - {*named}
+    if len(left_out) == len(source):
+        # Whoever syncs nothing else means these.
+        left_out.clear()
+    return Schema({name: table for name, table in source.items() if name not in left_out}), tuple(sorted(left_out))
+
+
+def _discovered(tables: Iterable[str], said: Mapping[str, TablePlan]) -> tuple[TablePlan, ...]:
+    """A draft for each table: what a file says of it, by the name of the table, else nothing."""
+    names = _plan_names([table for table in tables if table not in said], [draft.name for draft in said.values()])
+    return tuple(said[table] if table in said else TablePlan(name=names[table], table=table) for table in tables)
+
+
+def _laid_over(path: Path, draft: Plan, source: Schema) -> Plan:
+    """The discovered draft, with what the file says of some tables, and without those that it excludes."""
+    said = {table.name: planned for planned in draft.tables if (table := source.find(planned.table)) is not None}
+    excluded = {pattern: [name for name in source if _matches(name, pattern)] for pattern in draft.exclude}
+    for pattern, names in excluded.items():
+        if not names:
+            hint = did_you_mean(pattern, source) or f" It has {', '.join(source)}."
+            raise DfsyncError(f"The plan {path}: exclude has {pattern!r}, which is no table of the source.{hint}")
+    kept, left_out = _without_bookkeeping(source, said)
+    without = {name for names in excluded.values() for name in names} - said.keys()
+    tables = _discovered([name for name in kept if name not in without], said)
+    if not tables:
+        raise DfsyncError(f"The plan {path}: exclude leaves no table.")
+    require_known_references(path, tables)
+    return replace(draft, tables=tables, left_out=tuple(name for name in left_out if name not in without))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name.lower(), pattern.lower())
 
 
 def _require_known_tables(path: Path, draft: Plan, source: Schema) -> None:
@@ -67,25 +118,29 @@ def _require_known_tables(path: Path, draft: Plan, source: Schema) -> None:
     for table in draft.tables:
         if source.find(table.table) is None:
             hint = did_you_mean(table.table, source) or " Mend the name, or take the table out of the plan."
-            raise DfsyncError(
-                f"The plan {path}: [tables.{table.name}] names the table {table.table!r}, which the source lacks.{hint}"
-            )
+            fault = "which the source lacks"
+            if table.table.lower() in (view.lower() for view in source.views):
+                fault, hint = (
+                    "which is a view",
+                    " dfsync reads tables only: make a table of it in a copy of the source.",
+                )
+            raise DfsyncError(f"The plan {path}: [tables.{table.name}] names the table {table.table!r}, {fault}.{hint}")
 
 
 def _fits(plan: Plan, source: Schema) -> bool:
     """Whether the plan names every table of the source, and every key of it is there."""
     planned = {table.table.lower(): table for table in plan.tables}
-    return bool(source) and all(
+    return all(source.find(mark) is not None for mark in _MARKS) and all(
         name.lower() in planned
         and all(column in table for column in (*planned[name.lower()].key, *planned[name.lower()].parents))
         for name, table in source.items()
     )
 
 
-def _plan_names(tables: Iterable[str]) -> dict[str, str]:
+def _plan_names(tables: Iterable[str], reserved: Iterable[str]) -> dict[str, str]:
     """Choose names that are the tables' own or near them, can name files, and are unique in any case."""
     names: dict[str, str] = {}
-    taken: set[str] = set()
+    taken = {name.lower() for name in reserved}
     for table in sorted(tables, key=lambda name: _sanitize(name) != name):
         name = _sanitize(table)
         candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))

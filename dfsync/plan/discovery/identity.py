@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dfsync.model.schema import Schema, Table
-from dfsync.plan.columns import copied_columns
+from dfsync.plan.columns import unique_keys
+from dfsync.plan.discovery.evidence import Evidence, assigned_column, is_reference
 from dfsync.plan.model import TablePlan
 
 WHOLE_CONTENT = "none found: rows are compared by their whole content"
+OF_THE_SOURCE = "primary key of the source"
+NO_ID = "none: the table has no integer primary key of its own"
+NO_INTEGER = "none: it is no integer in the target"
+NOT_ASSIGNED = "none: the target does not assign its numbers (no AUTO_INCREMENT), so they stay"
+ASSIGNED = "AUTO_INCREMENT of the target; in the source its values are unique integers"
+NOT_UNIQUE = "none: the values of {column}, which is AUTO_INCREMENT in the target, are no unique integers in the source"
 
 
-def with_id(table: TablePlan, source: Schema, target: Schema) -> TablePlan:
+def with_id(table: TablePlan, source: Schema, target: Schema, evidence: Evidence) -> TablePlan:
     """Find the surrogate id of a table, where its draft does not name one.
 
     Parameters
@@ -22,6 +29,8 @@ def with_id(table: TablePlan, source: Schema, target: Schema) -> TablePlan:
         All tables of the source.
     target
         All tables of the target.
+    evidence
+        What the rows say about the columns in doubt.
 
     Returns
     -------
@@ -33,16 +42,44 @@ def with_id(table: TablePlan, source: Schema, target: Schema) -> TablePlan:
         return replace(table, id=None)
     if table.id is not None or source_table is None:
         return table
-    key = source_table.primary_key
-    if len(key) != 1 or source_table[key[0]].kind != "integer" or _is_reference(source_table, key[0]):
-        return replace(table, origin={**table.origin, "id": "none: the table has no integer primary key of its own"})
-    if target_table is not None and (key[0] not in target_table or target_table[key[0]].kind != "integer"):
-        return replace(table, origin={**table.origin, "id": "none: it is no integer in the target"})
-    return replace(table, id=key[0], origin={**table.origin, "id": "primary key of the source"})
+    column, origin = _id_of(table, source_table, target_table, evidence)
+    return replace(table, id=column, origin={**table.origin, "id": origin})
 
 
-def _is_reference(table: Table, column: str) -> bool:
-    return any(reference.columns == (column,) for reference in table.references)
+def _id_of(
+    table: TablePlan, source_table: Table, target_table: Table | None, evidence: Evidence
+) -> tuple[str | None, str]:
+    """Find the id, and where it came from or why there is none."""
+    own = own_number(source_table)
+    assigned = assigned_column(table, source_table, target_table) if target_table is not None else None
+    if assigned is not None and assigned != own:
+        if (source_table.name, assigned) in evidence.ids:
+            return assigned, ASSIGNED
+        return None, NOT_UNIQUE.format(column=assigned)
+    if own is None:
+        return None, NO_ID
+    if target_table is not None and (own not in target_table or target_table[own].kind != "integer"):
+        return None, NO_INTEGER
+    if target_table is not None and not target_table[own].auto_increment:
+        return None, NOT_ASSIGNED
+    return own, OF_THE_SOURCE
+
+
+def own_number(table: Table) -> str | None:
+    """Find the integer primary key of a table.
+
+    Parameters
+    ----------
+    table
+        A table of the source.
+
+    Returns
+    -------
+    str or None
+        None where there is none, or where it is a foreign key and so the number of another table's row.
+    """
+    key = table.primary_key
+    return key[0] if len(key) == 1 and table[key[0]].kind == "integer" and not is_reference(table, key[0]) else None
 
 
 def with_natural_key(table: TablePlan, source: Schema, target: Schema) -> TablePlan:
@@ -60,30 +97,18 @@ def with_natural_key(table: TablePlan, source: Schema, target: Schema) -> TableP
     Returns
     -------
     TablePlan
-        With `natural_key`, empty where there is none, and its origin.
+        With `natural_key`, empty where there is none, and its origin. A single column that may be NULL is none.
     """
     if table.natural_key is not None:
         return table
-    source_table, target_table = source.find(table.table), target.find(table.table)
-    for declaring, side in ((target_table, "target"), (source_table, "source")):
-        if declaring is None:
-            continue
-        keys = [key for key in declaring.uniques() if _key_is_copied(table, key, source_table, target_table)]
-        if keys:
-            # Rows with a NULL in the key are compared by their whole content, so a key without is better.
-            best = next((key for key in keys if not any(declaring[column].nullable for column in key)), keys[0])
-            kind = "primary key" if best == declaring.primary_key else "unique constraint"
-            best = tuple(source_table[column].name for column in best) if source_table else best
-            return replace(table, natural_key=best, origin={**table.origin, "natural_key": f"{kind} of the {side}"})
-    return replace(table, natural_key=(), origin={**table.origin, "natural_key": WHOLE_CONTENT})
-
-
-def _key_is_copied(
-    table: TablePlan, key: tuple[str, ...], source_table: Table | None, target_table: Table | None
-) -> bool:
-    """Whether all of the key's columns are copied; a table that an end lacks stands for the other one."""
-    known = source_table or target_table
-    if known is None:
-        return False
-    copied = {column.name.lower() for column in copied_columns(table, known, target_table)}
-    return all(column.lower() in copied for column in key)
+    keys = unique_keys(table, source.find(table.table), target.find(table.table))
+    # Rows with a NULL in the key are compared by their whole content, so a key without is better.
+    taken = next((key for key in sorted(keys, key=lambda key: key.nullable) if not key.optional), None)
+    others = "; ".join(
+        f"{'unique, but may be NULL' if key.optional else 'also unique'}: {', '.join(key.columns)}"
+        for key in keys
+        if key is not taken
+    )
+    found = taken.origin if taken else WHOLE_CONTENT
+    origin = {**table.origin, "natural_key": "; ".join(filter(None, [found, others]))}
+    return replace(table, natural_key=taken.columns if taken else (), origin=origin)

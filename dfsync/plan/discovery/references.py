@@ -35,7 +35,7 @@ def with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema,
         Where a column refers to a table that is not planned.
     """
     planned = {t.table.lower(): t for t in tables}
-    left_out = {column.lower() for column in (*table.ignore_columns, *table.plain_columns)}
+    left_out = {column.lower() for column in (*table.ignore_columns, *table.plain_columns, *table.empty_columns)}
     keys = {key.column.lower(): key for key in table.foreign_keys or ()}
     after: list[str] = list(table.after)
     origin = table.origin.get("foreign_keys", "none declared")

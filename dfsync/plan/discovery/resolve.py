@@ -6,14 +6,66 @@ from dataclasses import replace
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Schema
+from dfsync.plan.discovery.evidence import NO_EVIDENCE, Evidence
 from dfsync.plan.discovery.identity import with_id, with_natural_key
 from dfsync.plan.discovery.references import with_foreign_keys
-from dfsync.plan.graph import drop_cyclic_after, strongly_connected, topological_order
+from dfsync.plan.graph import drop_cyclic_after, is_circular, strongly_connected, topological_order
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
 from dfsync.text.wording import did_you_mean
 
+CIRCULAR = "and is in a circle of tables, or refers to itself, where ids cannot be kept"
+"""What is wrong with `keep_ids` of such a table."""
 
-def resolve(draft: Plan, source: Schema, target: Schema) -> Plan:
+
+def resolve(draft: Plan, source: Schema, target: Schema, evidence: Evidence = NO_EVIDENCE) -> Plan:
+    """Discover what a draft leaves out, and order its tables.
+
+    Parameters
+    ----------
+    draft
+        What is not None in it stays as it is.
+    source
+        All tables of the source.
+    target
+        All tables of the target.
+    evidence
+        What the rows of the source say about the columns in doubt (`discovery.evidence.doubts`).
+
+    Returns
+    -------
+    Plan
+        Complete: parents before children, with every table's `deferred` foreign keys.
+
+    Raises
+    ------
+    DfsyncError
+        See `complete` and `in_order`.
+    """
+    return in_order(complete(draft, source, target, evidence))
+
+
+def in_order(plan: Plan) -> Plan:
+    """Put the tables of a complete plan in order.
+
+    Parameters
+    ----------
+    plan
+        Its tables in any order.
+
+    Returns
+    -------
+    Plan
+        Parents before children.
+
+    Raises
+    ------
+    DfsyncError
+        Where tables need each other in a circle that nothing breaks.
+    """
+    return replace(plan, tables=topological_order(plan.tables))
+
+
+def complete(draft: Plan, source: Schema, target: Schema, evidence: Evidence) -> Plan:
     """Discover what a draft leaves out.
 
     Parameters
@@ -24,27 +76,37 @@ def resolve(draft: Plan, source: Schema, target: Schema) -> Plan:
         All tables of the source.
     target
         All tables of the target.
+    evidence
+        What the rows of the source say about the columns in doubt.
 
     Returns
     -------
     Plan
-        Complete: parents before children, with every table's `deferred` foreign keys.
+        Complete but for the order: the tables stand as in the draft.
 
     Raises
     ------
     DfsyncError
-        Where the draft names a column that the source lacks, a column refers to a table that is not planned, an id is
-        part of a key, or tables need each other in a circle that nothing breaks.
+        Where the draft names a column that the source lacks, a column refers to a table that is not planned, or an id
+        is part of a key.
     """
-    tables = [with_id(table, source, target) for table in draft.tables]
+    tables = [_with_empty_columns(table, source, evidence) for table in draft.tables]
+    tables = [with_id(table, source, target, evidence) for table in tables]
     tables = [with_foreign_keys(table, tables, source, target) for table in tables]
     tables = [_with_source_spelling(table, source) for table in tables]
     tables = [with_natural_key(table, source, target) for table in tables]
     for table in tables:
         _require_known_columns(draft, table, source)
         _require_id_in_no_key(draft, table)
+    _require_keepable_ids(draft, tables)
     tables = drop_cyclic_after(tables, draft.tables)
-    return replace(draft, tables=topological_order(_with_deferred(tables, source, target)))
+    return replace(draft, tables=tuple(_with_deferred(tables, source, target)))
+
+
+def _with_empty_columns(table: TablePlan, source: Schema, evidence: Evidence) -> TablePlan:
+    source_table = source.find(table.table)
+    empty = tuple(column for name, column in sorted(evidence.empty) if source_table and name == source_table.name)
+    return replace(table, empty_columns=empty)
 
 
 def _with_source_spelling(table: TablePlan, source: Schema) -> TablePlan:
@@ -86,6 +148,19 @@ def _require_id_in_no_key(draft: Plan, table: TablePlan) -> None:
             raise DfsyncError(
                 f"The {draft.source}: [tables.{table.name}] has {table.id} as its id, which is another one in the "
                 f'target, and in {setting}. Leave it out there, or give id = "" if {table.id} is no mere number.'
+            )
+
+
+def _require_keepable_ids(draft: Plan, tables: list[TablePlan]) -> None:
+    """Refuse ids to keep where there is none, or where rows of a circle of tables wait for each other's new ids."""
+    circles = strongly_connected(tables)
+    for table in tables:
+        faults = {"and no id": table.id is None, CIRCULAR: is_circular(table, circles)}
+        fault = next((fault for fault, present in faults.items() if present), None)
+        if table.keep_ids and fault is not None:
+            raise DfsyncError(
+                f"The {draft.source}: [tables.{table.name}] has keep_ids {fault}. Give it keep_ids = [], or "
+                'id = "" where all of its numbers are to stay as they are.'
             )
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from dfsync.model.schema import Schema
-from dfsync.pipeline.session.session import draft_plan
+from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.plan.binding import bind_all
-from dfsync.plan.discovery.resolve import resolve
 from dfsync.plan.model import Plan
 from dfsync.source.sqlite import SqliteSource
 from dfsync.target.schema.reflection import reflect
@@ -24,7 +23,7 @@ def discover(folder: Path, source: str, target: Engine | None = None, *, plan: s
         file.write_text(plan, encoding="utf-8")
     with SqliteSource(path) as opened:
         target_schema = reflected(target)
-        completed = resolve(draft_plan(file if plan else None, opened), opened.schema, target_schema)
+        completed = resolve_draft(file if plan else None, opened, target_schema)
         present = [name for name in completed.names if target_schema.find(completed[name].table) is not None]
         bind_all(completed, present, opened.schema, target_schema)
         return completed

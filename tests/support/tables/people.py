@@ -11,7 +11,7 @@ import dfsync
 from tests.support.git_history import execute, run_sql
 
 SOURCE = """
-    CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT UNIQUE, name TEXT, born DATE, height REAL,
+    CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT NOT NULL UNIQUE, name TEXT, born DATE, height REAL,
         owes NUMERIC, photo BLOB, boss_id INTEGER REFERENCES people);
     CREATE TABLE notes (nr INTEGER PRIMARY KEY, person_id INTEGER NOT NULL REFERENCES people, body TEXT);
     CREATE TABLE tags (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
