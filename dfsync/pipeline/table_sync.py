@@ -21,6 +21,7 @@ from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
+from dfsync.pipeline.table.keep_ids import find_kept, insert_kept, is_kept
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import (
     Loader,
@@ -35,7 +36,7 @@ from dfsync.pipeline.table.match import MatchResult, match_table
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.pipeline.table.update import update_rows
 from dfsync.plan.binding import TableBinding
-from dfsync.plan.validation import GENERATED, generated_columns
+from dfsync.plan.validation import EMPTY, GENERATED, generated_columns
 from dfsync.stages.remap import Absence
 
 
@@ -70,9 +71,11 @@ class TableSync:
         self.selected = binding.plan.name in session.names
         self.ledger = RowLedger()
         self.fully_matched = False
-        self.notes: dict[str, str] = dict.fromkeys(
-            generated_columns(binding.plan, binding.source, binding.target), GENERATED
-        )
+        generated = generated_columns(binding.plan, binding.source, binding.target)
+        self.notes: dict[str, str] = {
+            **dict.fromkeys(generated, GENERATED),
+            **dict.fromkeys(binding.plan.empty_columns, EMPTY),
+        }
         self._session = session
         self._progress = progress
         self._folder = folder
@@ -108,6 +111,7 @@ class TableSync:
         with self._timer("total"):
             self.open_loader()
             self.record_matches(match_table(self.context))
+            self._keep_ids()
             self.fully_matched = True
             if self.selected:
                 self.load()
@@ -162,6 +166,22 @@ class TableSync:
         self.record(result.rejects, result.notes)
         if result.keys is not None:
             self.keep_keys(result.keys)
+
+    def _keep_ids(self) -> None:
+        """Give the rows whose ids the plan keeps the target rows of these ids."""
+        if not self.plan.keep_ids:
+            return
+        kept = find_kept(self.context, self.ledger)
+        self.ledger.unresolve(np.isin(self.ledger.old_id, kept.rejects.index))
+        self.record(kept.rejects, {})
+        self.ledger.record_match(kept.present, kept.present)
+        if self.selected and len(kept.lacking):
+            batch = insert_kept(self.context, kept.lacking, dry_run=self._session.options.dry_run)
+            self.record_inserts(batch.new_ids)
+            self.record(batch.rejects, batch.notes)
+            # Ids that are given may be the highest of the table now, and those above them are yet to be assigned.
+            self.open_loader()
+        self.ledger.share_target_rows(self.ledger.resolved & is_kept(self.context, self.ledger.old_id))
 
     def keep_keys(self, keys: KeySpool) -> None:
         """Take the natural keys that the mapping will show, by ascending `old_id`."""

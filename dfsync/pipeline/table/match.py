@@ -12,6 +12,7 @@ from dfsync.model.batch import ValueNote
 from dfsync.model.types import NewIds, OldIds, Positions
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import RejectLog, read_batches
+from dfsync.pipeline.table.keep_ids import is_kept
 from dfsync.pipeline.table.keys import (
     SourceKeys,
     adopt_target_values,
@@ -125,7 +126,8 @@ def match_keys(
 def match_content(table: TableContext, ids: OldIds | None = None) -> MatchResult:
     """Match rows by their whole content, because their key holds a NULL or there is none.
 
-    Equal rows are counted: the k-th of the source goes with the k-th of the target.
+    Equal rows are counted: the k-th of the source goes with the k-th of the target. Rows whose ids the plan keeps are
+    known by these, so they are in a part of their own, without a target row yet.
 
     Parameters
     ----------
@@ -142,11 +144,17 @@ def match_content(table: TableContext, ids: OldIds | None = None) -> MatchResult
     hashes, log = read_content_hashes(table, ids)
     with table.timer("match"):
         target_hashes = read_target_content(table)
+        kept = hashes.index[:0].to_numpy()
+        if table.binding.plan.keep_ids:
+            by_id = is_kept(table, hashes.index)
+            kept, hashes = hashes.index[by_id].to_numpy(), hashes[~by_id]
+            target_hashes = target_hashes[~is_kept(table, target_hashes.index)]
         hasher = table.hasher
         matches = first_matches(hasher.with_occurrence(hashes), hasher.with_occurrence(target_hashes))
     old_id = hashes.index.to_numpy()
     part = row_matches(table.binding, old_id, target_hashes.index.to_numpy(), matches.position)
-    return MatchResult((part,), log.rejects(), log.notes)
+    unmatched = row_matches(table.binding, kept, np.array([], np.int64), np.full(len(kept), -1))
+    return MatchResult((part, *([unmatched] if len(kept) else ())), log.rejects(), log.notes)
 
 
 def read_content_hashes(table: TableContext, ids: OldIds | None = None) -> tuple[pd.DataFrame, RejectLog]:

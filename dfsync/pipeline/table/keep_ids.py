@@ -1,0 +1,117 @@
+"""Rows whose ids mean the same in both databases, such as a row 0 that an application knows by its number.
+
+A rare path: a handful of rows, which the plan names one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dfsync.model.rejects import no_rejects, reject_frame
+from dfsync.model.types import Mask, OldIds
+from dfsync.pipeline.table.context import TableContext
+from dfsync.pipeline.table.extract import read_batches
+from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.load import LoadedBatch
+from dfsync.target.read.rows import lookup_by_id
+from dfsync.target.write.with_ids import insert_with_ids
+
+
+@dataclass(frozen=True)
+class KeptRows:
+    """What becomes of the source rows whose ids the plan keeps.
+
+    Attributes
+    ----------
+    present
+        int64: the target has a row of this id, which is the row, whatever its values are.
+    lacking
+        int64: the target has neither such a row nor one of its natural key.
+    rejects
+        The reject frame of the rows whose natural key another row of the target has: whether that one is the same row
+        only a person can say, so neither is changed.
+    """
+
+    present: OldIds
+    lacking: OldIds
+    rejects: pd.DataFrame
+
+
+def is_kept(table: TableContext, ids: OldIds | pd.Index[int]) -> Mask:
+    """Tell which ids mean the same row in both databases.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ids
+        Ids of source rows or of target rows.
+
+    Returns
+    -------
+    array of bool
+    """
+    return np.isin(np.asarray(ids), np.array(table.binding.plan.keep_ids or (), dtype=np.int64))
+
+
+def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
+    """Look for the target rows of the kept ids.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ledger
+        What the match found, as if no id were kept; only read.
+
+    Returns
+    -------
+    KeptRows
+    """
+    binding = table.binding
+    kept = is_kept(table, ledger.old_id)
+    ids = ledger.old_id[kept]
+    if binding.id is None or not len(ids):
+        return KeptRows(ids[:0], ids[:0], no_rejects())
+    found = lookup_by_id(table.connection, binding.target, binding.id, [], ids.tolist())
+    present = np.isin(ids, np.asarray(found.index))
+    taken = ledger.resolved[kept] & ~present
+    owners = ledger.new_id[kept][taken]
+    reasons = [
+        f"keep_ids: the target has no row of id {old}, and its row {new} has this natural key; give that row the id "
+        f"{old} there, or take {old} out of keep_ids"
+        for old, new in zip(ids[taken], owners, strict=True)
+    ]
+    rejects = reject_frame(ids[taken], binding.id, [str(old) for old in ids[taken]], reasons)
+    return KeptRows(ids[present], ids[~present & ~taken], rejects)
+
+
+def insert_kept(table: TableContext, ids: OldIds, *, dry_run: bool) -> LoadedBatch:
+    """Insert source rows under their own ids.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ids
+        int64, ascending: the rows, whose ids the target lacks.
+    dry_run
+        Write nothing.
+
+    Returns
+    -------
+    LoadedBatch
+        The new ids are the old ones.
+    """
+    batches = list(read_batches(table, table.binding.columns, table.batch_size, ids))
+    frame = pd.concat([batch.frame for batch in batches])
+    notes = {column: note for batch in batches for column, note in batch.notes.items()}
+    refused = no_rejects()
+    if not dry_run and table.binding.id is not None:
+        refused = insert_with_ids(table.connection, table.binding.target, table.binding.id, frame)
+    taken = frame.index.difference(refused.index)
+    rejects = pd.concat([refused, *(batch.rejects for batch in batches)])
+    return LoadedBatch(pd.Series(taken.to_numpy(), index=taken), rejects, notes, refused.index.to_numpy())
