@@ -20,19 +20,21 @@ def is_same(type_: str, source: Any, held: Any) -> bool:
 def _number(source: Any, held: Any) -> bool:
     if isinstance(source, str) and re.fullmatch(r"0+[0-9]+", source.strip()):
         return False
-    return Decimal(str(source).strip()) == Decimal(str(held))
+    if isinstance(source, float) and isinstance(held, int):
+        return bool(source == held)
+    return bool(Decimal(str(source).strip()) == Decimal(str(held)))
 
 
 def _text(source: Any, held: Any) -> bool:
-    return float(held) == source if isinstance(source, float) else str(source) == held
+    return bool(float(held) == source if isinstance(source, float) else str(source) == held)
 
 
 def _member(source: Any, held: Any) -> bool:
-    return str(source) == held
+    return bool(str(source) == held)
 
 
 def _bytes(source: Any, held: Any) -> bool:
-    return (source.encode() if isinstance(source, str) else source) == held
+    return bool((source.encode() if isinstance(source, str) else source) == held)
 
 
 def _seconds(clock: tuple[str | None, ...]) -> Decimal:
@@ -65,7 +67,7 @@ def _json(source: Any, held: str) -> bool:
     def read(value: Any) -> Any:
         return json.loads(value, parse_int=Decimal, parse_float=Decimal)
 
-    return read(str(source)) == read(held) if not isinstance(source, float) else float(held) == source
+    return bool(float(held) == source if isinstance(source, float) else read(str(source)) == read(held))
 
 
 _COMPARE = {

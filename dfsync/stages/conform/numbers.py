@@ -268,10 +268,9 @@ def real_from_integer(values: pa.Array, column: Column) -> ConversionResult:
     same = inside & (np.where(inside, stored, 0.0).astype(np.int64) == pc.fill_null(values, 0).to_numpy())
     noted = [mask for mask, _ in result.changes]
     lost = pc.and_(large, pa.array(~same))
-    changes = with_faults(
-        None, changes=[(_without(lost, noted), _FEW_DIGITS.format(column.type, "large integers"))]
-    ).changes
-    return replace(result, changes=[*result.changes, *changes])
+    note = _FEW_DIGITS.format(column.type, "large integers")
+    rounded = with_faults(None, changes=[(_without(lost, noted), note)])
+    return replace(result, changes=[*result.changes, *rounded.changes])
 
 
 def _without(mask: pa.Array, others: list[pa.Array]) -> pa.Array:

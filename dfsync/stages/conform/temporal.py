@@ -95,11 +95,13 @@ def _outside(instants: pa.Array, low: dt.datetime, high: dt.datetime) -> pa.Arra
 def _shorten_timestamps(read: _Instants, column: Column) -> pa.Array:
     """Bring instants to the column's digits, as the server does it."""
     digits = column.precision or 0
+    values = read.values
+    if not column.cuts_fractions:
+        # Servers round to microseconds first, and then once more to the column's digits.
+        values = pc.add(values, pc.cast(pc.cast(pc.fill_null(read.up, False), pa.int64()), pa.duration("us")))
     if digits >= 6:
-        up = pc.cast(pc.fill_null(read.up, False), pa.int64())
-        return read.values if column.cuts_fractions else pc.add(read.values, pc.cast(up, pa.duration("us")))
-    ticks = pc.cast(read.values, pa.int64())
-    return _shorten(ticks, 10 ** (6 - digits), cut=column.cuts_fractions).cast(_MICROSECONDS)
+        return values
+    return _shorten(pc.cast(values, pa.int64()), 10 ** (6 - digits), cut=column.cuts_fractions).cast(_MICROSECONDS)
 
 
 def _shorten(ticks: pa.Array, step: int, *, cut: bool) -> pa.Array:
@@ -133,7 +135,8 @@ def _time(values: pa.Array, column: Column) -> ConversionResult:
         _number(parts, "seconds"),
     )
     tenths = pc.add(pc.multiply(seconds, 10_000_000), pc.cast(fraction, pa.int64()))
-    ticks = _shorten(tenths, 10 ** (7 - digits), cut=column.cuts_fractions)
+    ticks = tenths if column.cuts_fractions else _shorten(tenths, 10, cut=False)
+    ticks = _shorten(ticks, 10 ** (7 - digits), cut=column.cuts_fractions)
     shortened = pc.or_(pc.not_equal(ticks, tenths), pc.match_substring_regex(all_digits, r"^[0-9]{7}.*[1-9]"))
     outside = pc.greater_equal(ticks, _HOURS_END * 10)
     faults = (pc.and_(values.is_valid(), parts.is_null()), "is not a valid time"), (outside, "is beyond 838 hours")
