@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from dfsync.model.frames import OLD_ID, STRING
+from dfsync.text.redaction import MASK, is_secret_column
 
 REJECT_COLUMNS = ("column", "value", "reason")
 NOT_NULL = "is NULL, which the column does not allow"
@@ -40,8 +41,10 @@ def reject_frame(
     Returns
     -------
     pandas.DataFrame
-        Index `old_id`; `REJECT_COLUMNS` as Arrow strings.
+        Index `old_id`; `REJECT_COLUMNS` as Arrow strings. A value of a column of secrets is masked.
     """
+    if is_secret_column(column):
+        values = MASK if isinstance(values, str) else [None if value is None else MASK for value in values]
     frame = pd.DataFrame(index=pd.Index(np.asarray(ids), dtype="int64", name=OLD_ID))
     contents: tuple[Any, ...] = (column, values, reason)
     for name, content in zip(REJECT_COLUMNS, contents, strict=True):

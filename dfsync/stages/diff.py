@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from dfsync.model import frames
 from dfsync.model.types import OldIds
+from dfsync.text.redaction import MASK, is_secret_column
 
 CHANGED, DELETED, MISSING, UNFIT, ORPHAN = "changed", "deleted", "missing", "does not fit", "missing parent"
 """The kinds of difference: another value; the target row no longer exists; the row was never synced; the target's
@@ -78,13 +79,15 @@ def cell_differences(kind: str, column: str | None, source: pd.Series[Any], targ
     -------
     pandas.DataFrame
         One row per value: index `old_id`; `kind`, `column`, `source_value` and `target_value` as Arrow strings.
+        Values of a column of secrets are masked.
     """
     count = len(source)
+    as_text = _masked if is_secret_column(column) else _as_text
     columns = {
         "kind": pa.array([kind] * count, pa.string()),
         "column": pa.array([column] * count, pa.string()),
-        "source_value": _as_text(frames.as_arrow(source)),
-        "target_value": _as_text(frames.as_arrow(target)),
+        "source_value": as_text(frames.as_arrow(source)),
+        "target_value": as_text(frames.as_arrow(target)),
     }
     return frames.from_arrow(pa.table(columns), source.index)
 
@@ -145,6 +148,10 @@ def empty_differences() -> pd.DataFrame:
         No rows, in the columns of `DIFFERENCE_SCHEMA`.
     """
     return frames.from_arrow(DIFFERENCE_SCHEMA.empty_table())
+
+
+def _masked(values: pa.Array) -> pa.Array:
+    return pc.if_else(values.is_valid(), pa.scalar(MASK), pa.scalar(None, pa.string()))
 
 
 def _as_text(values: pa.Array) -> pa.Array:

@@ -67,7 +67,13 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
         arguments["password"] = url.password.encode()
     # No limit: as many connections as threads. A new one takes tens of milliseconds, most of them for TLS.
     engine = sa.create_engine(
-        url, isolation_level="REPEATABLE READ", connect_args=arguments, pool_size=0, pool_pre_ping=True
+        url,
+        isolation_level="REPEATABLE READ",
+        connect_args=arguments,
+        pool_size=0,
+        pool_pre_ping=True,
+        # Values of rows are no part of a log.
+        hide_parameters=True,
     )
     always_quote(engine.dialect)
 

@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from dfsync.text.redaction import MASK, redact, register_secret, without_credentials
+from dfsync.text.redaction import MASK, is_secret_column, redact, register_secret, without_credentials
 
 PASSWORD = "zq7 k@/ü'+%\\"
 
@@ -50,3 +50,56 @@ def test_what_is_too_short_to_be_hidden_leaves_texts_as_they_are(password: str |
 )
 def test_user_and_password_of_a_url_are_hidden(text: str, shown: str) -> None:
     assert without_credentials(text) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "Password",
+        "user_password",
+        "password_hash",
+        "hashed_password",
+        "passwd",
+        "jwtSecret",
+        "api_key",
+        "apiKey",
+        "API_KEY",
+        "APIKey",
+        "access_token",
+        "reset_password_token",
+        "private_key",
+        "salt",
+        "user_pass",
+        "pwd2",
+    ],
+)
+def test_columns_of_secrets_are_known_by_their_names(name: str) -> None:
+    assert is_secret_column(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        None,
+        "",
+        "hash",
+        "commit_hash",
+        "tokens_used",
+        "token_count",
+        "max_tokens",
+        "key",
+        "primary_key",
+        "has_password",
+        "password_changed_at",
+        "passenger",
+        "secretary",
+        "salted_caramel",
+        "result",
+        "token_type",
+        "monkey",
+        "compass",
+    ],
+)
+def test_other_columns_are_not(name: str | None) -> None:
+    assert not is_secret_column(name)

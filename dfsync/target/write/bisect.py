@@ -23,9 +23,11 @@ from dfsync.target.errors import (
     explain,
     is_row_error,
 )
+from dfsync.text.redaction import MASK, is_secret_column
 
 log = logging.getLogger(__name__)
 _MAX_REFUSALS = 10_000
+_LONG_SECRET = 4
 # "... FOREIGN KEY (`code`) REFERENCES ...", "Column 'code' cannot be null", "... for column `db`.`t`.`code` at row 1"
 _COLUMN_IN_MESSAGE = re.compile(
     r"FOREIGN KEY \(`(.+?)`\)|[Cc]olumn '([^']+)'|for column (?:`(?:[^`]|``)+`\.)*`((?:[^`]|``)+)`"
@@ -101,7 +103,17 @@ def _reject_row(row: pd.DataFrame, error: Exception) -> pd.DataFrame:
     column = next((name for name in row.columns if name.lower() == named_column), None)
     value = None if column is None else frames.as_arrow(row[column])[0].as_py()
     shown = None if value is None or isinstance(value, bytes) else str(value)
-    return reject_frame(row.index, column, [shown], _reason(error))
+    return reject_frame(row.index, column, [shown], _without_secrets(_reason(error), row))
+
+
+def _without_secrets(reason: str, row: pd.DataFrame) -> str:
+    """The reason, in which a server may have quoted a value, without those of columns of secrets."""
+    for name in filter(is_secret_column, row.columns):
+        value = str(frames.as_arrow(row[name])[0].as_py() or "")
+        # Of a unique key over several columns the server quotes the values with hyphens between them.
+        quoted = value if len(value) >= _LONG_SECRET else f"'{value}'"
+        reason = reason.replace(quoted, MASK) if value else reason
+    return reason
 
 
 def _reason(error: Exception) -> str:
