@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,12 +15,12 @@ from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
 from dfsync.model.batch import ValueNote
 from dfsync.model.frames import empty_frame
-from dfsync.model.rejects import no_rejects
-from dfsync.model.types import NewIds, OldIds, Positions
+from dfsync.model.types import Mask, NewIds, OldIds, Positions
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.keys import fetch_rows_by_key
 from dfsync.target.read.rows import highest_id
+from dfsync.target.read.unique_keys import UniqueKeys
 from dfsync.target.write.loader import BulkLoader
 
 _DRY_RUN_FIRST_ID = 2**62
@@ -59,19 +59,28 @@ Send = Callable[[pd.DataFrame], "tuple[pd.Series[Any], pd.DataFrame]"]
 
 
 class DryRunLoader:
-    """Takes every row and gives it an id that no target has, so that the children of new rows are new as well."""
+    """Takes the rows that no unique key refuses, and gives each an id that no target has.
+
+    So the children of new rows are new as well.
+    """
 
     def __init__(self, table: TableContext) -> None:
         binding = table.binding
         self._type = binding.id_type
         highest = 0 if binding.id is None else highest_id(table.connection, binding.target, binding.id)
         self._next = max(_DRY_RUN_FIRST_ID, highest + 1)
+        self._unique_keys = UniqueKeys(
+            table.connection, binding.target, binding.columns, binding.key_names, table.hasher
+        )
 
     def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[int], pd.DataFrame]:
         """Count the rows; see `Loader.insert`."""
+        return self.insert_linked(frame, {}, {})
+
+    def _take(self, frame: pd.DataFrame) -> pd.Series[int]:
         ids = pc.add(pa.array(np.arange(len(frame)), self._type), pa.scalar(self._next, self._type))
         self._next += len(frame)
-        return frames.series(ids).set_axis(frame.index), no_rejects()
+        return frames.series(ids).set_axis(frame.index)
 
     def insert_linked(
         self,
@@ -81,8 +90,19 @@ class DryRunLoader:
         *,
         optional: bool = False,
     ) -> tuple[pd.Series[int], pd.DataFrame]:
-        """Count the rows, whatever they refer to; see `Loader.insert_linked`."""
-        return self.insert(frame)
+        """Count the rows, without those that refer to one that is refused; see `Loader.insert_linked`."""
+        rejects = self._unique_keys.refused(frame)
+        lost = frame.index.isin(rejects.index)
+        while (more := _and_children(lost, [*parents.values(), *by_value.values()])).sum() > lost.sum():
+            lost = more
+        self._unique_keys.add(~lost)
+        return self._take(frame[~lost] if lost.any() else frame), rejects
+
+
+def _and_children(rows: Mask, parents: Iterable[Positions]) -> Mask:
+    """These rows, and those that have one of them at a position of `parents`, which is negative for none."""
+    more: Mask = np.any([rows, *((places >= 0) & rows[places] for places in parents)], axis=0)
+    return more
 
 
 @dataclass(frozen=True)
