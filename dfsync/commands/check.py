@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from dfsync.commands.preflight import (
     Preflight,
     TableInspection,
+    changed_value_findings,
+    differing_findings,
     inspect_table,
     open_preflight,
     ready_tables,
@@ -31,7 +33,7 @@ from dfsync.plan.discovery.draft import expected_schema
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select
 from dfsync.plan.questions import Question
-from dfsync.plan.validation import ERROR, NOTE, UNDECIDED, WARNING, Finding
+from dfsync.plan.validation import ERROR, UNDECIDED, WARNING, Finding
 from dfsync.source.base import Source
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
@@ -189,12 +191,11 @@ def _dry_run(
     for counts in result.counts:
         if counts.error is not None:
             findings.append(Finding(ERROR, counts.name, None, counts.error))
-        elif counts.failed:
-            findings += reject_findings(preflight.plan[counts.name], result.rejects[counts.name])
-        findings += [
-            Finding(NOTE, counts.name, changed["column"], changed["note"], count=changed["rows"])
-            for changed in counts.changed_values
-        ]
+        else:
+            if counts.failed or counts.unfit:
+                findings += reject_findings(preflight.plan[counts.name], result.rejects[counts.name])
+            findings += changed_value_findings(counts.name, counts.changed_values)
+            findings += differing_findings(counts.name, counts.differing)
     return result, findings
 
 

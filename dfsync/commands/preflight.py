@@ -16,6 +16,7 @@ from dfsync.model.partition import Partition
 from dfsync.model.rejects import MISSING_PARENT, no_rejects
 from dfsync.model.schema import Schema, Table
 from dfsync.model.types import Mask
+from dfsync.output.result import ChangedValues, Differing
 from dfsync.plan.binding import TableBinding, bind_unchecked
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan
@@ -28,7 +29,7 @@ from dfsync.target.quoting import quote_literal_identifier
 from dfsync.target.schema.indexes import index_statement
 from dfsync.target.schema.names import quoted
 from dfsync.target.schema.preconditions import before_triggers, missing_privileges
-from dfsync.text.wording import printable
+from dfsync.text.wording import is_mostly_other, other_values, printable
 
 _KEY_BATCH_ROWS = 1_000_000
 _SHARED = "the target row is shared, and none is added"
@@ -171,8 +172,33 @@ def value_findings(preflight: Preflight, plan: TablePlan) -> list[Finding]:
     columns = binding.source_columns(binding.columns)
     partition = Partition(preflight.source.path, source_table.name, plan.id, tuple(binding.names))
     batches = preflight.source.batches(partition, SyncOptions.batch_size)
-    rejects = pd.concat([no_rejects(), *(conform(frame, columns).rejects for frame in batches)])
-    return [*findings, *reject_findings(plan, rejects.reset_index())]
+    changed: dict[tuple[str, str], int] = {}
+    rejected = [no_rejects()]
+    for batch in (conform(frame, columns) for frame in batches):
+        rejected.append(batch.rejects)
+        for note in batch.notes:
+            changed[note.column, note.text] = changed.get((note.column, note.text), 0) + len(note.ids)
+    findings += reject_findings(plan, pd.concat(rejected).reset_index())
+    values = (ChangedValues(column=column, note=note, rows=rows) for (column, note), rows in changed.items())
+    return findings + changed_value_findings(plan.name, values)
+
+
+def changed_value_findings(name: str, changed: Iterable[ChangedValues]) -> list[Finding]:
+    """Tell of the values that the target's columns would change.
+
+    Parameters
+    ----------
+    name
+        The planned table.
+    changed
+        As in `TableCounts.changed_values`.
+
+    Returns
+    -------
+    list of Finding
+        A note for each column and what it does to its values.
+    """
+    return [Finding(NOTE, name, values["column"], values["note"], count=values["rows"]) for values in changed]
 
 
 def reject_findings(plan: TablePlan, rejects: pd.DataFrame) -> list[Finding]:
@@ -197,6 +223,26 @@ def reject_findings(plan: TablePlan, rejects: pd.DataFrame) -> list[Finding]:
         message = f"{reason} (such as {value} in {_row_name(plan, first[frames.OLD_ID])})"
         findings.append(Finding(ERROR, plan.name, str(column) or None, message, count=len(rows)))
     return findings
+
+
+def differing_findings(name: str, differing: Differing | None) -> list[Finding]:
+    """Tell of the rows that the target has already, with other values.
+
+    Parameters
+    ----------
+    name
+        The planned table.
+    differing
+        As in `TableCounts.differing`.
+
+    Returns
+    -------
+    list of Finding
+        A warning where it is most of the rows, a note where it is fewer, none where there are none.
+    """
+    if differing is None or not differing["rows"]:
+        return []
+    return [Finding(WARNING if is_mostly_other(differing) else NOTE, name, None, other_values(differing))]
 
 
 def _engine_findings(connection: sa.Connection, binding: TableBinding) -> list[Finding]:
@@ -256,7 +302,9 @@ def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Fin
         message = f"the natural key of an earlier row: {_SHARED} ({_example_pair(plan, non_null, same)})"
         findings.append(Finding(NOTE, plan.name, None, message, count=int(same.sum())))
     normalized = non_null.copy()
-    for column in columns:
+    # Foreign keys still hold the source's ids, which are equal where they are identical.
+    foreign_keys = {name.lower() for name in plan.parents}
+    for column in (column for column in columns if column.name.lower() not in foreign_keys):
         values = non_null[column.name]
         normalized[column.name], _ = normalize_pair(preflight.connection, column, values, values[:0])
     alike = normalized.duplicated().to_numpy() & ~same

@@ -102,6 +102,21 @@ def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
     return str(before)
 
 
+def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
+    """Tell whether no earlier run has left its files of a table.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    name
+        The planned table.
+    id_column
+        Its id; a table without one has no mapping, and the summary tells.
+    """
+    return not (out / SUMMARY if id_column is None else out / MAPPINGS / f"{name}.parquet").exists()
+
+
 def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
     """Write `mappings/NAME.parquet`.
 

@@ -39,6 +39,16 @@ class ChangedValues(TypedDict):
     rows: int
 
 
+class Differing(TypedDict):
+    """Of the rows that the target had before and that a sync leaves as they are, those with other values there."""
+
+    compared: int
+    """How many rows were looked at."""
+    rows: int
+    columns: dict[str, int]
+    """In how many rows each column differs."""
+
+
 @dataclass
 class TableCounts:
     """What became of the rows of one table: total = inserted + matched + updated + failed, always."""
@@ -61,6 +71,8 @@ class TableCounts:
     """Of those matched: their own values do not fit, and their target row keeps others. Each is in the reject frame."""
     changed_values: list[ChangedValues] = field(default_factory=list)
     """What the target's columns did to values, such as rounding, and in how many rows that have a target row."""
+    differing: Differing | None = None
+    """None where nobody looked: a dry run does, and the first sync into a folder."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`."""
 
@@ -68,10 +80,11 @@ class TableCounts:
         """Give the counts, and the seconds rounded."""
         return {**self.__dict__, "seconds": {stage: round(s, 4) for stage, s in self.seconds.items()}}
 
-    def sums(self) -> dict[str, float]:
+    def sums(self) -> dict[str, float | None]:
         """Give one number in place of each field that holds several: all changed values, and the seconds in total."""
         changed = sum(changed["rows"] for changed in self.changed_values)
-        return {"changed_values": changed, "seconds": self.seconds.get("total", 0.0)}
+        differing = None if self.differing is None else self.differing["rows"]
+        return {"changed_values": changed, "differing": differing, "seconds": self.seconds.get("total", 0.0)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,13 +132,15 @@ class SyncResult(Result):
     def summary(self) -> pd.DataFrame:
         """One row per table, index `name`.
 
-        `table` str; `total`, `inserted`, `matched`, `updated`, `failed`, `unfit` and `changed_values` int64; `seconds`
-        float64; `error` and `note` str or None.
+        `table` str; `total`, `inserted`, `matched`, `updated`, `failed`, `unfit` and `changed_values` int64;
+        `differing` Int64, the rows with other values, NULL where nobody looked; `seconds` float64; `error` and `note`
+        str or None.
         """
         import pandas as pd
 
         rows = [{**c.as_dict(), **c.sums()} for c in self.counts]
-        return pd.DataFrame(rows, columns=list(TableCounts("", "").as_dict())).set_index("name")
+        table = pd.DataFrame(rows, columns=list(TableCounts("", "").as_dict())).set_index("name")
+        return table.astype({"differing": "Int64"})
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())

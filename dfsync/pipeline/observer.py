@@ -50,6 +50,18 @@ class Observer:
             Its reject frame, as in `SyncResult.rejects`.
         """
 
+    def cells_updated(self, table: TablePlan, cells: pd.DataFrame) -> None:
+        """Hear which cells a run would update, before `rows_done` of a dry run.
+
+        Parameters
+        ----------
+        table
+            The planned table.
+        cells
+            Index `old_id`: `column`, `source_value` and `target_value` as text, masked where the column is one of
+            secrets; the first ten thousand.
+        """
+
     def note(self, table: TablePlan, message: str) -> None:
         """Hear something that the user should know and that is no error."""
 

@@ -30,7 +30,7 @@ from dfsync.plan.graph import group_dependencies, transaction_groups
 from dfsync.plan.model import TablePlan
 from dfsync.target.connection import display_name
 from dfsync.target.schema.preconditions import require_transactional
-from dfsync.text.wording import with_count
+from dfsync.text.wording import other_values, with_count
 
 log = logging.getLogger(__name__)
 
@@ -154,12 +154,16 @@ def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Obser
             if result.error is None:
                 for column, note in table.notes.items():
                     observer.note(table.plan, f"{table.plan.table}.{column}: {note}")
+                for cells in table.updated_cells:
+                    observer.cells_updated(table.plan, cells)
                 observer.rows_done(table.plan, table.mapping(), table.rejects())
             counts[table.plan.name] = entry = table.counts(counts[table.plan.name].total, result.error)
             log.debug("%s: %s", entry.name, {key: value for key, value in entry.as_dict().items() if value})
             for changed in entry.changed_values if result.error is None else ():
                 of_rows = f"{table.plan.table}.{changed['column']}: {with_count(changed['rows'], 'values')}"
                 observer.note(table.plan, f"{of_rows}: {changed['note']}")
+            if entry.differing is not None and entry.differing["rows"] and result.error is None:
+                observer.note(table.plan, f"{table.plan.table}: {other_values(entry.differing)}")
             observer.table_finished(table.plan, counts[table.plan.name])
         table.close()
 

@@ -16,7 +16,7 @@ from dfsync.model.errors import TableError
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
-from dfsync.output.result import TableCounts
+from dfsync.output.result import Differing, TableCounts
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
@@ -34,10 +34,14 @@ from dfsync.pipeline.table.load import (
 from dfsync.pipeline.table.mapping import mapping_parts
 from dfsync.pipeline.table.match import MatchResult, match_table
 from dfsync.pipeline.table.spool import KeySpool
-from dfsync.pipeline.table.update import update_rows
+from dfsync.pipeline.table.update import count_differences, update_rows
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.validation import EMPTY, GENERATED, generated_columns
 from dfsync.stages.remap import Absence
+
+_MAX_SHOWN_CELLS = 10_000
+# So many take some three seconds.
+_MAX_COMPARED_ROWS = 100_000
 
 
 class TableSync:
@@ -58,6 +62,8 @@ class TableSync:
         What became of each source row so far.
     fully_matched
         Whether every row was looked for in the target; until then, what an earlier run found stands.
+    updated_cells
+        In a dry run the first cells that a run would update, as of `stages.diff.cell_differences`.
     """
 
     context: TableContext
@@ -85,6 +91,8 @@ class TableSync:
         self._value_notes: list[ValueNote] = []
         self._rejects = no_rejects()
         self._unfit = 0
+        self._differing: Differing | None = None
+        self.updated_cells: list[pd.DataFrame] = []
         self._timer = StageTimer()
         self._done = 0
 
@@ -125,7 +133,14 @@ class TableSync:
                 self.ledger.record_update(batch.ids)
                 self.record(batch.unfit, batch.notes)
                 unfit.append(batch.unfit)
+                if self._shown_cells < _MAX_SHOWN_CELLS:
+                    self.updated_cells.append(batch.cells.head(_MAX_SHOWN_CELLS - self._shown_cells))
         self._note_unfit_updates(pd.concat(unfit))
+
+    def compare(self) -> None:
+        """Count of the matched rows those that have other values in the target, for the user to know."""
+        with self._timer("total"), self._timer("match"):
+            self._differing = count_differences(self.context, self.ledger, _MAX_COMPARED_ROWS)
 
     def check(self) -> None:
         """Raise `TableError` where a source row is neither mapped nor rejected (promise 1)."""
@@ -265,6 +280,7 @@ class TableSync:
             failed=total - inserted - matched - updated,
             error=error,
             unfit=self._unfit,
+            differing=self._differing,
             changed_values=count_changed_values(self._value_notes, self.ledger, self.binding.key_names),
             seconds=dict(self._timer.seconds),
         )
@@ -281,6 +297,10 @@ class TableSync:
             self.notes["update"] = (
                 f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"
             )
+
+    @property
+    def _shown_cells(self) -> int:
+        return sum(map(len, self.updated_cells))
 
     def _advance(self, rows: int) -> None:
         self._done += rows

@@ -85,7 +85,7 @@ def _attempt(
         # Each attempt begins anew, since its snapshot may show other rows.
         tables = [TableSync(session, binding, progress, folder) for binding in present]
         try:
-            _sync_tables(session, tables)
+            _sync_tables(session, tables, folder)
             return tables, None
         except Exception as fault:
             if session.source.stopped:
@@ -106,7 +106,7 @@ def _internal_error(fault: Exception) -> str:
     return f"a fault of dfsync, please report it ({said}); with --debug it shows the traceback"
 
 
-def _sync_tables(session: Session, tables: Sequence[TableSync]) -> None:
+def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) -> None:
     names = ", ".join(table.plan.name for table in tables)
     with session.connected() as connection, _transaction(connection) as transaction:
         # From here on the transaction sees the target as it is now, plus what it does itself: see `BulkLoader`.
@@ -124,6 +124,8 @@ def _sync_tables(session: Session, tables: Sequence[TableSync]) -> None:
             for table in selected:
                 if table.plan.on_match == "update":
                     table.update()
+                elif session.options.dry_run or files.is_first_sync(folder, table.plan.name, table.plan.id):
+                    table.compare()
         except RuntimeError as error:
             # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.
             connection.invalidate()

@@ -202,6 +202,12 @@ def _ambiguous_update(plan: TablePlan, source_table: Table, target_table: Table)
     return [None] if plan.on_match == "update" and plan.id is None and key and more and not unique else []
 
 
+def _unknown_update_columns(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    key = {name.lower() for name in plan.key}
+    copied = {column.name.lower() for column in copied_columns(plan, source_table, target_table)} - key
+    return [name for name in plan.update_columns or () if name.lower() not in copied]
+
+
 def _without_key(plan: TablePlan, *_: Table) -> list[None]:
     return [None] if plan.lacks_key else []
 
@@ -274,6 +280,13 @@ _RULES = (
         "its rows cannot be updated: it has no surrogate id, and its natural key is not unique in the target",
         "Rows of the target's {table} cannot be updated: it has no surrogate id, and its natural key ({key}) is not "
         'unique there. Make it unique, or give [tables.{name}] on_match = "skip" in a plan file.',
+    ),
+    _Rule(
+        ERROR,
+        _unknown_update_columns,
+        "is in update_columns, and is no column that an update can change: it is not copied, or in the natural key",
+        "update_columns of [tables.{name}] names {columns}, which an update cannot change: it is not copied, or it is "
+        "in the natural key.",
     ),
     _Rule(NOTE, generated_columns, GENERATED),
     _Rule(NOTE, _empty_columns, EMPTY),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +264,30 @@ def reindent(sql: str) -> str:
         With two blanks at the start of lines.
     """
     return re.sub(r" ?\n\t", "\n  ", sql).replace("\n)ENGINE", "\n) ENGINE")
+
+
+def other_values(differing: Mapping[str, Any]) -> str:
+    """Word how many of the rows that the target had before have other values there, and where.
+
+    Parameters
+    ----------
+    differing
+        As `dfsync.output.result.Differing`.
+
+    Returns
+    -------
+    str
+        One sentence; where it is most of the rows, another that says what decides.
+    """
+    compared, rows = differing["compared"], differing["rows"]
+    columns = ", ".join(f"{name} ({count})" for name, count in differing["columns"].items())
+    text = f"of {with_count(compared, 'rows')} that exist, {rows} have other values in the target: {columns}"
+    if not is_mostly_other(differing):
+        return text
+    advice = 'on_match = "update" gives them the source\'s values'
+    return f"{text}. {advice}; if they are other rows, natural_key names the wrong columns"
+
+
+def is_mostly_other(differing: Mapping[str, Any]) -> bool:
+    """Tell whether more than half of the rows that were compared have other values; see `other_values`."""
+    return bool(2 * differing["rows"] > differing["compared"])

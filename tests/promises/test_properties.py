@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from dfsync.commands.create_tables import create_tables
 from dfsync.commands.sync import sync
 from dfsync.model.options import SyncOptions
+from dfsync.model.rejects import KEEPS_OTHER_VALUES
 from dfsync.output.result import SyncResult
 from tests.support.git_history import run_sql
 from tests.support.random_schemas import (
@@ -88,7 +89,7 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
 
 def _told(result: SyncResult) -> dict[str, Any]:
     """What a dry run must tell as the run does."""
-    counts = {c.name: (c.inserted, c.matched, c.updated, c.failed) for c in result.counts}
+    counts = {c.name: (c.inserted, c.matched, c.updated, c.failed, c.unfit, c.changed_values) for c in result.counts}
     return {name: (counts[name], rejects.to_numpy().tolist()) for name, rejects in result.rejects.items()}
 
 
@@ -111,6 +112,7 @@ class Reported:
             reported.maps[table[name]] = {old: new for old, new, _ in rows}
             reported.actions[table[name]] = {old: action for old, _, action in rows}
             rejects = result.rejects[name]
+            rejects = rejects[~rejects["reason"].str.endswith(KEEPS_OTHER_VALUES)]
             reported.rejected[table[name]] = dict(zip(rejects["old_id"], rejects["reason"], strict=True))
             assert len(reported.maps[table[name]]) == len(rows)
             assert len(reported.rejected[table[name]]) == len(rejects)

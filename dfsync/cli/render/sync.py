@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dfsync.model.frames import ACTION, INSERTED, MATCHED, NEW_ID, OLD_ID, UPDATED
+from dfsync.cli.render.row_lines import changed_cells, mapping_lines, reject_lines
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.observer import Observer
 from dfsync.plan.discovery.bookkeeping import left_out_line
-from dfsync.text.wording import count_of, printable, singular, title_case_name, with_count
+from dfsync.text.wording import count_of, printable, title_case_name, with_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,8 @@ class SyncConsole(Observer):
         self._committed: list[str] = []
         # Why none of the rows of a table that others refer to was written.
         self._failed_parents: dict[str, str] = {}
+        # By table and old id: what an update would change.
+        self._updated_cells: dict[str, dict[int, str]] = {}
 
     def __enter__(self) -> SyncConsole:
         return self
@@ -164,13 +166,19 @@ class SyncConsole(Observer):
         every_row = (self._verbose or at.total <= FEW_ROWS) and not self._quiet
         rejects = self._without_failed_parents(table, rejects)
         max_lines = len(rejects) if every_row else FEW_FAILURES
-        lines = _reject_lines(table, rejects.head(max_lines))
+        lines = reject_lines(table, rejects.head(max_lines))
         at.failed, at.shown = len(rejects), len(lines)
         if every_row:
-            lines += [line for part in mapping for line in _mapping_lines(table, part, self._dry_run)]
+            cells = self._updated_cells.pop(table.name, {}) if self._verbose else {}
+            lines += [line for part in mapping for line in mapping_lines(table, part, self._dry_run, cells)]
             lines.sort(key=lambda line: line[0])
         for _, mark, text in lines:
             self._row_line(mark, text, always=mark == "FAIL")
+
+    def cells_updated(self, table: TablePlan, cells: pd.DataFrame) -> None:
+        """Keep the old and new values of rows, for their lines with `verbose`."""
+        if self._verbose:
+            self._updated_cells.setdefault(table.name, {}).update(changed_cells(cells))
 
     def _without_failed_parents(self, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
         """Without those whose parents' table failed as a whole: one line is written for all of them."""
@@ -203,7 +211,8 @@ class SyncConsole(Observer):
             self._committed.append(table.name)
             self._more_failures(table, at.failed - at.shown)
             self.say()
-            self.say(f"{name}: {self._outcome(counts.inserted, counts.matched, counts.updated, counts.failed)}")
+            outcome = self._outcome(counts.inserted, counts.matched, counts.updated, counts.failed, counts.unfit)
+            self.say(f"{name}: {outcome}")
         self.say()
 
     def run_finished(self, result: SyncResult) -> None:
@@ -214,20 +223,35 @@ class SyncConsole(Observer):
         sums = result.as_dict()["overall"]
         failed_tables = sum(counts.error is not None for counts in result.counts)
         tables = f", {with_count(failed_tables, 'tables')} rolled back" if failed_tables else ""
-        outcome = self._outcome(with_count(sums["inserted"], "records"), None, sums["updated"], sums["failed"])
+        unfit = sum(counts.unfit for counts in result.counts)
+        outcome = self._outcome(with_count(sums["inserted"], "records"), None, sums["updated"], sums["failed"], unfit)
         overall = f"OVERALL: {outcome}{tables}"
         self.say("=" * WIDTH)
         for line in textwrap.wrap(overall, WIDTH, subsequent_indent=" " * len("OVERALL: ")):
             self.say(line, always=True)
         self.say("=" * WIDTH)
+        if self._quiet:
+            self._report_changed_values(result)
         self._report_write_errors(result)
         if self._dry_run:
             self.say("DRY RUN: nothing was written.")
         elif self._folder is not None and not result.write_errors:
             self.say(f"The map from old to new ids: {printable(self._folder / 'id_mappings.json', LONG_MESSAGE)}")
-            if any(counts.failed and counts.error is None for counts in result.counts):
+            if any((counts.failed or counts.unfit) and counts.error is None for counts in result.counts):
                 self.say(f"The rejected rows, with the reasons: {printable(self._folder / 'rejects', LONG_MESSAGE)}")
             self._report_stale_files(self._folder, result.plan)
+
+    def _report_changed_values(self, result: SyncResult) -> None:
+        """One line for all tables; unless `quiet`, each has had notes of its own."""
+        changed = {f"{counts.table}.{c['column']}": 0 for counts in result.counts for c in counts.changed_values}
+        for counts in result.counts:
+            for values in counts.changed_values:
+                changed[f"{counts.table}.{values['column']}"] += values["rows"]
+        if changed:
+            columns = ", ".join(f"{name} ({rows})" for name, rows in changed.items())
+            how_many = with_count(sum(changed.values()), "values")
+            text = f"{how_many} rounded or otherwise changed by the target's columns: {columns}"
+            self.say(f"Note: {printable(text, LONG_MESSAGE)}", always=True)
 
     def _report_write_errors(self, result: SyncResult) -> None:
         for file, reason in result.write_errors.items():
@@ -245,12 +269,12 @@ class SyncConsole(Observer):
             files = printable(", ".join(str(path.relative_to(folder)) for path in stale), LONG_MESSAGE)
             self.say(f"Left by an earlier run, of no table of this plan: {files}")
 
-    def _outcome(self, inserted: int | str, matched: int | None, updated: int, failed: int) -> str:
-        """`5 synced, 3 skipped, 0 failed`, or what would be; `updated` only where there are any."""
+    def _outcome(self, inserted: int | str, matched: int | None, updated: int, failed: int, unfit: int) -> str:
+        """`5 synced, 3 skipped, 0 failed`, or what would be; `updated` and `unfit` only where there are any."""
         done, fail = ("would be {}", "would fail") if self._dry_run else ("{}", "failed")
         parts = [(inserted, "synced"), (matched, "skipped"), (updated or None, "updated")]
         counts = [f"{number} {done.format(word)}" for number, word in parts if number is not None]
-        return ", ".join([*counts, f"{failed} {fail}"])
+        return ", ".join([*counts, f"{failed} {fail}", *([f"{unfit} kept other values"] if unfit else [])])
 
     def _heading(self, title: str) -> None:
         for line in ("=" * WIDTH, title[:WIDTH], "=" * WIDTH, ""):
@@ -281,6 +305,8 @@ class SyncConsole(Observer):
             if counts.updated:
                 self.say(f"  Updated: {counts.updated}")
             self.say(f"  Failed:  {counts.failed}")
+            if counts.unfit:
+                self.say(f"  Unfit:   {counts.unfit} (skipped: their values do not fit, the target's rows keep theirs)")
         if counts.error is not None:
             self.say(f"  Rolled back: {printable(counts.error, LONG_MESSAGE)}")
         self.say()
@@ -318,50 +344,3 @@ class ErrorConsole(SyncConsole):
     def run_finished(self, result: SyncResult) -> None:
         """Write nothing but the files that could not be written: the JSON object says the rest."""
         self._report_write_errors(result)
-
-
-def _is_null(value: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.isna(value))
-
-
-def _shown(value: object) -> str:
-    return "NULL" if _is_null(value) else printable(value)
-
-
-_OWN = (OLD_ID, NEW_ID, ACTION)
-"""The first columns of a mapping; those of the natural key follow."""
-Line = tuple[float, str, str]
-"""Its rank among the others, its mark, its text."""
-
-
-# Row by row, because only a few rows get here, or all of them for one who asked with --verbose.
-def _mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool) -> list[Line]:
-    thing = singular(title_case_name(table.name))
-    # By position: a key's column that is called like one of ours has another name in the mapping.
-    shown = [mapping.iloc[:, i] for i, column in enumerate(table.key, start=len(_OWN)) if column not in table.parents]
-    keys = zip(*shown, strict=True) if shown and len(mapping.columns) > len(_OWN) else [()] * len(mapping)
-    sync, update = (" would be synced", " would be updated") if dry_run else ("", "")
-    kinds = {INSERTED: ("SYNC", sync), MATCHED: ("SKIP", " already exists"), UPDATED: ("UPDATE", update)}
-    lines: list[Line] = []
-    for old_id, new_id, action, key in zip(mapping["old_id"], mapping["new_id"], mapping["action"], keys, strict=True):
-        # A row of a table without ids is known by its rowid in the source alone.
-        ids = f"ID: {old_id} -> {'new' if _is_null(new_id) else new_id}" if table.id else f"row {old_id}"
-        name = f" '{' / '.join(map(_shown, key))}'" if key else ""
-        mark, remark = kinds[action]
-        lines.append((old_id, mark, f"{thing}{name}{remark} ({ids})"))
-    return lines
-
-
-def _reject_lines(table: TablePlan, rejects: pd.DataFrame) -> list[Line]:
-    thing = singular(title_case_name(table.name))
-    lines: list[Line] = []
-    columns = (rejects[column] for column in ("old_id", "column", "value", "reason"))
-    for old_id, column, value, reason in zip(*columns, strict=True):
-        which = "" if _is_null(old_id) else f" ({'ID:' if table.id else 'row'} {old_id})"
-        shown = "NULL" if _is_null(value) else f"'{printable(value)}'"
-        where = "" if _is_null(column) else f"column {printable(column)}: value {shown}: "
-        rank = float("inf") if not which else old_id
-        lines.append((rank, "FAIL", f"{thing}{which}: {where}{printable(reason, LONG_MESSAGE)}"))
-    return lines

@@ -68,7 +68,7 @@ def _template_context(run: RunArtifacts) -> dict[str, Any]:
         "whole_bar": _outcome_bar(TableCounts("", "", **{k: sum(getattr(c, k) for c in run.counts) for k in COUNTED})),
         "broken": [c for c in run.counts if c.error],
         "absent": [c for c in run.counts if c.note],
-        "rejecting": sorted((c for c in run.counts if c.failed and not c.error), key=lambda c: -c.failed),
+        "rejecting": sorted((c for c in run.counts if (c.failed or c.unfit) and not c.error), key=lambda c: -c.failed),
         "shared": {stats.name: stats.shared for stats in run.maps},
         "graph": plan_graph.draw(run.plan, html.COLOURS),
         "meanings": {kind: f"{text[0].upper()}{text[1:]}." for kind, text in DIFFERENCE_MEANINGS.items()},

@@ -96,7 +96,7 @@ def read_run(out: Path) -> RunArtifacts:
         target=target,
         maps=tuple(_mapping_stats(out, c) for c in synced if c.name in plan.names and plan[c.name].id is not None),
         rejects=summarize_reasons(
-            [_reject_file(out, c) for c in synced if c.failed and not c.error], ["reason", "column"]
+            [_reject_file(out, c) for c in synced if (c.failed or c.unfit) and not c.error], ["reason", "column"]
         ),
         differences=summarize_reasons(differences, ["kind", "column", "action"]),
         verified=_last_verify(out, source, target),
@@ -159,7 +159,7 @@ def _reject_file(out: Path, counts: TableCounts) -> Path:
     path = out / files.REJECTS / f"{counts.name}.parquet"
     if not path.is_file():
         raise DfsyncError(
-            f"{path} is missing, and {counts.failed} rows of {counts.name} were rejected. Run the sync again, and it "
-            "is made anew."
+            f"{path} is missing, and {counts.failed + counts.unfit} rows of {counts.name} were rejected. Run the sync "
+            "again, and it is made anew."
         )
     return path

@@ -1,4 +1,4 @@
-"""Rows that the target has already, brought to the source's values."""
+"""Rows that the target has already: compared with the source's, and brought to its values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from dfsync.model.batch import ValueNote
 from dfsync.model.frames import INSERTED, MATCHED, empty_frame
 from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Column
+from dfsync.model.types import OldIds
+from dfsync.output.result import Differing
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.keys import fetch_rows_by_key
 from dfsync.pipeline.table.ledger import RowLedger
-from dfsync.stages.diff import diff
+from dfsync.stages.diff import CHANGED, cell_differences, diff, no_cell_differences
 from dfsync.target.read.rows import lookup_by_id
 from dfsync.target.write.update import update
 
@@ -36,17 +38,48 @@ class UpdatedBatch:
         The reject frame of the rows whose values do not fit: their target rows stay as they are.
     notes
         The values that the target cannot hold as they are.
+    cells
+        In a dry run the cells that a run would update, as of `stages.diff.cell_differences`; else none.
     """
 
     ids: pd.Index[int]
     unfit: pd.DataFrame
     notes: Sequence[ValueNote]
+    cells: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Source rows beside their target rows, by `old_id`; the frames have the same index and columns."""
+
+    source: pd.DataFrame
+    target: pd.DataFrame
+    cells: pd.DataFrame
+    """bool: where they differ."""
+    by: pd.DataFrame
+    """What names each row in the target: its id, else its natural key."""
+    rejects: pd.DataFrame
+    notes: Sequence[ValueNote]
+
+    @property
+    def changed(self) -> pd.Index[int]:
+        """The rows that differ."""
+        return self.cells.index[self.cells.any(axis=1).to_numpy(dtype=bool)]
+
+    def differences(self) -> pd.DataFrame:
+        """As `stages.diff.cell_differences`, of all columns."""
+        found = [no_cell_differences()]
+        for name in self.cells.columns:
+            differ = self.cells[name].to_numpy(dtype=bool)
+            found.append(cell_differences(CHANGED, name, self.source[name][differ], self.target[name][differ]))
+        return pd.concat(found).sort_index(kind="stable")
 
 
 def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Iterator[UpdatedBatch]:
     """Give matched rows whose content differs the source's values.
 
-    Of several source rows with one target row the one of the lowest id counts. The natural key never changes.
+    Of several source rows with one target row the one of the lowest id counts. The natural key never changes, and
+    where the plan names `update_columns`, only these do.
 
     Parameters
     ----------
@@ -62,23 +95,70 @@ def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Ite
     UpdatedBatch
         By ascending `old_id`.
     """
-    binding = table.binding
-    key = set(binding.key_names)
-    columns = [column for column in binding.columns if column.name not in key]
+    chosen = table.binding.plan.update_columns
+    columns = _value_columns(table)
+    if chosen is not None:
+        columns = [column for column in columns if column.name.lower() in map(str.lower, chosen)]
     ids = ledger.old_id[ledger.with_action(MATCHED) & ledger.lowest_of_group()]
-    if not key or not columns or not len(ids):
+    for batch in _compare(table, ledger, ids, columns, with_new=dry_run):
+        refused = no_rejects()
+        if not dry_run:
+            refused = update(table.connection, table.binding.target, batch.by, batch.source, batch.cells)
+        unfit = pd.concat([refused, batch.rejects])
+        cells = batch.differences() if dry_run else no_cell_differences()
+        yield UpdatedBatch(batch.changed.difference(refused.index), unfit, batch.notes, cells)
+
+
+def count_differences(table: TableContext, ledger: RowLedger, max_rows: int) -> Differing:
+    """Count the rows that the target had before and that have other values there.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ledger
+        Says which rows are matched; only read.
+    max_rows
+        Compare so many rows at most, those of the lowest ids.
+
+    Returns
+    -------
+    Differing
+    """
+    rows = ledger.with_action(MATCHED) & ledger.lowest_of_group() & ~ledger.is_new()
+    ids = ledger.old_id[rows][:max_rows]
+    compared, differing, columns = 0, 0, dict.fromkeys((c.name for c in _value_columns(table)), 0)
+    for batch in _compare(table, ledger, ids, _value_columns(table), with_new=False):
+        compared += len(batch.cells) + len(batch.rejects)
+        differing += len(batch.changed) + len(batch.rejects)
+        for name, count in batch.cells.sum().items():
+            columns[str(name)] += int(count)
+        for name, count in batch.rejects["column"].value_counts().items():
+            columns[str(name)] = columns.get(str(name), 0) + int(count)
+    return Differing(compared=compared, rows=differing, columns={name: n for name, n in columns.items() if n})
+
+
+def _value_columns(table: TableContext) -> list[Column]:
+    """The columns beside the natural key; none without one, for then all are compared by the match."""
+    key = set(table.binding.key_names)
+    return [column for column in table.binding.columns if column.name not in key] if key else []
+
+
+def _compare(
+    table: TableContext, ledger: RowLedger, ids: OldIds, columns: list[Column], *, with_new: bool
+) -> Iterator[_Compared]:
+    """Rows (int64, ascending) beside their target rows; `with_new` also beside those that a run would insert."""
+    if not columns or not len(ids):
         return
-    read = columns if binding.id else binding.columns
-    for batch in read_batches(table, read, table.batch_size, ids, deferred=()):
+    binding = table.binding
+    # Without an id a row is found by its natural key.
+    key = [] if binding.id else [column for column in binding.key if column not in columns]
+    for batch in read_batches(table, [*key, *columns], table.batch_size, ids, deferred=()):
         target_rows, by = _target_rows(table, ledger, batch.frame, columns)
-        if dry_run:
+        if with_new:
             target_rows = pd.concat([target_rows, _dry_run_rows(table, ledger, batch.frame.index, columns)])
         values = batch.frame.loc[target_rows.index, list(target_rows.columns)]
-        cells = diff(values, target_rows)
-        changed = cells.index[cells.any(axis=1).to_numpy(dtype=bool)]
-        refused = no_rejects() if dry_run else update(table.connection, binding.target, by, values, cells)
-        unfit = pd.concat([refused, batch.rejects])
-        yield UpdatedBatch(changed.difference(refused.index), unfit, batch.notes)
+        yield _Compared(values, target_rows, diff(values, target_rows), by, batch.rejects, batch.notes)
 
 
 def _target_rows(

@@ -1,0 +1,121 @@
+"""The lines of single rows of a run: what became of each, and what an update would change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dfsync.model.frames import ACTION, INSERTED, MATCHED, NEW_ID, OLD_ID, UPDATED
+from dfsync.text.redaction import MASK, is_secret_column
+from dfsync.text.wording import printable, singular, title_case_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dfsync.plan.model import TablePlan
+
+_LONG_MESSAGE = 1000
+_OWN = (OLD_ID, NEW_ID, ACTION)
+"""The first columns of a mapping; those of the natural key follow."""
+Line = tuple[float, str, str]
+"""Its rank among the others, its mark, its text."""
+
+
+def _is_null(value: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.isna(value))
+
+
+def _shown(value: object) -> str:
+    return "NULL" if _is_null(value) else printable(value)
+
+
+def changed_cells(cells: pd.DataFrame) -> dict[int, str]:
+    """Word what an update would change.
+
+    Parameters
+    ----------
+    cells
+        As in `Observer.cells_updated`.
+
+    Returns
+    -------
+    dict of int to str
+        By `old_id`: the columns with their old and new values.
+    """
+    texts: dict[int, str] = {}
+    columns = (cells[name] for name in ("column", "target_value", "source_value"))
+    for old_id, column, before, after in zip(cells.index, *columns, strict=True):
+        told = f"{printable(column)}: {_quoted(before)} -> {_quoted(after)}"
+        texts[int(old_id)] = f"{texts[int(old_id)]}, {told}" if int(old_id) in texts else told
+    return texts
+
+
+def _quoted(value: object) -> str:
+    return "NULL" if _is_null(value) else f"'{printable(value)}'"
+
+
+# Row by row, because only a few rows get here, or all of them for one who asked with --verbose.
+def mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool, cells: dict[int, str]) -> list[Line]:
+    """Word what became of the rows that have a target row.
+
+    Parameters
+    ----------
+    table
+        The planned table.
+    mapping
+        A part of its mapping frame.
+    dry_run
+        Whether nothing was written.
+    cells
+        By `old_id` what an update would change, to be added to the line.
+
+    Returns
+    -------
+    list of Line
+        One a row, harmless to a terminal.
+    """
+    thing = singular(title_case_name(table.name))
+    # By position: a key's column that is called like one of ours has another name in the mapping.
+    places = [i for i, column in enumerate(table.key) if column not in table.parents]
+    secret = [is_secret_column(table.key[i]) for i in places]
+    values = [mapping.iloc[:, len(_OWN) + i] for i in places] if len(mapping.columns) > len(_OWN) else []
+    keys = zip(*values, strict=True) if values else [()] * len(mapping)
+    sync, update = (" would be synced", " would be updated") if dry_run else ("", "")
+    kinds = {INSERTED: ("SYNC", sync), MATCHED: ("SKIP", " already exists"), UPDATED: ("UPDATE", update)}
+    lines: list[Line] = []
+    for old_id, new_id, action, key in zip(mapping["old_id"], mapping["new_id"], mapping["action"], keys, strict=True):
+        # A row of a table without ids is known by its rowid in the source alone.
+        ids = f"ID: {old_id} -> {'new' if _is_null(new_id) else new_id}" if table.id else f"row {old_id}"
+        shown = (MASK if masked else _shown(value) for value, masked in zip(key, secret, strict=False))
+        name = f" '{' / '.join(shown)}'" if key else ""
+        mark, remark = kinds[action]
+        changes = f": {cells[old_id]}" if old_id in cells else ""
+        lines.append((old_id, mark, f"{thing}{name}{remark} ({ids}){changes}"))
+    return lines
+
+
+def reject_lines(table: TablePlan, rejects: pd.DataFrame) -> list[Line]:
+    """Word why rows were rejected.
+
+    Parameters
+    ----------
+    table
+        The planned table.
+    rejects
+        Rows of its reject frame.
+
+    Returns
+    -------
+    list of Line
+        One a row, harmless to a terminal.
+    """
+    thing = singular(title_case_name(table.name))
+    lines: list[Line] = []
+    columns = (rejects[column] for column in ("old_id", "column", "value", "reason"))
+    for old_id, column, value, reason in zip(*columns, strict=True):
+        which = "" if _is_null(old_id) else f" ({'ID:' if table.id else 'row'} {old_id})"
+        where = "" if _is_null(column) else f"column {printable(column)}: value {_quoted(value)}: "
+        rank = float("inf") if not which else old_id
+        lines.append((rank, "FAIL", f"{thing}{which}: {where}{printable(reason, _LONG_MESSAGE)}"))
+    return lines
