@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dfsync.model import frames
-from dfsync.model.types import Mask, Positions, arrow_type
+from dfsync.model.types import Mask, NewIds, Positions, arrow_type
 from dfsync.pipeline.cycles.member import CycleMember
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import with_deferred_nulls
@@ -58,11 +58,11 @@ def send_with_references(member: CycleMember, rows: pd.DataFrame) -> tuple[pd.Se
     return inserted, refused
 
 
-def _known_parents(ledger: RowLedger, references: pd.Series[int]) -> tuple[Positions, Mask, Positions]:
+def _known_parents(ledger: RowLedger, references: pd.Series[int]) -> tuple[NewIds, Mask, Positions]:
     """For each row the new id of the row referred to, whether it has one, and the position of the row in the batch that
     will have one: `NULL_REF` where it is none, or comes later.
     """
-    ids = references.fillna(0).to_numpy(dtype=np.int64)
+    ids = np.asarray(references.fillna(0), dtype=np.int64)
     at = np.minimum(ledger.positions(ids), len(ledger) - 1)
     in_source = references.notna().to_numpy(dtype=bool) & (ledger.old_id[at] == ids)
     # A row without a target row of its own yet will share that of its representative.
