@@ -142,5 +142,4 @@ _ADD: Mapping[str, Callable[[TablePlan, str, Any], TablePlan]] = {
     "plain_columns": _add_to_list,
     "ignore_columns": _add_to_list,
     "keep_ids": _add_to_list,
-    "ignore_columns": _add_to_list,
 }

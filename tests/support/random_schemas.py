@@ -54,7 +54,8 @@ class Table:
     @property
     def discovered(self) -> bool:
         """Whether the natural key is found by itself: a single column that may be NULL is none."""
-        nullable = {part.name for part in (*self.columns, *self.references) if part.nullable}
+        nullable = {column.name for column in self.columns if column.nullable}
+        nullable |= {reference.name for reference in self.references if reference.nullable}
         return self.declared and not (len(self.key) == 1 and {*self.key} <= nullable)
 
     @property

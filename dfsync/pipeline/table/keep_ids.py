@@ -108,7 +108,7 @@ def insert_kept(table: TableContext, ids: OldIds, *, dry_run: bool) -> LoadedBat
     """
     batches = list(read_batches(table, table.binding.columns, table.batch_size, ids))
     frame = pd.concat([batch.frame for batch in batches])
-    notes = {column: note for batch in batches for column, note in batch.notes.items()}
+    notes = [note for batch in batches for note in batch.notes]
     refused = no_rejects()
     if not dry_run and table.binding.id is not None:
         refused = insert_with_ids(table.connection, table.binding.target, table.binding.id, frame)
