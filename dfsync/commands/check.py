@@ -21,7 +21,6 @@ from dfsync.commands.preflight import (
     value_findings,
 )
 from dfsync.commands.sync import sync
-from dfsync.commands.version_check import bookkeeping_findings
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.output.result import COUNTED, Result, SyncResult
@@ -29,6 +28,7 @@ from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import undecided
+from dfsync.pipeline.session.version_check import bookkeeping_findings
 from dfsync.plan.discovery.draft import expected_schema
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select

@@ -17,11 +17,11 @@ from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
+from dfsync.pipeline.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.keep_ids import find_kept, insert_kept, is_kept
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import (
     Loader,
@@ -196,7 +196,7 @@ class TableSync:
             self.record(batch.rejects, batch.notes)
             # Ids that are given may be the highest of the table now, and those above them are yet to be assigned.
             self.open_loader()
-        self.ledger.share_target_rows(self.ledger.resolved & is_kept(self.context, self.ledger.old_id))
+        self.ledger.share_target_rows(self.ledger.resolved & self.context.is_kept(self.ledger.old_id))
 
     def keep_keys(self, keys: KeySpool) -> None:
         """Take the natural keys that the mapping will show, by ascending `old_id`."""

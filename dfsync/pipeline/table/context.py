@@ -6,10 +6,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
-from dfsync.model.types import OldIds
+from dfsync.model.types import Mask, OldIds
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
@@ -59,6 +61,10 @@ class TableContext:
     def count(self, ids: OldIds | None = None) -> int:
         """Count the source's rows, or those that `ids` name."""
         return self.source.count(self.binding.source) if ids is None else len(ids)
+
+    def is_kept(self, ids: OldIds | pd.Index[int]) -> Mask:
+        """Tell which ids, of source rows or of target rows, mean the same row in both databases (array of bool)."""
+        return np.isin(np.asarray(ids), np.array(self.binding.plan.keep_ids or (), dtype=np.int64))
 
     def open_spool(self) -> KeySpool:
         """Open a temporary file for natural keys, which is closed with the others of the table."""

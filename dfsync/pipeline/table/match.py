@@ -12,7 +12,6 @@ from dfsync.model.batch import ValueNote
 from dfsync.model.types import NewIds, OldIds, Positions
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import RejectLog, read_batches
-from dfsync.pipeline.table.keep_ids import is_kept
 from dfsync.pipeline.table.keys import (
     SourceKeys,
     adopt_target_values,
@@ -146,9 +145,9 @@ def match_content(table: TableContext, ids: OldIds | None = None) -> MatchResult
         target_hashes = read_target_content(table)
         kept = hashes.index[:0].to_numpy()
         if table.binding.plan.keep_ids:
-            by_id = is_kept(table, hashes.index)
+            by_id = table.is_kept(hashes.index)
             kept, hashes = hashes.index[by_id].to_numpy(), hashes[~by_id]
-            target_hashes = target_hashes[~is_kept(table, target_hashes.index)]
+            target_hashes = target_hashes[~table.is_kept(target_hashes.index)]
         hasher = table.hasher
         matches = first_matches(hasher.with_occurrence(hashes), hasher.with_occurrence(target_hashes))
     old_id = hashes.index.to_numpy()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dfsync.model.rejects import no_rejects, reject_frame
-from dfsync.model.types import Mask, OldIds
+from dfsync.model.types import OldIds
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.ledger import RowLedger
@@ -40,23 +40,6 @@ class KeptRows:
     rejects: pd.DataFrame
 
 
-def is_kept(table: TableContext, ids: OldIds | pd.Index[int]) -> Mask:
-    """Tell which ids mean the same row in both databases.
-
-    Parameters
-    ----------
-    table
-        The table.
-    ids
-        Ids of source rows or of target rows.
-
-    Returns
-    -------
-    array of bool
-    """
-    return np.isin(np.asarray(ids), np.array(table.binding.plan.keep_ids or (), dtype=np.int64))
-
-
 def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
     """Look for the target rows of the kept ids.
 
@@ -72,7 +55,7 @@ def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
     KeptRows
     """
     binding = table.binding
-    kept = is_kept(table, ledger.old_id)
+    kept = table.is_kept(ledger.old_id)
     ids = ledger.old_id[kept]
     if binding.id is None or not len(ids):
         return KeptRows(ids[:0], ids[:0], no_rejects())
