@@ -73,7 +73,7 @@ class TestASystemVersionedTable:
         if "MariaDB" not in scenario.read_target("SELECT VERSION()")[0][0]:
             pytest.skip("only MariaDB has such tables")
         scenario.create_source(
-            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER, up INTEGER REFERENCES t (id));
+            """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL, n INTEGER, up INTEGER REFERENCES t (id));
             INSERT INTO t VALUES (1, 'a', 1, 2), (2, 'b', 2, NULL), (3, 'gone', 3, 1)"""
         )
         scenario.create_target(
