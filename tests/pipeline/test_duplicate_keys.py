@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.model.rejects import KEEPS_OTHER_VALUES
 from dfsync.output.result import SyncResult
 from tests.support.git_history import counts, create_tables, empty_source, execute, fetch, ids, run, run_sql
+from tests.support.scenario import failed_rows
 
 WAYS = pytest.mark.parametrize("local_infile", [True, False], ids=["load data local", "plain inserts"])
 
@@ -72,8 +74,12 @@ class TestTheSameKeyTwiceInTheSource:
             3: ("inserted", "a "),
             4: ("matched", "a "),
         }
-        assert result.rejects["things"].empty
-        assert counts(run(source, target, out)) == {"things": (0, 4, 0)}
+        # They have a target row, which another row made, and are told all the same.
+        assert result.rejects["things"]["old_id"].tolist() == [1, 2]
+        assert result.rejects["things"]["reason"].str.endswith(KEEPS_OTHER_VALUES).all()
+        assert result.counts[0].unfit == 2
+        again = run(source, target, out)
+        assert (counts(again), again.ok) == ({"things": (0, 4, 0)}, True)
 
     def test_where_the_next_one_comes_in_after_its_parent_and_the_table_has_no_id(
         self, target: Engine, tmp_path: Path, out: Path
@@ -102,7 +108,8 @@ class TestTheSameKeyTwiceInTheSource:
         assert counts(result) == {"things": (1, 1, 1)}
         assert [row[1:] for row in fetch(target, "SELECT * FROM things")] == [("a", "good")]
         assert ids(result.mappings["things"])[1] == ids(result.mappings["things"])[2]
-        assert list(result.rejects["things"]["old_id"]) == [3]
+        assert list(result.rejects["things"]["old_id"]) == [1, 3]
+        assert failed_rows(result) == {"things": [3]}
 
     def test_where_none_fits_each_is_a_reject(self, target: Engine, tmp_path: Path, out: Path) -> None:
         source = things(tmp_path / "s.db", "1, 'a', 'far too long'", "2, 'a', 'also too long'", "3, 'b', 'fits'")
