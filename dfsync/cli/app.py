@@ -189,12 +189,15 @@ DEFAULT_COMMAND = "sync"
 def check(
     source: Source = DEFAULT_SOURCE,
     target: Target = None,
+    out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:
     """See whether a sync would work: both ends within reach, tables and columns there, nothing that would not fit.
+
+    The maps in --out say which rows a sync would know; nothing is written there.
 
     Exit status: 0 nothing in the way; 1 something is; 2 it could not look.
 
@@ -214,7 +217,7 @@ def check(
         if not as_json:
             _print_lines([choice.description])
         with ProgressBar(RichConsole(stderr=True)) as bar:
-            result = run(source, choice.url, options=options, observer=bar)
+            result = run(source, choice.url, options=options, out=out, observer=bar)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:

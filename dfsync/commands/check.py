@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,13 @@ from dfsync.plan.discovery.draft import expected_schema
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select
 from dfsync.plan.questions import Question
-from dfsync.plan.validation import ERROR, UNDECIDED, WARNING, Finding
+from dfsync.plan.validation import ERROR, NOTE, UNDECIDED, WARNING, Finding
 from dfsync.source.base import Source
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import with_count
+
+_REKEYED = "another natural key than in the last run, under the same id; on_rekey of the plan says what they become"
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def check(
     target: str | sa.URL | None = None,
     *,
     options: SyncOptions | None = None,
+    out: str | Path = "dfsync-out",
     observer: Observer | None = None,
 ) -> CheckResult:
     """Look at both ends, the plan, tables, columns, keys and values; the target does not change.
@@ -126,6 +131,8 @@ def check(
         A URL; None looks where the command line looks.
     options
         The options that the sync is to have.
+    out
+        The output folder that the sync is to have: its maps say which rows are known. Nothing is written there.
     observer
         Hears how far the dry run is.
 
@@ -140,10 +147,12 @@ def check(
     """
     options = options or SyncOptions()
     with open_ends(source, target) as ends:
-        return _check(ends.source, ends.connection, options, observer)
+        return _check(ends.source, ends.connection, options, partial(sync, out=out, observer=observer))
 
 
-def _check(source: Source, connection: sa.Connection, options: SyncOptions, observer: Observer | None) -> CheckResult:
+def _check(
+    source: Source, connection: sa.Connection, options: SyncOptions, run_sync: Callable[..., SyncResult]
+) -> CheckResult:
     url = connection.engine.url
     target = reflect(connection)
     plan = resolve_draft(options.plan, source, expected_schema(source.schema, target), options.on_match)
@@ -160,7 +169,7 @@ def _check(source: Source, connection: sa.Connection, options: SyncOptions, obse
     blocked = {name for name, inspection in inspections.items() if inspection.blocked}
     # A sync with these options starts as soon as the others are decided.
     ready = ready_tables(plan, names, blocked | {question.table for question in questions})
-    dry_run, dry_run_findings = _dry_run(preflight, url, replace(options, tables=tuple(ready), dry_run=True), observer)
+    dry_run, dry_run_findings = _dry_run(preflight, url, replace(options, tables=tuple(ready), dry_run=True), run_sync)
     findings = [*books, *(_as_finding(question) for question in questions)]
     findings += [finding for inspection in inspections.values() for finding in inspection.findings]
     findings += dry_run_findings
@@ -178,24 +187,26 @@ def _as_finding(question: Question) -> Finding:
 
 
 def _dry_run(
-    preflight: Preflight, url: sa.URL, options: SyncOptions, observer: Observer | None
+    preflight: Preflight, url: sa.URL, options: SyncOptions, run_sync: Callable[..., SyncResult]
 ) -> tuple[SyncResult | None, list[Finding]]:
     """Sync the tables that are ready without writing; None where none is, or where it could not start."""
     if not options.tables:
         return None, []
     try:
-        result = sync(preflight.source.path, url, options=options, observer=observer)
+        result = run_sync(preflight.source.path, url, options=options)
     except DfsyncError as error:
         return None, [Finding(ERROR, "", None, str(error))]
     findings = []
     for counts in result.counts:
         if counts.error is not None:
             findings.append(Finding(ERROR, counts.name, None, counts.error))
-        else:
-            if counts.failed or counts.unfit:
-                findings += reject_findings(preflight.plan[counts.name], result.rejects[counts.name])
-            findings += changed_value_findings(counts.name, counts.changed_values)
-            findings += differing_findings(counts.name, counts.differing)
+            continue
+        if counts.rekeyed:
+            findings.append(Finding(NOTE, counts.name, None, _REKEYED, count=counts.rekeyed))
+        if counts.failed or counts.unfit:
+            findings += reject_findings(preflight.plan[counts.name], result.rejects[counts.name])
+        findings += changed_value_findings(counts.name, counts.changed_values)
+        findings += differing_findings(counts.name, counts.differing)
     return result, findings
 
 
@@ -207,4 +218,4 @@ def _check_counts(plan: TablePlan, inspection: TableInspection, dry_run: SyncRes
     counts = next((c for c in dry_run.counts if c.name == plan.name), None) if dry_run else None
     if counts is None or counts.note is not None:
         return known
-    return replace(known, **{key: getattr(counts, key) for key in COUNTED})
+    return replace(known, **{key: getattr(counts, key) for key in (*COUNTED, "shared")})

@@ -21,7 +21,7 @@ from dfsync.plan.discovery.resolve import in_order
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
 from dfsync.plan.questions import Question, with_likely_answers
-from dfsync.plan.validation import EMPTY
+from dfsync.plan.validation import EMPTY, identity_warnings
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable, with_count
@@ -56,14 +56,9 @@ class ResolvedPlan(Result):
     @property
     def warnings(self) -> list[str]:
         """What to know of several tables: those that are compared by their whole content unasked, those left out."""
-        keyless = [t.name for t in self.plan.tables if t.lacks_key and "source" not in self.missing[t.name]]
-        warnings = []
-        if keyless:
-            warnings.append(
-                f"{', '.join(map(printable, keyless))}: no natural key, so rows are compared by their whole content: "
-                "one that was changed in the target is inserted once more. Better name a natural_key in a plan file."
-            )
-        return warnings
+        present = [table for table in self.plan.tables if "source" not in self.missing[table.name]]
+        warnings = identity_warnings(present)
+        return [f"{', '.join(map(printable, names))}: {note}." for note, names in warnings.items()]
 
     @property
     def notes(self) -> list[str]:

@@ -11,9 +11,10 @@ from dfsync.model.options import SyncOptions
 from dfsync.output.result import SyncResult
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_target
+from dfsync.pipeline.session.kept_maps import KeptMaps
 from dfsync.pipeline.session.session import open_session
 from dfsync.pipeline.sync import run_sync
-from dfsync.target.connection import exclusive_lock
+from dfsync.target.connection import display_name, exclusive_lock
 
 
 def sync(
@@ -53,5 +54,6 @@ def sync(
     """
     with open_target(target, source) as location:
         session = open_session(source, location.url, options or SyncOptions())
+        session.kept = KeptMaps.of(Path(out), display_name(location.url), session.plan)
         with session, nullcontext() if session.options.dry_run else exclusive_lock(session.engine):
             return run_sync(session, Path(out), observer or Observer())

@@ -21,9 +21,10 @@ from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError, Remedy
 from dfsync.model.types import OldIds
+from dfsync.output.evidence import MapOrigin, read_origin
 from dfsync.output.result import SyncResult
 
-MAPPINGS, REJECTS, VERIFY = "mappings", "rejects", "verify"
+MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED = "mappings", "rejects", "verify", "rekeyed", "unmapped"
 SUMMARY, ID_MAPPINGS = "summary.json", "id_mappings.json"
 _ROWS_PER_GROUP = 100_000
 # Keys hardly repeat, and ids go up step by step: half the time and half the size of Parquet's defaults.
@@ -64,6 +65,29 @@ def _ensure_writable(folder: Path) -> None:
         raise DfsyncError(message, Remedy("Choose another {out}.")) from error
 
 
+def require_same_source(out: Path, source: Path) -> None:
+    """Refuse a folder with the maps of another source, which would be lost.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    source
+        The SQLite file of the run that starts.
+
+    Raises
+    ------
+    DfsyncError
+        Names the other file.
+    """
+    other = other_end(out, "source", str(source.resolve()))
+    if other is not None:
+        raise DfsyncError(
+            f"{out} holds the maps of a sync of {other}, and this one is of {source.resolve()}: they would be lost.",
+            Remedy("Choose another {out} for each source."),
+        )
+
+
 def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
     """Remove what a run into another target left, so that mappings of two targets do not mix.
 
@@ -86,11 +110,8 @@ def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
     DfsyncError
         Where the files are of another target and the run is not `whole`.
     """
-    try:
-        before = json.loads((out / SUMMARY).read_text())["target"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if before == target:
+    before = other_end(out, "target", target)
+    if before is None:
         return None
     if not whole:
         raise DfsyncError(
@@ -99,7 +120,7 @@ def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
         )
     for path in (*out.glob("*/*.parquet"), out / ID_MAPPINGS):
         path.unlink(missing_ok=True)
-    return str(before)
+    return before
 
 
 def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
@@ -117,7 +138,37 @@ def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
     return not (out / SUMMARY if id_column is None else out / MAPPINGS / f"{name}.parquet").exists()
 
 
-def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
+def other_end(out: Path, end: str, name: str) -> str | None:
+    """Find another source or target whose maps a folder holds.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    end
+        `source` or `target`.
+    name
+        The absolute path of the SQLite file, or database and server.
+
+    Returns
+    -------
+    str or None
+        What the maps are of, where that is something else; None where it is the same, or there are no maps.
+    """
+    paths = [path for folder in (MAPPINGS, UNMAPPED) for path in sorted((out / folder).glob("[!.]*.parquet"))]
+    origins = [origin for origin in map(read_origin, paths) if origin is not None]
+    ends = {str(getattr(origin, end)) for origin in origins}
+    if not origins and (paths or end == "target"):
+        # Maps from before they said it themselves, or rejects alone.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            before = str(json.loads((out / SUMMARY).read_text())[end])
+            # A relative path may start in another folder than this.
+            known = end == "target" or Path(before).is_absolute() or Path(before).exists()
+            ends = {before if end == "target" else str(Path(before).resolve())} if known else set()
+    return min(ends - {name}, default=None)
+
+
+def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame], origin: MapOrigin | None = None) -> None:
     """Write `mappings/NAME.parquet`.
 
     Parameters
@@ -128,10 +179,23 @@ def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame]) -> None:
         The planned table.
     parts
         At least one frame, with the columns of `SyncResult.mappings` and the same dtypes in all of them.
+    origin
+        Whose rows it maps; without it the file is no evidence for the next run.
     """
     tables = map(_table, parts)
     first = next(tables)
-    _write_tables(out / MAPPINGS / f"{name}.parquet", first.schema, itertools.chain([first], tables), **_ENCODING)
+    schema = first.schema.with_metadata(origin.metadata() if origin else None)
+    _write_tables(out / MAPPINGS / f"{name}.parquet", schema, itertools.chain([first], tables), **_ENCODING)
+
+
+def write_beside_mapping(out: Path, folder: str, name: str, table: pa.Table) -> None:
+    """Write `FOLDER/NAME.parquet` where the table has rows, else remove it; see `dfsync.output.evidence`."""
+    path = out / folder / f"{name}.parquet"
+    if not table.num_rows:
+        path.unlink(missing_ok=True)
+        return
+    _ensure_writable(path.parent)
+    write_atomic(path, lambda file: pq.write_table(table, file))
 
 
 def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
@@ -148,7 +212,7 @@ def stale_files(out: Path, names: Iterable[str]) -> list[Path]:
     known = {f"{name}.parquet" for name in names}
     return [
         path
-        for folder in (MAPPINGS, REJECTS, VERIFY)
+        for folder in (MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED)
         for path in sorted((out / folder).glob("[!.]*.parquet"))
         if path.name not in known
     ]

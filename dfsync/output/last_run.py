@@ -103,12 +103,15 @@ def require_same_ends(out: Path, source: Path, target: str) -> None:
     """
     last = read_last_run(out)
     own = str(source.resolve())
-    if last.source not in (None, own):
+    # The maps of a run that was killed have no summary; tables without ids have no maps.
+    other = files.other_end(out, "source", own) or last.source
+    if other not in (None, own):
         remedy = Remedy("Name its {out} or {source}.")
-        raise DfsyncError(f"The maps in {out} are of {last.source}, and not of {own}.", remedy)
-    if last.target not in (None, target):
+        raise DfsyncError(f"The maps in {out} are of {other}, and not of {own}.", remedy)
+    other = files.other_end(out, "target", target) or last.target
+    if other not in (None, target):
         remedy = Remedy("Name its {out} or {target}.")
-        raise DfsyncError(f"The maps in {out} are of a sync into {last.target}, and not into {target}.", remedy)
+        raise DfsyncError(f"The maps in {out} are of a sync into {other}, and not into {target}.", remedy)
 
 
 def read_rekeyed(out: Path, name: str) -> pd.DataFrame:

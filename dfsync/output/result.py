@@ -63,6 +63,10 @@ class TableCounts:
     updated: int = 0
     failed: int = 0
     """They have no target row; each is in the reject frame, unless the whole table failed."""
+    shared: int = 0
+    """Of those with a target row the ones that share that of an earlier source row, by their natural key."""
+    rekeyed: int = 0
+    """They have another natural key than in the last run, under the same id; `on_rekey` of the plan says what then."""
     error: str | None = None
     """Why the table failed as a whole."""
     note: str | None = None
@@ -132,9 +136,9 @@ class SyncResult(Result):
     def summary(self) -> pd.DataFrame:
         """One row per table, index `name`.
 
-        `table` str; `total`, `inserted`, `matched`, `updated`, `failed`, `unfit` and `changed_values` int64;
-        `differing` Int64, the rows with other values, NULL where nobody looked; `seconds` float64; `error` and `note`
-        str or None.
+        `table` str; `total`, `inserted`, `matched`, `updated`, `failed`, `shared`, `rekeyed`, `unfit` and
+        `changed_values` int64; `differing` Int64, the rows with other values, NULL where nobody looked; `seconds`
+        float64; `error` and `note` str or None.
         """
         import pandas as pd
 

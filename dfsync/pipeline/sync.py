@@ -54,6 +54,7 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
     """
     started, start = datetime.now(UTC), time.perf_counter()
     require_transactional(session.bindings[name].target for name in session.names if name in session.bindings)
+    files.require_same_source(out, session.source.path)
     observer.run_started(session.plan, session.names)
     dry_run = session.options.dry_run
     with _folder(out, dry_run=dry_run) as (folder, keep):
@@ -156,6 +157,8 @@ def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Obser
                     observer.note(table.plan, f"{table.plan.table}.{column}: {note}")
                 for cells in table.updated_cells:
                     observer.cells_updated(table.plan, cells)
+                for message in table.messages:
+                    observer.note(table.plan, message)
                 observer.rows_done(table.plan, table.mapping(), table.rejects())
             counts[table.plan.name] = entry = table.counts(counts[table.plan.name].total, result.error)
             log.debug("%s: %s", entry.name, {key: value for key, value in entry.as_dict().items() if value})

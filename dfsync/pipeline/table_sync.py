@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
+from dfsync.model import frames
 from dfsync.model.batch import ValueNote
 from dfsync.model.errors import TableError
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
@@ -19,6 +21,8 @@ from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
 from dfsync.pipeline.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.observer import OrderedProgress
+from dfsync.pipeline.rekey import key_texts, settle_rekeyed
+from dfsync.pipeline.session.kept_maps import stale_reason
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
@@ -34,9 +38,9 @@ from dfsync.pipeline.table.load import (
 from dfsync.pipeline.table.mapping import mapping_parts
 from dfsync.pipeline.table.match import MatchResult, match_table
 from dfsync.pipeline.table.spool import KeySpool
-from dfsync.pipeline.table.update import count_differences, update_rows
+from dfsync.pipeline.table.update import count_differences, follow_keys, update_rows
 from dfsync.plan.binding import TableBinding
-from dfsync.plan.validation import EMPTY, GENERATED, generated_columns
+from dfsync.plan.validation import BY_ID, EMPTY, GENERATED, generated_columns, identity_note
 from dfsync.stages.remap import Absence
 
 _MAX_SHOWN_CELLS = 10_000
@@ -64,6 +68,10 @@ class TableSync:
         Whether every row was looked for in the target; until then, what an earlier run found stands.
     updated_cells
         In a dry run the first cells that a run would update, as of `stages.diff.cell_differences`.
+    notes
+        By column, what the user should know.
+    messages
+        The same of the table as a whole.
     """
 
     context: TableContext
@@ -77,6 +85,8 @@ class TableSync:
         self.selected = binding.plan.name in session.names
         self.ledger = RowLedger()
         self.fully_matched = False
+        note = identity_note(binding.plan)
+        self.messages = [f"{self.plan.table} has {note}."] if note not in (None, BY_ID) else []
         generated = generated_columns(binding.plan, binding.source, binding.target)
         self.notes: dict[str, str] = {
             **dict.fromkeys(generated, GENERATED),
@@ -89,6 +99,8 @@ class TableSync:
         self._spools = ExitStack()
         self._concurrent_keys = empty_frame(binding.key)
         self._value_notes: list[ValueNote] = []
+        self._known = self._followers = np.array([], np.int64)
+        self._rekeyed = 0
         self._rejects = no_rejects()
         self._unfit = 0
         self._differing: Differing | None = None
@@ -99,6 +111,10 @@ class TableSync:
     def open(self, connection: sa.Connection) -> None:
         """Begin in this transaction."""
         session = self._session
+        kept = session.kept.load(self.binding, session.source)
+        stale = None if kept is None else stale_reason(kept, self.binding, session.source, connection)
+        if stale is not None:
+            self.messages.append(f"{self.plan.table}: the map of the last run is no evidence and is not used: {stale}")
         self.context = TableContext(
             binding=self.binding,
             source=session.source,
@@ -109,6 +125,8 @@ class TableSync:
             timer=self._timer,
             folder=self._folder,
             spools=self._spools,
+            kept=kept if stale is None else None,
+            kept_maps=session.kept,
         )
         self.publish()
         if not self.selected:
@@ -126,15 +144,34 @@ class TableSync:
             self.publish()
 
     def update(self) -> None:
-        """Bring matched rows to the source's values."""
-        unfit = [no_rejects()]
+        """Let target rows follow new natural keys, and bring matched rows to the source's values, as the plan says."""
+        updates = self.plan.on_match == "update"
+        if not updates and not len(self._followers):
+            return
         with self._timer("total"), self._timer("update"):
-            for batch in update_rows(self.context, self.ledger, dry_run=self._session.options.dry_run):
-                self.ledger.record_update(batch.ids)
-                self.record(batch.unfit, batch.notes)
-                unfit.append(batch.unfit)
-                if self._shown_cells < _MAX_SHOWN_CELLS:
-                    self.updated_cells.append(batch.cells.head(_MAX_SHOWN_CELLS - self._shown_cells))
+            if len(self._followers):
+                self._follow()
+            if updates:
+                self._update_matched()
+            # Not before, since an updated row would be passed over.
+            self.ledger.record_update(self._followers)
+
+    def _follow(self) -> None:
+        refused = follow_keys(self.context, self.ledger, self._followers, dry_run=self._session.options.dry_run)
+        if len(refused):
+            self.ledger.record_reject(refused)
+            self.ledger.unresolve(np.isin(self.ledger.old_id, refused.index))
+            self._followers = np.setdiff1d(self._followers, refused.index)
+            self.publish()
+
+    def _update_matched(self) -> None:
+        unfit = [no_rejects()]
+        for batch in update_rows(self.context, self.ledger, self._known, dry_run=self._session.options.dry_run):
+            self.ledger.record_update(batch.ids)
+            self.record(batch.unfit, batch.notes)
+            unfit.append(batch.unfit)
+            if self._shown_cells < _MAX_SHOWN_CELLS:
+                self.updated_cells.append(batch.cells.head(_MAX_SHOWN_CELLS - self._shown_cells))
         self._note_unfit_updates(pd.concat(unfit))
 
     def compare(self) -> None:
@@ -160,6 +197,9 @@ class TableSync:
     def roll_back(self) -> None:
         """Keep the rows that were found in the target, and forget all that was written."""
         self.ledger.revert_writes()
+        # The target rows of followers, and of who shares them, have their old keys again.
+        followed = self.ledger.new_id[self.ledger.positions(self._followers)]
+        self.ledger.unresolve(np.isin(self.ledger.new_id, followed))
         self._rejects, self._unfit = no_rejects(), 0
         self.publish()
         self._put_absence("since the table was rolled back")
@@ -174,11 +214,17 @@ class TableSync:
         self.loader = open_loader(self.context, dry_run=options.dry_run, local_infile=options.local_infile)
 
     def record_matches(self, result: MatchResult) -> None:
-        """Enter what the match found into the ledger, and take the keys."""
-        for part in result.parts:
+        """Enter what the match found into the ledger, after the plan's `on_rekey`, and take the keys."""
+        settled = settle_rekeyed(self.context, result.parts)
+        if settled.rekeyed is not None:
+            self._rekeyed, self._followers = len(settled.rekeyed.old_id), settled.followers
+            self.messages.append(settled.rekeyed.note(self.context))
+        for part in settled.parts:
             self.ledger.enter(part)
             self._advance(int(np.count_nonzero(part.resolved)))
+        self._known = result.known
         self.record(result.rejects, result.notes)
+        self.record(settled.rejects, ())
         if result.keys is not None:
             self.keep_keys(result.keys)
 
@@ -261,6 +307,32 @@ class TableSync:
         dry_run = self._session.options.dry_run
         return mapping_parts(self.binding, self.ledger, self._keys, self._concurrent_keys, dry_run=dry_run)
 
+    def moved(self) -> pa.Table:
+        """The rows that have another target row than in the last run, as `rekeyed/NAME.parquet` has them."""
+        ledger, kept = self.ledger, self.context.kept
+        if kept is None:
+            return pa.table({})
+        known, previous = kept.find(ledger.old_id)
+        rows = known & ledger.resolved & (previous != ledger.new_id)
+        ids = ledger.old_id[rows]
+        before = after = pa.nulls(len(ids), pa.string())
+        if len(ids) and self.binding.key:
+            before, after = key_texts(kept.keys(ids)), key_texts(self._mapped_keys(ids))
+        columns = [pa.array(ids), pa.array(previous[rows]), pa.array(ledger.new_id[rows]), before, after]
+        return pa.table(columns, names=["old_id", "previous_new_id", "new_id", "key_before", "key_after"])
+
+    def _mapped_keys(self, ids: OldIds) -> pd.DataFrame:
+        parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in self.mapping()]
+        return pd.concat(parts).drop(columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION])
+
+    def unmapped(self) -> pa.Table:
+        """The rows of the last map that have no target row now, as `unmapped/NAME.parquet` has them."""
+        kept, ledger = self.context.kept, self.ledger
+        if kept is None:
+            return pa.table({})
+        lost = np.union1d(ledger.old_id[~ledger.resolved], ledger.rejects().index.to_numpy(dtype=np.int64))
+        return kept.rows(lost[kept.find(lost)[0]])
+
     def rejects(self) -> pd.DataFrame:
         """The reject frame, as in `SyncResult.rejects`."""
         return self._rejects.reset_index()
@@ -278,6 +350,8 @@ class TableSync:
             matched=matched,
             updated=updated,
             failed=total - inserted - matched - updated,
+            shared=int(np.count_nonzero(self.ledger.resolved & ~self.ledger.lowest_of_group())),
+            rekeyed=self._rekeyed,
             error=error,
             unfit=self._unfit,
             differing=self._differing,

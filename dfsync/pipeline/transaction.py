@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError, TableError
 from dfsync.output import files
+from dfsync.output.evidence import MapOrigin
 from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table_sync import TableSync
 from dfsync.plan.model import TablePlan
-from dfsync.target.connection import begin_snapshot
+from dfsync.target.connection import begin_snapshot, display_name
 from dfsync.target.errors import RETRYABLE, SERVER_ERRORS, error_code, explain
 from dfsync.text.redaction import redact
 
@@ -122,9 +123,9 @@ def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) ->
                     table.run()
             selected = [table for table in tables if table.selected]
             for table in selected:
-                if table.plan.on_match == "update":
-                    table.update()
-                elif session.options.dry_run or files.is_first_sync(folder, table.plan.name, table.plan.id):
+                table.update()
+                first = session.options.dry_run or files.is_first_sync(folder, table.plan.name, table.plan.id)
+                if table.plan.on_match != "update" and first:
                     table.compare()
         except RuntimeError as error:
             # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.
@@ -156,9 +157,15 @@ def _transaction(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
 def _record(session: Session, table: TableSync, folder: Path) -> None:
     if table.plan.id is not None and table.fully_matched:
         # What a dry run would insert has no id yet.
-        found = (part[part[frames.NEW_ID].notna()] for part in table.mapping())
+        name, found = table.plan.name, (part[part[frames.NEW_ID].notna()] for part in table.mapping())
+        origin = MapOrigin.of(session.source.path, display_name(session.engine.url), table.plan)
         with collect_write_errors(session, folder):
-            files.write_mapping(folder, table.plan.name, found)
+            if not session.options.dry_run:
+                # They are made from the files of the last run, which are replaced below.
+                unmapped, moved = table.unmapped(), table.moved()
+                files.write_beside_mapping(folder, files.UNMAPPED, name, unmapped)
+                files.write_beside_mapping(folder, files.REKEYED, name, moved)
+            files.write_mapping(folder, name, found, origin)
     with collect_write_errors(session, folder):
         files.write_rejects(folder, table.plan.name, table.rejects())
 

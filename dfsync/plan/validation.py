@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from dfsync.model.errors import DfsyncError
@@ -12,6 +12,18 @@ from dfsync.plan.model import TablePlan
 
 ERROR, UNDECIDED, WARNING, NOTE = "error", "undecided", "warning", "note"
 NO_TABLE = "the target has no such table; create-tables makes it"
+BY_CONTENT = (
+    "no natural key, so rows are compared by their whole content: one that is changed in the target or in the source "
+    'is inserted once more. Better name a natural_key in a plan file, or identity = "id" where ids are never used again'
+)
+BY_CONTENT_WITHOUT_ID = (
+    "no natural key, so rows are compared by their whole content: one that is changed in the target or in the source "
+    "is inserted once more. Better name a natural_key in a plan file"
+)
+BY_ID = (
+    "no natural key, so a row is the one that had its id in the last run, as the map in the output folder has it; "
+    "others are compared by their whole content"
+)
 GENERATED = "the target computes it, so the source's values are not copied"
 EMPTY = "NULL in every row of the source, and the target lacks it: left out"
 
@@ -101,6 +113,37 @@ def require_valid(plan: TablePlan, source_table: Table | None, target_table: Tab
                 )
             )
     return source_table, target_table
+
+
+def identity_note(plan: TablePlan) -> str | None:
+    """Say by what the rows of a table without a natural key are known.
+
+    Parameters
+    ----------
+    plan
+        The table's complete plan.
+
+    Returns
+    -------
+    str or None
+        `BY_CONTENT`, `BY_CONTENT_WITHOUT_ID` or `BY_ID`; None where the table has a natural key, or a plan file says
+        that it is to have none.
+    """
+    if not plan.lacks_key:
+        return None
+    if plan.identity == "id":
+        return BY_ID
+    return BY_CONTENT_WITHOUT_ID if plan.id is None else BY_CONTENT
+
+
+def identity_warnings(tables: Iterable[TablePlan]) -> dict[str, list[str]]:
+    """Group the tables whose rows are known by their content alone, unasked: their names by what to know of them."""
+    found: dict[str, list[str]] = {}
+    for table in tables:
+        note = identity_note(table)
+        if note is not None and note != BY_ID:
+            found.setdefault(note, []).append(table.name)
+    return found
 
 
 def generated_columns(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
@@ -208,8 +251,16 @@ def _unknown_update_columns(plan: TablePlan, source_table: Table, target_table: 
     return [name for name in plan.update_columns or () if name.lower() not in copied]
 
 
-def _without_key(plan: TablePlan, *_: Table) -> list[None]:
-    return [None] if plan.lacks_key else []
+def _by_content(plan: TablePlan, *_: Table) -> list[None]:
+    return [None] if identity_note(plan) == BY_CONTENT else []
+
+
+def _by_content_without_id(plan: TablePlan, *_: Table) -> list[None]:
+    return [None] if identity_note(plan) == BY_CONTENT_WITHOUT_ID else []
+
+
+def _by_id(plan: TablePlan, *_: Table) -> list[None]:
+    return [None] if identity_note(plan) == BY_ID else []
 
 
 def _filled(plan: TablePlan, source_table: Table, target_table: Table) -> set[str]:
@@ -291,5 +342,7 @@ _RULES = (
     _Rule(NOTE, generated_columns, GENERATED),
     _Rule(NOTE, _empty_columns, EMPTY),
     _Rule(NOTE, _other_unique_keys, "also unique, but not the natural key, which alone says which rows are the same"),
-    _Rule(WARNING, _without_key, "no natural key: rows are recognised by their whole content, which takes longer"),
+    _Rule(WARNING, _by_content, BY_CONTENT),
+    _Rule(WARNING, _by_content_without_id, BY_CONTENT_WITHOUT_ID),
+    _Rule(NOTE, _by_id, BY_ID),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,10 @@ import sqlalchemy as sa
 
 from dfsync.model.schema import Column, ForeignKeyConstraint, Index, Schema, Table
 from dfsync.source.base import Source
+
+_QUOTED_OR_COMMENT = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*\]|--[^\n]*|/\*.*?\*/|[(),]""", re.DOTALL
+)
 
 
 def reflect(source: Source) -> Schema:
@@ -45,6 +50,7 @@ def _pragma(source: Source, pragma: str, argument: str) -> list[dict[str, Any]]:
 
 def _reflect_table(source: Source, name: str, without_rowid: bool) -> Table:
     info = _pragma(source, "pragma_table_xinfo", name)
+    never_again = _is_autoincrement(source, name)
     columns = tuple(
         Column(
             name=row["name"],
@@ -53,6 +59,7 @@ def _reflect_table(source: Source, name: str, without_rowid: bool) -> Table:
             nullable=not row["notnull"],
             default=None if row["dflt_value"] is None else str(row["dflt_value"]),
             generated=row["hidden"] in (2, 3),
+            auto_increment=never_again and bool(row["pk"]),
         )
         for row in info
         if row["hidden"] != 1
@@ -67,6 +74,19 @@ def _reflect_table(source: Source, name: str, without_rowid: bool) -> Table:
         references=_references(source, name),
         rowid=None if without_rowid else rowid,
     )
+
+
+def _is_autoincrement(source: Source, name: str) -> bool:
+    """Whether SQLite never gives an id of the table twice.
+
+    References
+    ----------
+    https://www.sqlite.org/autoinc.html
+    """
+    schema: Any = sa.table("sqlite_schema", sa.column("type"), sa.column("name"), sa.column("sql"))
+    select = sa.select(schema.c.sql).where(schema.c.type == "table", schema.c.name == name)
+    statements = [row["sql"] for row in source.query(select).to_pylist()]
+    return any("AUTOINCREMENT" in _QUOTED_OR_COMMENT.sub(" ", sql or "").upper().split() for sql in statements)
 
 
 def _indexes(source: Source, name: str) -> tuple[Index, ...]:

@@ -112,7 +112,9 @@ class TestSomeTables:
         assert found.plan.names == ["repositories", "pull_requests", "pr_approvals", "staff_metrics"]
         assert found.plan["staff_metrics"].after == ()
         write_plan(tmp_path / "plan.toml", found.plan)
-        assert read_plan(tmp_path / "plan.toml").tables == found.plan.tables
+        # By what rows are known is found anew, since the source may be made anew with AUTOINCREMENT.
+        discovered = [replace(table, identity=None) for table in found.plan.tables]
+        assert list(read_plan(tmp_path / "plan.toml").tables) == discovered
 
 
 def test_a_written_plan_is_completed_to_the_same_plan(source: Path, target: Engine, tmp_path: Path) -> None:
@@ -254,7 +256,7 @@ class TestCommandLine:
             "ignore_columns": [],
             "plain_columns": [],
             "update_columns": None,
-            "identity": None,
+            "identity": "content",
             "on_rekey": None,
             "on_missing_parent": "reject",
             "keep_ids": None,
@@ -264,10 +266,11 @@ class TestCommandLine:
                 "id": "primary key of the source",
                 "natural_key": "unique constraint of the source",
                 "foreign_keys": "declared in the source",
+                "identity": "the source may give an id twice: it is not AUTOINCREMENT",
             },
             "missing_in": ["target"],
         }
-        assert len(said["warnings"]) == 1
+        assert len(said["warnings"]) == 2
         assert (said["notes"], said["no_order"], said["plan"]["left_out"]) == ([], None, [])
 
     def test_a_target_out_of_reach_is_status_2(self, run: Callable[..., Any]) -> None:

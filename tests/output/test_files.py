@@ -29,7 +29,8 @@ from tests.support.git_history import TABLES, create_tables, empty_source, execu
 from tests.support.read_only_dirs import read_only
 
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
-TABLE_KEYS = ["name", "table", "total", "inserted", "matched", "updated", "failed", "error", "note", "seconds"]
+COUNTS = ["total", "inserted", "matched", "updated", "failed", "shared", "rekeyed"]
+TABLE_KEYS = ["name", "table", *COUNTS, "error", "note", "unfit", "changed_values", "seconds"]
 INT = "int64[pyarrow]"
 
 

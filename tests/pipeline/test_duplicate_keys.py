@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.__main__ import main
+from dfsync.commands.check import check
 from dfsync.model.rejects import KEEPS_OTHER_VALUES
 from dfsync.output.result import SyncResult
 from tests.support.git_history import counts, create_tables, empty_source, execute, fetch, ids, run, run_sql
@@ -241,3 +243,26 @@ class TestNoNaturalKeyAtAll:
         assert ids(result.mappings["log"]) == {1: 40, 2: 41, 3: 42, 4: 43}
         assert list(result.mappings["log"].columns) == ["old_id", "new_id", "action"]
         assert counts(run(source, target, out)) == {"log": (0, 4, 0)}
+
+
+class TestSharedRows:
+    def test_are_told_apart_from_rows_of_the_target(self, target: Engine, tmp_path: Path, out: Path) -> None:
+        things_there(target)
+        source = things(tmp_path / "s.db", "1, 'a', 'x'", "2, 'A', 'y'", "3, 'b', 'z'", "4, 'a', 'x'")
+        foretold = check(source, target.url, out=out).tables[0]
+        dry, wet = run(source, target, out, dry_run=True), run(source, target, out)
+        assert (foretold.matched, foretold.shared) == (wet.counts[0].matched, wet.counts[0].shared)
+        assert dry.counts[0].shared == wet.counts[0].shared > 0
+        assert run(source, target, out).counts[0].shared == wet.counts[0].shared
+        assert wet.summary["shared"].to_dict() == {"things": wet.counts[0].shared}
+
+    def test_the_console_says_so(
+        self, target: Engine, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        things_there(target)
+        source = things(tmp_path / "s.db", "1, 'new', 'x'", "2, 'new', 'y'", "3, 'other', 'z'", "4, 'new', 'x'")
+        url = target.url.render_as_string(hide_password=False)
+        assert main(["--source", str(source), "--target", url, "--out", str(out)]) == 0
+        printed = capsys.readouterr().out
+        assert "[SKIP] Thing 'new' shares the row of an earlier one (ID: 2 -> " in printed
+        assert "Things: 2 synced, 2 skipped, 0 failed; 2 share the row of an earlier one\n" in printed

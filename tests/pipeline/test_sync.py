@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -241,9 +242,9 @@ class TestASecondRun:
         self, source: Path, target: Engine, out: Path, local_infile: bool
     ) -> None:
         create_tables(target)
-        first = run(source, target, out, local_infile=local_infile)
+        first = run(Path(shutil.copy(source, out.with_name("history.db"))), target, out, local_infile=local_infile)
         known = {name: ids(first.mappings[name]) for name in TABLES}
-        longer = sample(out.with_name("longer.db"), 330)
+        longer = sample(out.with_name("history.db"), 330)
         second = run(longer, target, out, local_infile=local_infile)
         assert counts(second)["commits"] == (30, 300, 0)
         assert counts(second)["pull_requests"] == (3, 30, 0)

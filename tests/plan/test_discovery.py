@@ -247,6 +247,7 @@ class TestAPlanFile:
             "id": "primary key of the source",
             "natural_key": "plan file",
             "foreign_keys": "none declared",
+            "identity": "the source may give an id twice: it is not AUTOINCREMENT",
         }
 
     def test_may_ask_for_the_whole_content(self, folder: Path) -> None:

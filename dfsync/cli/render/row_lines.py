@@ -56,7 +56,9 @@ def _quoted(value: object) -> str:
 
 
 # Row by row, because only a few rows get here, or all of them for one who asked with --verbose.
-def mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool, cells: dict[int, str]) -> list[Line]:
+def mapping_lines(
+    table: TablePlan, mapping: pd.DataFrame, dry_run: bool, cells: dict[int, str], known: set[int]
+) -> list[Line]:
     """Word what became of the rows that have a target row.
 
     Parameters
@@ -69,6 +71,8 @@ def mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool, cells:
         Whether nothing was written.
     cells
         By `old_id` what an update would change, to be added to the line.
+    known
+        The new ids of earlier parts, to which those of this one are added.
 
     Returns
     -------
@@ -90,6 +94,9 @@ def mapping_lines(table: TablePlan, mapping: pd.DataFrame, dry_run: bool, cells:
         shown = (MASK if masked else _shown(value) for value, masked in zip(key, secret, strict=False))
         name = f" '{' / '.join(shown)}'" if key else ""
         mark, remark = kinds[action]
+        if action == MATCHED and table.id and (_is_null(new_id) or new_id in known):
+            remark = " shares the row of an earlier one"
+        known.add(new_id)
         changes = f": {cells[old_id]}" if old_id in cells else ""
         lines.append((old_id, mark, f"{thing}{name}{remark} ({ids}){changes}"))
     return lines

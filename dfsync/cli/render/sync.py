@@ -170,7 +170,9 @@ class SyncConsole(Observer):
         at.failed, at.shown = len(rejects), len(lines)
         if every_row:
             cells = self._updated_cells.pop(table.name, {}) if self._verbose else {}
-            lines += [line for part in mapping for line in mapping_lines(table, part, self._dry_run, cells)]
+            known: set[int] = set()
+            for part in mapping:
+                lines += mapping_lines(table, part, self._dry_run, cells, known)
             lines.sort(key=lambda line: line[0])
         for _, mark, text in lines:
             self._row_line(mark, text, always=mark == "FAIL")
@@ -212,7 +214,9 @@ class SyncConsole(Observer):
             self._more_failures(table, at.failed - at.shown)
             self.say()
             outcome = self._outcome(counts.inserted, counts.matched, counts.updated, counts.failed, counts.unfit)
-            self.say(f"{name}: {outcome}")
+            share = "shares" if counts.shared == 1 else "share"
+            shared = f"; {counts.shared} {share} the row of an earlier one" if counts.shared else ""
+            self.say(f"{name}: {outcome}{shared}")
         self.say()
 
     def run_finished(self, result: SyncResult) -> None:

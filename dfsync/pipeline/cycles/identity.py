@@ -140,7 +140,7 @@ def _read(member: CycleMember, log: RejectLog, ids: OldIds) -> tuple[list[_Parti
     deferred = {*references, *binding.plan.deferred}
     if not binding.key:
         no_keys = pd.DataFrame(index=pd.Index(ids[:0], name=frames.OLD_ID))
-        return [_keyless(member, log, None, references, deferred)], no_keys, no_keys
+        return _keyless(member, log, None, ids[:0], deferred), no_keys, no_keys
     read = [*map(log.take, read_batches(table, binding.key, KEY_BATCH_ROWS, deferred=deferred))]
     keys = pd.concat(read) if read else empty_frame(binding.key)
     non_null = frames.non_null_rows(keys)
@@ -150,7 +150,8 @@ def _read(member: CycleMember, log: RejectLog, ids: OldIds) -> tuple[list[_Parti
         sides = key_hashes(table, keyed, target_keys, references)
     partitions = [_partition(table, keyed=True, sides=sides, references=references)]
     if not non_null.all():
-        partitions.append(_keyless(member, log, keys.index[~non_null].to_numpy(), references, deferred))
+        keyless = keys.index[~non_null].to_numpy()
+        partitions += _keyless(member, log, keyless, target_keys.index.to_numpy(), deferred)
     return partitions, keys, target_keys
 
 
@@ -167,20 +168,23 @@ def _target_keys(table: TableContext, keys: pd.DataFrame, references: list[str])
 
 
 def _keyless(
-    member: CycleMember, log: RejectLog, ids: OldIds | None, references: list[str], deferred: set[str]
-) -> _Partition:
-    """The rows without a natural key, all rows where `ids` is None."""
+    member: CycleMember, log: RejectLog, ids: OldIds | None, taken: NewIds, deferred: set[str]
+) -> list[_Partition]:
+    """The rows without a natural key, all rows where `ids` is None: those that are known by their ids, and the rest."""
     table, binding = member.table, member.table.binding
-    batches = map(log.take, read_batches(table, binding.columns, table.batch_size, ids, deferred=deferred))
+    rest = member.find_known(ids, taken)
+    known = _matched_before(member.known, member.known.index.to_numpy(dtype=np.int64))
+    batches = map(log.take, read_batches(table, binding.columns, table.batch_size, rest, deferred=deferred))
     if member.content_matches is not None:
         read_ids = np.concatenate([np.array([], np.int64), *(frame.index for frame in batches)])
-        return _matched_before(member.content_matches, read_ids)
+        return [known, _matched_before(member.content_matches, read_ids)]
+    references = binding.required_self_references
     source = content_hashes(table, batches, references)
     with table.timer("match"):
         names = binding.key_names
         target_rows = read_rows(table.connection, binding.target, binding.id, binding.columns, names)
-        sides = (source, content_hashes(table, target_rows, references))
-        return _partition(table, keyed=False, sides=sides, references=references)
+        target = content_hashes(table, target_rows, references).without(member.known.to_numpy())
+        return [known, _partition(table, keyed=False, sides=(source, target), references=references)]
 
 
 def _matched_before(content_matches: pd.Series[int], ids: OldIds) -> _Partition:

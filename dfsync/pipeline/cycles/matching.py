@@ -16,7 +16,7 @@ import pandas as pd
 
 from dfsync.model import frames
 from dfsync.model.frames import empty_frame
-from dfsync.model.types import OldIds
+from dfsync.model.types import NewIds, OldIds
 from dfsync.pipeline.cycles.member import CycleMember
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import RejectLog, read_batches
@@ -46,7 +46,7 @@ class Side:
     hashes: pd.DataFrame
     references: pd.DataFrame
 
-    def without(self, ids: OldIds) -> Side:
+    def without(self, ids: OldIds | NewIds) -> Side:
         """Return all rows but these."""
         kept = ~self.hashes.index.isin(ids)
         return Side(self.hashes[kept], self.references[kept])
@@ -97,31 +97,44 @@ def _by_content(table: TableContext) -> bool:
 
 
 def _sides(member: CycleMember, cyclic: list[str]) -> Iterator[tuple[bool, Side, Side]]:
-    """The rows with a natural key (True), and those without (False): of the source, and of the target."""
+    """The rows with a natural key (True), those that are known by their ids (True), and those without (False).
+
+    Of each the rows of the source, and of the target.
+    """
     table = member.table
     binding = table.binding
     names = binding.key_names
     log = RejectLog()
-    keyless = None
+    keyless, taken = None, np.array([], np.int64)
     if names:
         read = read_batches(table, binding.key, KEY_BATCH_ROWS, deferred=cyclic)
         keys = pd.concat([empty_frame(binding.key), *map(log.take, read)])
         non_null = frames.non_null_rows(keys)
         keyless, keyed = keys.index[~non_null].to_numpy(), keys.index[non_null]
         with table.timer("target keys"):
-            target_keys = read_keys(table.connection, binding.target, binding.id, names).sort_index()
-        source, target = key_hashes(table, keys[non_null], target_keys.dropna(), cyclic)
+            target_keys = read_keys(table.connection, binding.target, binding.id, names).sort_index().dropna()
+        taken = target_keys.index.to_numpy()
+        source, target = key_hashes(table, keys[non_null], target_keys, cyclic)
         blocked = unmatchable(member, keyed)
         yield True, source.without(blocked), target
     else:
         blocked = unmatchable(member, member.dependencies.index[:0])
-    source_rows = map(log.take, read_batches(table, binding.columns, table.batch_size, keyless, deferred=cyclic))
+    rest = member.find_known(keyless, taken)
+    yield True, *_known_sides(member.known)
+    source_rows = map(log.take, read_batches(table, binding.columns, table.batch_size, rest, deferred=cyclic))
     target_rows = read_rows(table.connection, binding.target, binding.id, binding.columns, names)
     # Rows in a NOT NULL cycle are always rejected, whatever the target has.
     source = content_hashes(table, source_rows, cyclic).without(blocked)
     with table.timer("match"):
         target = content_hashes(table, target_rows, cyclic)
-    yield False, source, target
+    yield False, source, target.without(member.known.to_numpy())
+
+
+def _known_sides(known: pd.Series[int]) -> tuple[Side, Side]:
+    """Rows that are known by their ids: the new id stands for the hash of each."""
+    hashes = pd.DataFrame(dict.fromkeys(HASH_COLUMNS, known.to_numpy().astype(np.uint64)))
+    ours, theirs = (hashes.set_axis(ids) for ids in (known.index, pd.Index(known.to_numpy())))
+    return Side(ours, pd.DataFrame(index=ours.index)), Side(theirs, pd.DataFrame(index=theirs.index))
 
 
 def match_cycle_table(member: CycleMember) -> MatchResult:
@@ -139,17 +152,20 @@ def match_cycle_table(member: CycleMember) -> MatchResult:
     """
     if member.content_matches is None:
         return match_table(member.table)
-    return match_table(member.table, partial(_match_keyless, member.content_matches))
+    return match_table(member.table, partial(_match_keyless, member.content_matches, member))
 
 
-def _match_keyless(content_matches: pd.Series[int], table: TableContext, ids: OldIds | None = None) -> MatchResult:
+def _match_keyless(
+    content_matches: pd.Series[int], member: CycleMember, table: TableContext, ids: OldIds | None = None
+) -> MatchResult:
     """Match rows as they were recognised together with those of the other tables."""
-    log = RejectLog()
-    batches = map(log.take, read_batches(table, table.binding.columns, table.batch_size, ids))
-    fit = np.concatenate([np.array([], np.int64), *(rows.index.to_numpy() for rows in batches)])
+    log, known = RejectLog(), member.known.index.to_numpy(dtype=np.int64)
+    rest = member.find_known(ids, known)
+    batches = map(log.take, read_batches(table, table.binding.columns, table.batch_size, rest))
+    fit = np.sort(np.concatenate([known, *(rows.index.to_numpy() for rows in batches)]))
     positions = content_matches.index.get_indexer(pd.Index(fit))
     matches = row_matches(table.binding, fit, content_matches.to_numpy(), positions)
-    return MatchResult((matches,), log.rejects(), log.notes)
+    return MatchResult((matches,), log.rejects(), log.notes, known=known)
 
 
 def unmatchable(member: CycleMember, keyed: pd.Index[int]) -> OldIds:

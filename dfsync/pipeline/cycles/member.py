@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from dfsync.model import frames
 from dfsync.model.frames import INSERTED
-from dfsync.model.types import Mask, OldIds
+from dfsync.model.types import Mask, NewIds, OldIds
 from dfsync.pipeline.cycles.dependencies import reference_ids, row_dependencies
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.match import KnownRows, find_known_rows
 from dfsync.pipeline.table_sync import TableSync
 from dfsync.plan.binding import TableBinding
 
@@ -43,6 +44,7 @@ class CycleMember:
     keyless_ids: OldIds = field(default_factory=lambda: np.array([], np.int64))
     matchable_ids: OldIds = field(default_factory=lambda: np.array([], np.int64))
     early: dict[str, Mask] = field(default_factory=dict)
+    _known: KnownRows | None = None
 
     @property
     def table(self) -> TableContext:
@@ -59,6 +61,35 @@ class CycleMember:
         """The deferred foreign keys to this table."""
         plan = self.sync.plan
         return [column for column, parent in plan.parents.items() if parent == plan.name and column in plan.deferred]
+
+    @property
+    def known(self) -> pd.Series[int]:
+        """The `new_id` of the rows without a natural key that are known by their ids; index `old_id`, ascending."""
+        if self._known is None:
+            nothing: NewIds = np.array([], self.table.binding.id_dtype)
+            return pd.Series(nothing, np.array([], np.int64))
+        return pd.Series(self._known.new_id, self._known.old_id)
+
+    def find_known(self, ids: OldIds | None, taken: NewIds) -> OldIds | None:
+        """Find the rows that are known by their ids, once for all.
+
+        Parameters
+        ----------
+        ids
+            int64, ascending: the rows without a natural key. None takes all rows.
+        taken
+            Target rows that other source rows may have.
+
+        Returns
+        -------
+        OldIds or None
+            The other rows; None for all.
+        """
+        if not self.table.knows_ids:
+            return ids
+        if self._known is None:
+            self._known = find_known_rows(self.table, ids, taken)
+        return self._known.rest
 
     def read_references(self, foreign_keys: Sequence[str], ids: OldIds) -> pd.DataFrame:
         """Read the references of rows to rows that this run may have inserted.

@@ -8,6 +8,7 @@ All rows are matched before any is inserted (`identity`). The inserts are planne
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from dfsync.pipeline.cycles.identity import Identities, identify
 from dfsync.pipeline.cycles.member import CycleMember
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import RejectLog, extract, read_batches
-from dfsync.pipeline.table.ledger import RowMatches
+from dfsync.pipeline.table.ledger import RowLedger, RowMatches
 from dfsync.pipeline.table.load import with_deferred_nulls
 from dfsync.pipeline.table.match import MatchResult
 from dfsync.stages.insert_order import InsertOrder, RowState
@@ -45,7 +46,9 @@ def sync_in_order(member: CycleMember) -> None:
     identities = identify(member)
     old_id = identities.old_id
     matches = RowMatches(old_id, identities.new_id, identities.matched, old_id[identities.representative])
-    sync.record_matches(MatchResult((matches,), identities.log.rejects(), identities.log.notes))
+    known = member.known.index.to_numpy(dtype=np.int64)
+    sync.record_matches(MatchResult((matches,), identities.log.rejects(), identities.log.notes, known=known))
+    identities = _settled(identities, sync.ledger)
     # Before the inserts, so that the mapping shows the keys of matched rows also where they fail.
     _keep_keys(member, identities)
     sync.fully_matched = True
@@ -53,6 +56,17 @@ def sync_in_order(member: CycleMember) -> None:
     if sync.selected:
         _OrderedLoad(member, identities).run()
         _keep_keys(member, identities)
+
+
+def _settled(identities: Identities, ledger: RowLedger) -> Identities:
+    """The same after what the plan's `on_rekey` said of rows with another key than in the last run."""
+    return replace(
+        identities,
+        new_id=ledger.new_id.copy(),
+        matched=ledger.resolved.copy(),
+        representative=ledger.positions(ledger.representative_id),
+        fit=identities.fit & ~ledger.rejected(),
+    )
 
 
 def _keep_keys(member: CycleMember, identities: Identities) -> None:

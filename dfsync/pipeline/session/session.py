@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync.model.errors import Remedy
 from dfsync.model.options import SyncOptions
+from dfsync.pipeline.session.kept_maps import KeptMaps
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import refuse_undecided
@@ -52,6 +53,8 @@ class Session:
         Hashes rows, by a seed of this session.
     write_errors
         By file of the output folder: why it could not be written.
+    kept
+        The maps of the last run.
     """
 
     source: Source
@@ -63,6 +66,7 @@ class Session:
     mappings: MappingStore = field(default_factory=MappingStore)
     hasher: RowHasher = field(default_factory=RowHasher.random)
     write_errors: dict[str, str] = field(default_factory=dict)
+    kept: KeptMaps = field(default_factory=KeptMaps)
     _open: set[sa.Connection] = field(default_factory=set)
 
     def __enter__(self) -> Session:

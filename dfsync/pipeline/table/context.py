@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
 from dfsync.model.types import Mask, OldIds
+from dfsync.pipeline.session.kept_maps import KeptMap, KeptMaps
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
@@ -46,6 +47,10 @@ class TableContext:
         Where there is room for temporary files; None for the system's temporary folder.
     spools
         Closes the temporary files, also those of an attempt that failed.
+    kept
+        The map of the last run for this table; None where it is no evidence.
+    kept_maps
+        The maps of the last run of the tables whose ids are part of natural keys.
     """
 
     binding: TableBinding
@@ -57,6 +62,13 @@ class TableContext:
     timer: StageTimer = field(default_factory=StageTimer)
     folder: Path | None = None
     spools: ExitStack = field(default_factory=ExitStack)
+    kept: KeptMap | None = None
+    kept_maps: KeptMaps = field(default_factory=KeptMaps)
+
+    @property
+    def knows_ids(self) -> bool:
+        """Whether a row without a natural key is the one that had its id in the last run."""
+        return self.kept is not None and self.binding.plan.identity == "id"
 
     def count(self, ids: OldIds | None = None) -> int:
         """Count the source's rows, or those that `ids` name."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from dfsync.model.batch import ValueNote
-from dfsync.model.types import NewIds, OldIds, Positions
+from dfsync.model.types import Mask, NewIds, OldIds, Positions
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
-from dfsync.pipeline.table.extract import RejectLog, read_batches
+from dfsync.pipeline.table.extract import RejectLog, extract, read_batches
 from dfsync.pipeline.table.keys import (
     SourceKeys,
     adopt_target_values,
@@ -27,7 +27,7 @@ from dfsync.plan.binding import TableBinding
 from dfsync.stages.match import first_matches
 from dfsync.stages.row_hash import empty_hashes
 from dfsync.target.collation import KeyNormalizer
-from dfsync.target.read.rows import read_rows
+from dfsync.target.read.rows import lookup_by_id, read_rows
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,38 @@ class MatchResult:
         The values that the target cannot hold as they are.
     keys
         The natural keys of the rows, with the target's values where it has the row; None without a natural key.
+    known
+        int64, ascending: the rows without a natural key that are known by their ids, whatever their content.
     """
 
     parts: tuple[RowMatches, ...]
     rejects: pd.DataFrame
     notes: Sequence[ValueNote]
     keys: KeySpool | None = None
+    known: OldIds = field(default_factory=lambda: np.array([], np.int64))
+
+
+@dataclass(frozen=True)
+class KnownRows:
+    """Source rows that are known by their ids.
+
+    Attributes
+    ----------
+    old_id
+        int64, ascending.
+    new_id
+        The target row of each, which is still there; no two alike.
+    rest
+        int64, ascending: the other rows.
+    """
+
+    old_id: OldIds
+    new_id: NewIds
+    rest: OldIds
 
 
 MatchKeyless = Callable[[TableContext, OldIds | None], MatchResult]
+_NO_IDS: NewIds = np.array([], np.int64)
 
 
 def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) -> MatchResult:
@@ -63,16 +86,15 @@ def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) 
     table
         The table. The parents' maps must be complete.
     match_keyless
-        Matches rows without a natural key; None for `match_content`.
+        Matches rows without a natural key; None takes those that are known by their ids, then `match_content`.
 
     Returns
     -------
     MatchResult
         Every source row is in one of its parts or among its rejects.
     """
-    match_keyless = match_keyless or match_content
     if not table.binding.key:
-        return match_keyless(table, None)
+        return match_keyless(table, None) if match_keyless else _match_keyless(table, None, _NO_IDS)
     normalizers = key_normalizers(table)
     source, target_keys = read_both_sides(table, normalizers)
     with table.timer("match"):
@@ -81,8 +103,84 @@ def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) 
     rejects, notes = source.log.rejects(), source.log.notes
     if not len(source.keyless):
         return MatchResult((matches,), rejects, notes, keys)
-    content = match_keyless(table, source.keyless)
-    return MatchResult((matches, *content.parts), pd.concat([rejects, content.rejects]), [*notes, *content.notes], keys)
+    if match_keyless:
+        content = match_keyless(table, source.keyless)
+    else:
+        content = _match_keyless(table, source.keyless, matches.new_id[matches.resolved])
+    return replace(
+        content,
+        parts=(matches, *content.parts),
+        rejects=pd.concat([rejects, content.rejects]),
+        notes=[*notes, *content.notes],
+        keys=keys,
+    )
+
+
+def _match_keyless(table: TableContext, ids: OldIds | None, taken: NewIds) -> MatchResult:
+    """Match rows by the ids that they had in the last run where these tell, and the rest by their content."""
+    if not table.knows_ids:
+        return match_content(table, ids)
+    rows = find_known_rows(table, ids, taken)
+    rest = match_content(table, rows.rest, rows.new_id)
+    known = RowMatches(rows.old_id, rows.new_id, np.ones(len(rows.old_id), dtype=bool), rows.old_id)
+    return replace(rest, parts=(known, *rest.parts), known=rows.old_id)
+
+
+def find_known_rows(table: TableContext, ids: OldIds | None, taken: NewIds) -> KnownRows:
+    """Find the rows that are known by the ids that the map of the last run has of them.
+
+    Parameters
+    ----------
+    table
+        A table with a surrogate id.
+    ids
+        int64, ascending: the rows without a natural key. None takes all rows.
+    taken
+        Target rows that other source rows have.
+
+    Returns
+    -------
+    KnownRows
+    """
+    if ids is None:
+        read = extract(table, [], KEY_BATCH_ROWS)
+        ids = np.concatenate([np.array([], np.int64), *(frame.index.to_numpy() for frame in read)])
+    if table.kept is None:
+        return KnownRows(ids[:0], ids[:0], ids)
+    known, new_id = table.kept.find(ids)
+    if table.binding.plan.keep_ids:
+        known &= ~table.is_kept(ids)
+    known &= ~np.isin(new_id, taken)
+    # A row that shared the target row of an earlier one is compared by its content again.
+    _, first = np.unique(np.where(known, new_id, 0), return_index=True)
+    is_first = np.zeros(len(ids), dtype=bool)
+    is_first[first] = True
+    known &= is_first
+    known[known] = exist(table, new_id[known])
+    return KnownRows(ids[known], new_id[known].astype(table.binding.id_dtype, copy=False), ids[~known])
+
+
+def exist(table: TableContext, ids: NewIds) -> Mask:
+    """Look which target rows are still there.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ids
+        New ids, in any order.
+
+    Returns
+    -------
+    Mask
+        One bool per id.
+    """
+    binding = table.binding
+    if binding.id is None or not len(ids):
+        return np.zeros(len(ids), dtype=bool)
+    found = lookup_by_id(table.connection, binding.target, binding.id, [], np.unique(ids).tolist())
+    there: Mask = np.isin(ids, found.index.to_numpy())
+    return there
 
 
 def match_keys(
@@ -122,7 +220,7 @@ def match_keys(
     return matches, found.position
 
 
-def match_content(table: TableContext, ids: OldIds | None = None) -> MatchResult:
+def match_content(table: TableContext, ids: OldIds | None = None, claimed: NewIds = _NO_IDS) -> MatchResult:
     """Match rows by their whole content, because their key holds a NULL or there is none.
 
     Equal rows are counted: the k-th of the source goes with the k-th of the target. Rows whose ids the plan keeps are
@@ -134,6 +232,8 @@ def match_content(table: TableContext, ids: OldIds | None = None) -> MatchResult
         The table.
     ids
         int64, ascending; only these source rows. None takes all.
+    claimed
+        Target rows that are other source rows, whatever their content.
 
     Returns
     -------
@@ -142,7 +242,8 @@ def match_content(table: TableContext, ids: OldIds | None = None) -> MatchResult
     """
     hashes, log = read_content_hashes(table, ids)
     with table.timer("match"):
-        target_hashes = read_target_content(table)
+        target_hashes = read_target_content(table) if len(hashes) else empty_hashes()
+        target_hashes = target_hashes[~target_hashes.index.isin(claimed)] if len(claimed) else target_hashes
         kept = hashes.index[:0].to_numpy()
         if table.binding.plan.keep_ids:
             by_id = table.is_kept(hashes.index)

@@ -75,11 +75,12 @@ class _Compared:
         return pd.concat(found).sort_index(kind="stable")
 
 
-def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Iterator[UpdatedBatch]:
+def update_rows(table: TableContext, ledger: RowLedger, known: OldIds, *, dry_run: bool) -> Iterator[UpdatedBatch]:
     """Give matched rows whose content differs the source's values.
 
     Of several source rows with one target row the one of the lowest id counts. The natural key never changes, and
-    where the plan names `update_columns`, only these do.
+    where the plan names `update_columns`, only these do. Rows without a key that were matched by their content do not
+    differ.
 
     Parameters
     ----------
@@ -87,19 +88,29 @@ def update_rows(table: TableContext, ledger: RowLedger, *, dry_run: bool) -> Ite
         The table.
     ledger
         Says which rows are matched; only read.
+    known
+        int64, ascending: the rows without a natural key that were matched by their ids. All their columns are compared.
     dry_run
         Find the rows, and write nothing.
 
     Yields
     ------
     UpdatedBatch
-        By ascending `old_id`.
+        By ascending `old_id`; those that are `known` behind the others.
     """
-    chosen = table.binding.plan.update_columns
-    columns = _value_columns(table)
-    if chosen is not None:
-        columns = [column for column in columns if column.name.lower() in map(str.lower, chosen)]
     ids = ledger.old_id[ledger.with_action(MATCHED) & ledger.lowest_of_group()]
+    is_known = np.isin(ids, known)
+    chosen = table.binding.plan.update_columns
+    for rows, columns in ((ids[~is_known], _value_columns(table)), (ids[is_known], list(table.binding.columns))):
+        if chosen is not None:
+            columns = [column for column in columns if column.name.lower() in map(str.lower, chosen)]
+        yield from _update(table, ledger, rows, columns, dry_run=dry_run)
+
+
+def _update(
+    table: TableContext, ledger: RowLedger, ids: OldIds, columns: list[Column], *, dry_run: bool
+) -> Iterator[UpdatedBatch]:
+    """Bring these columns of rows to the source's values."""
     for batch in _compare(table, ledger, ids, columns, with_new=dry_run):
         refused = no_rejects()
         if not dry_run:
@@ -159,6 +170,29 @@ def _compare(
             target_rows = pd.concat([target_rows, _dry_run_rows(table, ledger, batch.frame.index, columns)])
         values = batch.frame.loc[target_rows.index, list(target_rows.columns)]
         yield _Compared(values, target_rows, diff(values, target_rows), by, batch.rejects, batch.notes)
+
+
+def follow_keys(table: TableContext, ledger: RowLedger, ids: OldIds, *, dry_run: bool) -> pd.DataFrame:
+    """Give the target rows of rows that were matched by their ids the natural keys that the source has now.
+
+    Parameters
+    ----------
+    table
+        A table with a surrogate id and a natural key.
+    ledger
+        Says which target row each row has; only read.
+    ids
+        int64, ascending: the rows.
+    dry_run
+        Write nothing.
+
+    Returns
+    -------
+    DataFrame
+        The reject frame of the rows that the server refused.
+    """
+    refused = [batch.unfit for batch in _update(table, ledger, ids, list(table.binding.key), dry_run=dry_run)]
+    return pd.concat([no_rejects(), *refused])
 
 
 def _target_rows(

@@ -112,3 +112,33 @@ def with_natural_key(table: TablePlan, source: Schema, target: Schema) -> TableP
     found = taken.origin if taken else WHOLE_CONTENT
     origin = {**table.origin, "natural_key": "; ".join(filter(None, [found, others]))}
     return replace(table, natural_key=taken.columns if taken else (), origin=origin)
+
+
+def with_identity(table: TablePlan, source: Schema) -> TablePlan:
+    """Find whether a row is the one that had its id in the last run, where a table's draft does not say it.
+
+    Parameters
+    ----------
+    table
+        The draft of a table, with its id.
+    source
+        All tables of the source.
+
+    Returns
+    -------
+    TablePlan
+        With `identity`, and its origin.
+
+    References
+    ----------
+    https://www.sqlite.org/autoinc.html
+    """
+    if table.identity is not None:
+        return table
+    source_table = source.find(table.table)
+    if table.id is None or source_table is None or table.id not in source_table:
+        return replace(table, identity="content", origin={**table.origin, "identity": "the table has no id"})
+    if source_table[table.id].auto_increment:
+        return replace(table, identity="id", origin={**table.origin, "identity": "AUTOINCREMENT in the source"})
+    origin = {**table.origin, "identity": "the source may give an id twice: it is not AUTOINCREMENT"}
+    return replace(table, identity="content", origin=origin)

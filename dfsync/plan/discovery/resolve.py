@@ -7,7 +7,7 @@ from dataclasses import replace
 from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Schema
 from dfsync.plan.discovery.evidence import NO_EVIDENCE, Evidence
-from dfsync.plan.discovery.identity import with_id, with_natural_key
+from dfsync.plan.discovery.identity import with_id, with_identity, with_natural_key
 from dfsync.plan.discovery.references import with_foreign_keys
 from dfsync.plan.graph import drop_cyclic_after, is_circular, strongly_connected, topological_order
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
@@ -94,10 +94,11 @@ def complete(draft: Plan, source: Schema, target: Schema, evidence: Evidence) ->
     tables = [with_id(table, source, target, evidence) for table in tables]
     tables = [with_foreign_keys(table, tables, source, target) for table in tables]
     tables = [_with_source_spelling(table, source) for table in tables]
-    tables = [with_natural_key(table, source, target) for table in tables]
+    tables = [with_identity(with_natural_key(table, source, target), source) for table in tables]
     for table in tables:
         _require_known_columns(draft, table, source)
         _require_id_in_no_key(draft, table)
+        _require_id_for_identity(draft, table, source)
     _require_keepable_ids(draft, tables)
     tables = drop_cyclic_after(tables, draft.tables)
     return replace(draft, tables=tuple(_with_deferred(tables, source, target)))
@@ -162,6 +163,15 @@ def _require_keepable_ids(draft: Plan, tables: list[TablePlan]) -> None:
                 f"The {draft.source}: [tables.{table.name}] has keep_ids {fault}. Give it keep_ids = [], or "
                 'id = "" where all of its numbers are to stay as they are.'
             )
+
+
+def _require_id_for_identity(draft: Plan, table: TablePlan, source: Schema) -> None:
+    """Refuse rows that are to be known by an id that they do not have."""
+    if table.identity == "id" and table.id is None and source.find(table.table) is not None:
+        raise DfsyncError(
+            f'The {draft.source}: [tables.{table.name}] has identity = "id", and the table has no id. Leave it out, or '
+            "name the column with id."
+        )
 
 
 def _with_deferred(tables: list[TablePlan], source: Schema, target: Schema) -> list[TablePlan]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from dfsync.model import frames
 from dfsync.model.schema import Column, Table
 from dfsync.model.types import arrow_type
 from dfsync.stages.conform.canonical import canonicalize
-from dfsync.target.quoting import one_of
+from dfsync.target.quoting import one_of, quote_literal_identifier
 
 log = logging.getLogger(__name__)
 # The pool logs the traceback of every lost connection, which the program reports in a sentence.
@@ -45,6 +46,33 @@ def highest_id(connection: sa.Connection, table: Table, id_column: str) -> int:
         0 where the table is empty.
     """
     return int(connection.scalar(sa.select(sa.func.max(sa.column(id_column))).select_from(sa.table(table.name))) or 0)
+
+
+def next_id(connection: sa.Connection, table: Table) -> int | None:
+    """The id that the target's AUTO_INCREMENT gives to the next row of a table.
+
+    Parameters
+    ----------
+    connection
+        The target.
+    table
+        The target's table.
+
+    Returns
+    -------
+    int or None
+        As `SHOW CREATE TABLE` has it, since what information_schema says may be a day old. None where the sql_mode
+        keeps that from saying it.
+
+    References
+    ----------
+    https://dev.mysql.com/doc/refman/9.7/en/server-system-variables.html#sysvar_information_schema_stats_expiry
+    """
+    name = quote_literal_identifier(connection.dialect, table.name)
+    definition = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1])
+    # Behind the last parenthesis of the columns: a comment of a column may say anything.
+    found = re.search(r"\) ENGINE=\w+(?: AUTO_INCREMENT=(\d+))?", definition[definition.rindex("\n)") :])
+    return int(found[1] or 1) if found else None
 
 
 def id_span(connection: sa.Connection, table: Table, id_column: str) -> int:

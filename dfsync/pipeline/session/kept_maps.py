@@ -1,0 +1,250 @@
+"""The maps of the last run: which target row each source row had then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from dfsync.model import frames
+from dfsync.model.types import Mask, NewIds, OldIds
+from dfsync.output.evidence import MapOrigin, read_origin
+from dfsync.output.files import MAPPINGS, UNMAPPED
+from dfsync.plan.binding import TableBinding
+from dfsync.plan.model import Plan
+from dfsync.source.base import Source
+from dfsync.target.read.rows import next_id
+
+
+@dataclass(frozen=True)
+class KeptMap:
+    """The map of the last run for one table.
+
+    It is read from its files each time, so that it takes no memory while a table is matched; and so before a run writes
+    them anew.
+
+    Attributes
+    ----------
+    paths
+        The files; where two of them have a row the first one counts.
+    dtype
+        That of new ids: `TableBinding.id_dtype`.
+    """
+
+    paths: tuple[Path, ...]
+    dtype: type[np.int64 | np.uint64] = np.int64
+
+    def read(self) -> tuple[OldIds, NewIds]:
+        """Read the old ids (int64, ascending, unique), and the target row of each then."""
+        tables = [pq.read_table(path, columns=[frames.OLD_ID, frames.NEW_ID]) for path in self.paths]
+        (old_id, new_id), *others = [[column.to_numpy() for column in table.columns] for table in tables]
+        new_id = new_id.astype(self.dtype, copy=False)
+        for more_old, more_new in others:
+            old_id, first = np.unique(np.concatenate([old_id, more_old]), return_index=True)
+            new_id = np.concatenate([new_id, more_new.astype(self.dtype)])[first]
+        return old_id, new_id
+
+    def find(self, ids: OldIds) -> tuple[Mask, NewIds]:
+        """Look up source rows.
+
+        Parameters
+        ----------
+        ids
+            Old ids, in any order.
+
+        Returns
+        -------
+        tuple of Mask and NewIds
+            Whether the map has each row, and its target row then; 0 where it has none.
+        """
+        old_id, new_id = self.read()
+        if np.array_equal(ids, old_id):
+            # The common case, of a source in which nothing is new.
+            return np.ones(len(ids), dtype=bool), new_id
+        if not len(old_id):
+            return np.zeros(len(ids), dtype=bool), np.zeros(len(ids), self.dtype)
+        position = np.minimum(np.searchsorted(old_id, ids), len(old_id) - 1)
+        known = old_id[position] == ids
+        return known, np.where(known, new_id[position], self.dtype(0))
+
+    def keys(self, ids: OldIds) -> pd.DataFrame:
+        """Read the natural keys that rows had in the target then.
+
+        Parameters
+        ----------
+        ids
+            Old ids that the map has.
+
+        Returns
+        -------
+        DataFrame
+            Index `old_id`, ascending; the columns of the natural key in its order (Arrow dtypes).
+        """
+        rows = self.rows(ids)
+        ours = [frames.OLD_ID, frames.NEW_ID, frames.ACTION]
+        return frames.from_arrow(rows.drop_columns(ours), rows.column(frames.OLD_ID))
+
+    def rows(self, ids: OldIds) -> pa.Table:
+        """Read rows of the map as they are in its files.
+
+        Parameters
+        ----------
+        ids
+            Old ids.
+
+        Returns
+        -------
+        pyarrow.Table
+            The columns of `mappings/NAME.parquet` with its metadata, by ascending `old_id`; without the rows that the
+            map does not have.
+        """
+        tables: list[pa.Table] = []
+        for path in self.paths:
+            file, wanted = pq.ParquetFile(path), pa.array(ids)
+            batches = (batch.filter(pc.is_in(batch.column(frames.OLD_ID), wanted)) for batch in file.iter_batches())
+            table = pa.Table.from_batches(batches, file.schema_arrow)
+            if tables:
+                table = table.filter(pc.invert(pc.is_in(table.column(frames.OLD_ID), tables[0].column(frames.OLD_ID))))
+                table = table.cast(tables[0].schema)
+            tables.append(table)
+        return pa.concat_tables(tables).sort_by(frames.OLD_ID) if tables else pa.table({})
+
+
+@dataclass
+class KeptMaps:
+    """Reads the maps that the last run left, as far as they are of the same source, target and plan.
+
+    Attributes
+    ----------
+    out
+        The output folder of the run, also where a dry run writes elsewhere; None where there is none.
+    target
+        Database and server.
+    parents
+        The tables whose ids are part of natural keys: their maps stay in memory, since their files are written anew
+        before those of their children.
+    """
+
+    out: Path | None = None
+    target: str = ""
+    parents: Collection[str] = ()
+    _last_ids: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, out: Path, target: str, plan: Plan) -> KeptMaps:
+        """Look into an output folder.
+
+        Parameters
+        ----------
+        out
+            The folder; it need not exist.
+        target
+            Database and server.
+        plan
+            The complete plan.
+
+        Returns
+        -------
+        KeptMaps
+        """
+        in_keys = {key.parent for t in plan.tables for key in t.foreign_keys or () if key.column in t.key}
+        return cls(out, target, in_keys)
+
+    def load(self, binding: TableBinding, source: Source) -> KeptMap | None:
+        """Read the map of a table.
+
+        Parameters
+        ----------
+        binding
+            The table.
+        source
+            The source.
+
+        Returns
+        -------
+        KeptMap or None
+            None where there is none, or it is of another source, target or plan, or damaged.
+        """
+        plan = binding.plan
+        if self.out is None or plan.id is None:
+            return None
+        origin = MapOrigin.of(source.path, self.target, plan)
+        files = [self.out / folder / f"{plan.name}.parquet" for folder in (MAPPINGS, UNMAPPED)]
+        paths = tuple(path for path in files if read_origin(path) == origin)
+        if not paths:
+            return None
+        kept = KeptMap(paths, binding.id_dtype)
+        try:
+            old_id, new_id = kept.read()
+        except (OSError, pa.ArrowException):
+            return None
+        if plan.name in self.parents:
+            columns = pa.table({frames.OLD_ID: old_id, frames.NEW_ID: new_id})
+            self._last_ids[plan.name] = frames.from_arrow(columns)
+        return kept
+
+    def last_ids(self, name: str) -> pd.DataFrame:
+        """Give the map of a table whose ids are part of natural keys, as it was before this run.
+
+        Parameters
+        ----------
+        name
+            The table's name in the plan.
+
+        Returns
+        -------
+        DataFrame
+            `old_id` and `new_id`, as `dfsync.stages.remap` takes them; empty where there is none.
+        """
+        return self._last_ids.get(name, frames.empty_mapping())
+
+
+def stale_reason(kept: KeptMap, binding: TableBinding, source: Source, connection: sa.Connection) -> str | None:
+    """Say why the map of the last run is no evidence of who the rows are, though it is of the same ends and plan.
+
+    Parameters
+    ----------
+    kept
+        The map.
+    binding
+        The table.
+    source
+        The source.
+    connection
+        The target.
+
+    Returns
+    -------
+    str or None
+        None where nothing speaks against it.
+    """
+    old_id, new_id = kept.read()
+    if not len(old_id) or binding.id is None:
+        return None
+    highest = int(new_id.max())
+    following = next_id(connection, binding.target)
+    if following is not None and highest >= following:
+        return (
+            f"the target's next {binding.id} is {following}, and the map of the last run has {highest}: "
+            "the table was emptied or made anew"
+        )
+    column = binding.source[binding.plan.id or ""]
+    if not column.auto_increment:
+        return None
+    sequence: Any = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+    query = sa.select(sa.func.max(sequence.c.seq).label("seq")).where(sequence.c.name == binding.source.name)
+    last = source.query(query).to_pylist()[0]["seq"] or 0
+    if int(old_id[-1]) > int(last):
+        return (
+            f"the source has given the ids up to {last}, and the map of the last run has {old_id[-1]}: "
+            "the source is an older copy"
+        )
+    return None
