@@ -331,7 +331,9 @@ class TableSync:
         if kept is None:
             return pa.table({})
         lost = np.union1d(ledger.old_id[~ledger.resolved], ledger.rejects().index.to_numpy(dtype=np.int64))
-        return kept.rows(lost[kept.find(lost)[0]])
+        held = lost[kept.find(lost)[0]] if len(lost) else lost
+        # Not even to find nothing is a map of millions of rows read for nothing.
+        return kept.rows(held) if len(held) else pa.table({})
 
     def rejects(self) -> pd.DataFrame:
         """The reject frame, as in `SyncResult.rejects`."""
