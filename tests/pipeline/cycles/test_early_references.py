@@ -28,6 +28,7 @@ TARGET = """CREATE TABLE updated (name VARCHAR(20));
         CHECK (name <> 'bad'), FOREIGN KEY (up) REFERENCES a (id),
         FOREIGN KEY (twin) REFERENCES a (id)) AUTO_INCREMENT = 1000;
     CREATE TRIGGER tell AFTER UPDATE ON a FOR EACH ROW INSERT INTO updated VALUES (NEW.name)"""
+NATURAL_KEY = " NOT NULL UNIQUE"
 RELATIONS = "SELECT a.name, b.name, c.name FROM a LEFT JOIN a b ON b.id = a.up LEFT JOIN a c ON c.id = a.twin"
 
 
@@ -45,7 +46,7 @@ def updated(scenario: Scenario) -> list[str]:
     return sorted(name for (name,) in scenario.read_target("SELECT DISTINCT name FROM updated"))
 
 
-@pytest.mark.parametrize("unique", ["", " UNIQUE"])
+@pytest.mark.parametrize("unique", ["", NATURAL_KEY])
 @pytest.mark.parametrize("local_infile", [True, False])
 def test_only_rows_that_refer_to_later_ones_are_updated(scenario: Scenario, unique: str, local_infile: bool) -> None:
     later = (
@@ -71,7 +72,7 @@ def test_one_row_that_is_refused_takes_only_those_with_it_that_hang_on_it(scenar
 
 @pytest.mark.parametrize("bad", [2, 150, 300, 400])
 def test_one_row_that_the_server_refuses(scenario: Scenario, bad: int) -> None:
-    create(scenario, 200, f"UPDATE a SET name = 'bad', up = NULL WHERE id = {bad};", unique=" UNIQUE")  # noqa: S608
+    create(scenario, 200, f"UPDATE a SET name = 'bad', up = NULL WHERE id = {bad};", unique=NATURAL_KEY)  # noqa: S608
     result = scenario.sync_twice(batch_size=70)
     assert list(result.rejects["a"]["old_id"]) == list(range(bad, 401, 2))
     assert scenario.read_target("SELECT count(*) FROM a") == [(bad // 2 - 1,)]
@@ -82,7 +83,7 @@ def test_with_null_for_want_of_a_parent_only_the_refused_row_is_missing(scenario
         scenario,
         200,
         "UPDATE a SET name = 'bad' WHERE id = 150;",
-        unique=" UNIQUE",
+        unique=NATURAL_KEY,
         plan='on_missing_parent = "null"\n',
     )
     result = scenario.sync_twice(batch_size=70)
@@ -125,8 +126,8 @@ def test_a_row_that_went_in_with_a_parent_that_did_not_stay_gets_null(scenario: 
         '[tables.a]\non_missing_parent = "null"\n\n[tables.b]\n',
     )
     scenario.create_target(
-        """CREATE TABLE b (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, a INT);
-        CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, up INT, b INT NOT NULL,
+        """CREATE TABLE b (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE, a INT);
+        CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE, up INT, b INT NOT NULL,
             FOREIGN KEY (up) REFERENCES a (id) ON DELETE CASCADE, FOREIGN KEY (b) REFERENCES b (id));
         ALTER TABLE b ADD FOREIGN KEY (a) REFERENCES a (id)"""
     )
@@ -138,7 +139,7 @@ def test_a_row_that_went_in_with_a_parent_that_did_not_stay_gets_null(scenario: 
 
 @pytest.mark.parametrize("local_infile", [True, False])
 def test_while_another_client_inserts(scenario: Scenario, local_infile: bool) -> None:
-    create(scenario, 600, unique=" UNIQUE")
+    create(scenario, 600, unique=NATURAL_KEY)
     enough, failures = threading.Event(), []
     engine = create_engine(scenario.target.url)
 
