@@ -83,6 +83,9 @@ def _meaningful(table: TablePlan, source: Source, source_table: Table, target_ta
     """An integer primary key that is called like no id, where the target has yet to be made."""
     if target_table is not None or table.id is None or is_usual_id(table.table, table.id):
         return None
+    # What the source itself numbers (AUTOINCREMENT) means nothing.
+    if table.id in source_table and source_table[table.id].auto_increment:
+        return None
     first, last, count = _span(source, source_table, table.id)
     children = [
         other.name
