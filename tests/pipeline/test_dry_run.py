@@ -39,7 +39,7 @@ def test_counts_what_the_run_does(
         pytest.skip("such ids do not fit into such a reference")
     scenario = Scenario(tmp_path, target)
     scenario.create_source(SOURCE)
-    there = f"""CREATE TABLE parent (id {id_type} AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9), up {reference}, UNIQUE ({key}));
+    there = f"""CREATE TABLE parent (id {id_type} AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9) NOT NULL, up {reference}, UNIQUE ({key}));
         CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent_id {reference} NOT NULL, name VARCHAR(9), UNIQUE (parent_id, name));
         CREATE TABLE link (parent_id {reference} NOT NULL, child_id {reference} NOT NULL, PRIMARY KEY (parent_id, child_id))"""
     own = [
@@ -66,7 +66,7 @@ def test_counts_the_row_that_takes_the_place_of_an_orphan(tmp_path: Path, target
         """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL, up INTEGER REFERENCES t (id));
         INSERT INTO t VALUES (1, 'a', 9), (2, 'A', NULL), (3, 'b', 1), (4, 'c', 8)"""
     )
-    scenario.create_target("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, up INT)")
+    scenario.create_target("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, up INT)")
     rehearsed = scenario.sync(dry_run=True)
     assert counts(rehearsed) == {"t": (2, 1, 1)}
     assert counts(scenario.sync_twice()) == counts(rehearsed)

@@ -237,7 +237,7 @@ def test_columns_that_are_empty_and_that_the_target_lacks_are_left_out(scenario:
     assert plan.notes == [f"states: created, domain: {said}"]
     result, noted = scenario.sync_with_notes()
     assert result.ok
-    assert noted == [f"states.created: {said}", f"states.domain: {said}"]
+    assert [note for note in noted if said in note] == [f"states.created: {said}", f"states.domain: {said}"]
     assert dfsync.verify(scenario.source, scenario.target.url, out=scenario.folder / "out").ok
     run_sql(scenario.source, "UPDATE states SET domain = 'light' WHERE id = 2")
     with pytest.raises(DfsyncError, match="lacks the source's column domain"):

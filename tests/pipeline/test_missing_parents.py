@@ -26,11 +26,12 @@ SOURCE = """
         (8, 'x', 1, 1, 6);
 """
 TARGET = """
-    CREATE TABLE p (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(10) UNIQUE) AUTO_INCREMENT = 11;
+    CREATE TABLE p (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(10) NOT NULL UNIQUE) AUTO_INCREMENT = 11;
     CREATE TABLE c (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20){unique}, p_id INT, must_id INT{must}, up INT,
         FOREIGN KEY (p_id) REFERENCES p (id), FOREIGN KEY (must_id) REFERENCES p (id),
         FOREIGN KEY (up) REFERENCES c (id)) AUTO_INCREMENT = 101
 """
+NATURAL_KEY = " NOT NULL UNIQUE"
 PLAN = '[tables.p]\n\n[tables.c]\non_missing_parent = "null"\n'
 ROWS = (
     "SELECT c.name, p.name, m.name, u.name FROM c LEFT JOIN p ON p.id = p_id LEFT JOIN p m ON m.id = must_id "
@@ -43,7 +44,7 @@ def scenario(tmp_path: Path, target: Engine) -> Scenario:
     return Scenario(tmp_path, target)
 
 
-def create(scenario: Scenario, plan: str = PLAN, *, unique: str = " UNIQUE", must: str = " NOT NULL") -> None:
+def create(scenario: Scenario, plan: str = PLAN, *, unique: str = NATURAL_KEY, must: str = " NOT NULL") -> None:
     scenario.create_source(SOURCE.format(unique=unique, must=must), plan)
     scenario.create_target(TARGET.format(unique=unique, must=must))
 
@@ -56,7 +57,7 @@ def emptied(counts: TableCounts) -> dict[str, int]:
     return {changed["column"]: changed["rows"] for changed in counts.changed_values if changed["note"] == EMPTIED}
 
 
-@pytest.mark.parametrize("unique", [" UNIQUE", ""])
+@pytest.mark.parametrize("unique", [NATURAL_KEY, ""])
 def test_only_a_reference_that_may_not_be_null_rejects_its_row(scenario: Scenario, unique: str) -> None:
     create(scenario, unique=unique)
     foretold = check(scenario)
@@ -150,8 +151,8 @@ def test_a_circle_of_two_tables(scenario: Scenario) -> None:
         '[tables.teams]\non_missing_parent = "null"\n\n[tables.people]\non_missing_parent = "null"\n',
     )
     scenario.create_target(
-        """CREATE TABLE teams (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, lead INT);
-        CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, team INT NOT NULL, boss INT,
+        """CREATE TABLE teams (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, lead INT);
+        CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, team INT NOT NULL, boss INT,
             FOREIGN KEY (team) REFERENCES teams (id), FOREIGN KEY (boss) REFERENCES people (id));
         ALTER TABLE teams ADD FOREIGN KEY (lead) REFERENCES people (id)"""
     )
