@@ -65,7 +65,7 @@ def test_without_an_id_equal_rows_of_different_depths_are_as_many_as_in_the_sour
         THERE_NO_ID.replace("UNIQUE (code)", "KEY (code)"), "INSERT INTO a VALUES (NULL, 'a', 'a', 1)"
     )
     rehearsed, done = scenario.sync(dry_run=True), scenario.sync_twice()
-    assert told(rehearsed) == told(done) == (None, 3, 1, 0, 0, [])
+    assert told(rehearsed) == told(done) == (None, 3, 1, 0, 0, [], 0)
     assert scenario.read_target("SELECT code, COUNT(*) FROM a GROUP BY code ORDER BY code") == [("a", 3), ("b", 1)]
 
 
@@ -76,7 +76,7 @@ def test_without_an_id_equal_keys_of_different_depths_are_updated_once(scenario:
     )
     scenario.create_target(THERE_NO_ID)
     rehearsed, done = scenario.sync(dry_run=True, on_match="update"), scenario.sync_twice(on_match="update")
-    assert told(rehearsed) == told(done) == (None, 2, 0, 1, 0, [])
+    assert told(rehearsed) == told(done) == (None, 2, 0, 1, 0, [], 0)
     assert scenario.read_target("SELECT code, boss, n FROM a WHERE name = 'n'") == [("b", "a", 2)]
 
 
