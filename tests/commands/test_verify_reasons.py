@@ -80,10 +80,10 @@ class TestWithoutAnId:
         assert counts(verify(scenario), "kv") == {"total": 2, "equal": 1, "changed": 1}
 
 
-USERS = """CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT UNIQUE, age INT, town TEXT);
+USERS = """CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, age INT, town TEXT);
     INSERT INTO users VALUES (1, 'ann', 30, 'Ulm'), (2, 'bob', 40, 'Kiel')"""
-USERS_TARGET = """CREATE TABLE users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, age INT,
-    town VARCHAR(20))"""
+USERS_TARGET = """CREATE TABLE users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE,
+    age INT, town VARCHAR(20))"""
 
 
 class TestAfterAnUpdate:

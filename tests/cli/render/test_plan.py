@@ -59,8 +59,9 @@ class TestTheTable:
         assert not [line for line in lines if line.startswith("Warning")]
 
     def test_of_the_built_in_plan_names_what_the_source_lacks(self, target: Engine, tmp_path: Path) -> None:
-        source = run_sql(tmp_path / "source.db", "CREATE TABLE repositories (id INTEGER PRIMARY KEY, slug TEXT)")
+        source = run_sql(empty_source(tmp_path / "source.db"), "DROP TABLE staff_metrics")
         lines = shown(source, target)
+        assert lines[0] == "Plan: built-in plan, 9 tables"
         assert "   (not in the source)" in [line[:22] for line in lines]
         assert not [line for line in lines if line.startswith("Warning")]
 
