@@ -81,7 +81,7 @@ def require_same_source(out: Path, source: Path) -> None:
         Names the other file.
     """
     other = other_end(out, "source", str(source.resolve()))
-    if other is not None:
+    if other is not None and _maps(out):
         raise DfsyncError(
             f"{out} holds the maps of a sync of {other}, and this one is of {source.resolve()}: they would be lost.",
             Remedy("Choose another {out} for each source."),
@@ -138,8 +138,12 @@ def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
     return not (out / SUMMARY if id_column is None else out / MAPPINGS / f"{name}.parquet").exists()
 
 
+def _maps(out: Path) -> list[Path]:
+    return [path for folder in (MAPPINGS, UNMAPPED) for path in sorted((out / folder).glob("[!.]*.parquet"))]
+
+
 def other_end(out: Path, end: str, name: str) -> str | None:
-    """Find another source or target whose maps a folder holds.
+    """Find another source or target whose files a folder holds.
 
     Parameters
     ----------
@@ -153,13 +157,12 @@ def other_end(out: Path, end: str, name: str) -> str | None:
     Returns
     -------
     str or None
-        What the maps are of, where that is something else; None where it is the same, or there are no maps.
+        What the files are of, where that is something else; None where it is the same, or there are none.
     """
-    paths = [path for folder in (MAPPINGS, UNMAPPED) for path in sorted((out / folder).glob("[!.]*.parquet"))]
-    origins = [origin for origin in map(read_origin, paths) if origin is not None]
+    origins = [origin for origin in map(read_origin, _maps(out)) if origin is not None]
     ends = {str(getattr(origin, end)) for origin in origins}
-    if not origins and (paths or end == "target"):
-        # Maps from before they said it themselves, or rejects alone.
+    if not origins:
+        # Maps from before they said it themselves; or none, since no table has an id or every row is a reject.
         with suppress(OSError, ValueError, KeyError, TypeError):
             before = str(json.loads((out / SUMMARY).read_text())[end])
             # A relative path may start in another folder than this.

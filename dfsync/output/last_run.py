@@ -34,10 +34,6 @@ REKEYED_SCHEMA = pa.schema(
 class LastRun:
     """The last sync that came to its end; None and empty where no file tells of one."""
 
-    source: str | None = None
-    """The absolute path of the SQLite file."""
-    target: str | None = None
-    """Database and server."""
     _on_match: dict[str, str] = field(default_factory=dict)
     _counts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -70,18 +66,11 @@ def read_last_run(out: Path) -> LastRun:
     try:
         content = json.loads((out / files.SUMMARY).read_bytes())
         return LastRun(
-            source=_absolute(Path(content["source"])),
-            target=str(content["target"]),
             _on_match={str(table["name"]): str(table["on_match"]) for table in content["plan"]["tables"]},
             _counts={str(table["name"]): dict(table) for table in content["tables"]},
         )
     except (OSError, ValueError, KeyError, TypeError):
         return LastRun()
-
-
-def _absolute(source: Path) -> str | None:
-    """The absolute path; None where a relative one may start in another folder than this."""
-    return str(source.resolve()) if source.is_absolute() or source.exists() else None
 
 
 def require_same_ends(out: Path, source: Path, target: str) -> None:
@@ -101,15 +90,13 @@ def require_same_ends(out: Path, source: Path, target: str) -> None:
     DfsyncError
         Names both.
     """
-    last = read_last_run(out)
     own = str(source.resolve())
-    # The maps of a run that was killed have no summary; tables without ids have no maps.
-    other = files.other_end(out, "source", own) or last.source
-    if other not in (None, own):
+    other = files.other_end(out, "source", own)
+    if other is not None:
         remedy = Remedy("Name its {out} or {source}.")
         raise DfsyncError(f"The maps in {out} are of {other}, and not of {own}.", remedy)
-    other = files.other_end(out, "target", target) or last.target
-    if other not in (None, target):
+    other = files.other_end(out, "target", target)
+    if other is not None:
         remedy = Remedy("Name its {out} or {target}.")
         raise DfsyncError(f"The maps in {out} are of a sync into {other}, and not into {target}.", remedy)
 
@@ -129,7 +116,7 @@ def read_rekeyed(out: Path, name: str) -> pd.DataFrame:
     pandas.DataFrame
         The columns of `REKEYED_SCHEMA`; ids are uint64 where the target's need it. No rows where there is no file.
     """
-    path = out / "rekeyed" / f"{name}.parquet"
+    path = out / files.REKEYED / f"{name}.parquet"
     table = pq.read_table(path) if path.is_file() else REKEYED_SCHEMA.empty_table()
     return frames.from_arrow(table.select(REKEYED_SCHEMA.names))
 

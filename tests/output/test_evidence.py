@@ -45,3 +45,13 @@ class TestTheMapsOfAnotherSource:
         pq.write_table(mapping.replace_schema_metadata({b"dfsync": said}), path)
         with pytest.raises(DfsyncError, match=r"are of a sync into elsewhere on .*, and not into dfsync_test_"):
             dfsync.verify(source, target.url, out=tmp_path / "out")
+
+    def test_of_tables_without_ids_there_are_none_to_lose(self, target: Engine, tmp_path: Path) -> None:
+        script = "CREATE TABLE kv (k VARCHAR(9) PRIMARY KEY, v INT) WITHOUT ROWID"
+        sources = [run_sql(tmp_path / name, script) for name in ("a.db", "b.db")]
+        execute(target, "CREATE TABLE kv (k VARCHAR(9) PRIMARY KEY, v INT)")
+        run(sources[0], target, tmp_path / "out")
+        with pytest.raises(DfsyncError, match=f"are of {sources[0]}, and not of {sources[1]}"):
+            dfsync.verify(sources[1], target.url, out=tmp_path / "out")
+        assert run(sources[1], target, tmp_path / "out").ok
+        assert dfsync.verify(sources[1], target.url, out=tmp_path / "out").ok
