@@ -66,7 +66,9 @@ def test_counts_the_row_that_takes_the_place_of_an_orphan(tmp_path: Path, target
         """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL, up INTEGER REFERENCES t (id));
         INSERT INTO t VALUES (1, 'a', 9), (2, 'A', NULL), (3, 'b', 1), (4, 'c', 8)"""
     )
-    scenario.create_target("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, up INT)")
+    scenario.create_target(
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, up INT)"
+    )
     rehearsed = scenario.sync(dry_run=True)
     assert counts(rehearsed) == {"t": (2, 1, 1)}
     assert counts(scenario.sync_twice()) == counts(rehearsed)

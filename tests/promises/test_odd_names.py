@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from dfsync.__main__ import main
 from tests.support.git_history import execute
-from tests.support.scenario import Scenario
+from tests.support.scenario import Scenario, fail_if_failed
 
 # What dfsync calls columns, parameters and tables of its own.
 OURS = [
@@ -153,6 +153,24 @@ def test_ids_and_foreign_keys(scenario: Scenario, capsys: pytest.CaptureFixture[
         assert scenario.read_target(joined) == [("a", "b"), ("b", "a")]
         selves = f"SELECT a.label, b.label FROM {t} AS a JOIN {t} AS b ON a.{theirs} = b.id ORDER BY 1"
         assert scenario.read_target(selves) == [("a", "b"), ("b", "a")]
+
+
+def test_tables_whose_rows_are_known_by_the_last_map(scenario: Scenario) -> None:
+    scenario.create_source(
+        ";".join(
+            f"""CREATE TABLE {in_source(name)} (id INTEGER PRIMARY KEY AUTOINCREMENT, note TEXT);
+            INSERT INTO {in_source(name)} VALUES (3, 'one'), (4, 'two')"""
+            for name in NAMES
+        )
+    )
+    for name in NAMES:
+        execute(scenario.target, f"CREATE TABLE {in_target(name)} (id INT AUTO_INCREMENT PRIMARY KEY, note TEXT)")
+    fail_if_failed(scenario.sync())
+    scenario.create_source(";".join(f"UPDATE {in_source(name)} SET note = 'new' WHERE id = 3" for name in NAMES))
+    result = scenario.sync(on_match="update")
+    fail_if_failed(result)
+    assert {(c.inserted, c.matched, c.updated) for c in result.counts} == {(0, 1, 1)}
+    assert list(scenario.all_rows().values()) == [[(1, "new"), (2, "two")]] * len(NAMES)
 
 
 def _toml(name: str) -> str:

@@ -69,9 +69,11 @@ def next_id(connection: sa.Connection, table: Table) -> int | None:
     https://dev.mysql.com/doc/refman/9.7/en/server-system-variables.html#sysvar_information_schema_stats_expiry
     """
     name = quote_literal_identifier(connection.dialect, table.name)
-    definition = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1])
+    # The driver would take a percent sign in the name for a parameter.
+    unformatted = {"no_parameters": True}
+    definition = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {name}", execution_options=unformatted).one()[1])
     # Behind the last parenthesis of the columns: a comment of a column may say anything.
-    found = re.search(r"\) ENGINE=\w+(?: AUTO_INCREMENT=(\d+))?", definition[definition.rindex("\n)") :])
+    found = re.match(r" ENGINE=\w+(?: AUTO_INCREMENT=(\d+))?", definition.rpartition("\n)")[2])
     return int(found[1] or 1) if found else None
 
 
