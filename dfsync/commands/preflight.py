@@ -272,7 +272,7 @@ def _trigger_findings(preflight: Preflight, binding: TableBinding) -> Iterator[F
 
 def _updates(plan: TablePlan) -> bool:
     """Whether a sync may update rows of the table."""
-    return bool(plan.deferred) or plan.on_match == "update"
+    return bool(plan.deferred) or plan.on_match == "update" or plan.on_rekey == "follow"
 
 
 def _index_findings(connection: sa.Connection, binding: TableBinding) -> list[Finding]:

@@ -21,6 +21,7 @@ from dfsync.pipeline.table.ledger import RowMatches
 from dfsync.pipeline.table.match import exist
 from dfsync.stages.remap import new_ids
 from dfsync.target.collation import normalize_pair
+from dfsync.text.redaction import MASK, is_secret_column
 
 FOLLOW, INSERT = "follow", "insert"
 _EXAMPLES = 3
@@ -221,7 +222,7 @@ def _compare_keys(table: TableContext, now: pd.DataFrame, before: pd.DataFrame) 
         )
         if name in table.binding.plan.parents and str(became).startswith("-"):
             became = "a new one"
-        changes.append(f"{was} -> {became}")
+        changes.append(MASK if is_secret_column(name) else f"{was} -> {became}")
     return pd.DataFrame({"column": first, "change": changes}, index=cells.index)
 
 

@@ -234,7 +234,7 @@ class TableSync:
             return
         kept = find_kept(self.context, self.ledger)
         self.ledger.unresolve(np.isin(self.ledger.old_id, kept.rejects.index))
-        self.record(kept.rejects, {})
+        self.record(kept.rejects, ())
         self.ledger.record_match(kept.present, kept.present)
         if self.selected and len(kept.lacking):
             batch = insert_kept(self.context, kept.lacking, dry_run=self._session.options.dry_run)

@@ -102,7 +102,16 @@ def with_likely_answers(plan: Plan, questions: Iterable[Question]) -> Plan:
     tables = {table.name: table for table in plan.tables}
     for question in questions:
         tables[question.table] = _with_answer(tables[question.table], question)
-    return replace(plan, tables=tuple(tables.values()))
+    without_id = {name for name, table in tables.items() if table.id == ""}
+    return replace(plan, tables=tuple(_without_parents(table, without_id) for table in tables.values()))
+
+
+def _without_parents(table: TablePlan, names: set[str]) -> TablePlan:
+    """Without the foreign keys to tables whose numbers stay, which come first all the same."""
+    lost = {key.parent for key in table.foreign_keys or () if key.parent in names}
+    keys = tuple(key for key in table.foreign_keys or () if key.parent not in lost)
+    after = (*table.after, *sorted(lost - {table.name, *table.after}))
+    return replace(table, foreign_keys=keys, after=after) if lost else table
 
 
 def _with_answer(table: TablePlan, question: Question) -> TablePlan:

@@ -100,8 +100,22 @@ def complete(draft: Plan, source: Schema, target: Schema, evidence: Evidence) ->
         _require_id_in_no_key(draft, table)
         _require_id_for_identity(draft, table, source)
     _require_keepable_ids(draft, tables)
+    _require_parents_with_ids(draft, tables, source)
     tables = drop_cyclic_after(tables, draft.tables)
     return replace(draft, tables=tuple(_with_deferred(tables, source, target)))
+
+
+def _require_parents_with_ids(draft: Plan, tables: list[TablePlan], source: Schema) -> None:
+    """Refuse foreign keys to tables whose numbers stay: no new id takes the place of theirs."""
+    without_id = {table.name for table in tables if table.id is None and source.find(table.table) is not None}
+    for table in tables:
+        for column, parent in table.parents.items():
+            if parent in without_id:
+                raise DfsyncError(
+                    f"The {draft.source}: [tables.{table.name}] has {column} in foreign_keys, and {parent} has no id, "
+                    f"so its numbers stay as they are. Take {column} out there, and give the table "
+                    f'plain_columns = ["{column}"] and after = ["{parent}"].'
+                )
 
 
 def _with_empty_columns(table: TablePlan, source: Schema, evidence: Evidence) -> TablePlan:
