@@ -20,7 +20,8 @@ def is_same(type_: str, source: Any, held: Any) -> bool:
 def _number(source: Any, held: Any) -> bool:
     if isinstance(source, str) and re.fullmatch(r"0+[0-9]+", source.strip()):
         return False
-    if isinstance(source, float) and isinstance(held, int):
+    # One of them a float: exact, where its shortest text would not be.
+    if {type(source), type(held)} == {int, float}:
         return bool(source == held)
     return bool(Decimal(str(source).strip()) == Decimal(str(held)))
 
