@@ -152,8 +152,8 @@ def test_a_circle_of_two_tables(scenario: Scenario) -> None:
     )
     scenario.create_target(
         """CREATE TABLE teams (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, lead INT);
-        CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, team INT NOT NULL, boss INT,
-            FOREIGN KEY (team) REFERENCES teams (id), FOREIGN KEY (boss) REFERENCES people (id));
+        CREATE TABLE people (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, team INT NOT NULL,
+            boss INT, FOREIGN KEY (team) REFERENCES teams (id), FOREIGN KEY (boss) REFERENCES people (id));
         ALTER TABLE teams ADD FOREIGN KEY (lead) REFERENCES people (id)"""
     )
     result = scenario.sync_twice()

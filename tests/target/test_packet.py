@@ -41,7 +41,7 @@ def scenario(tmp_path: Path, target: Engine) -> Iterator[Scenario]:
 
 
 @WAYS
-@pytest.mark.parametrize("key", [" UNIQUE", ""], ids=["by key", "by content"])
+@pytest.mark.parametrize("key", [" NOT NULL UNIQUE", ""], ids=["by key", "by content"])
 def test_a_row_that_is_too_large_is_a_reject_or_goes_in_by_a_stream(
     scenario: Scenario, local_infile: bool, key: str
 ) -> None:
@@ -61,7 +61,7 @@ def test_a_row_that_is_too_large_is_a_reject_or_goes_in_by_a_stream(
 def test_an_update_that_is_too_large_keeps_the_targets_row(scenario: Scenario) -> None:
     scenario.create_source(ROWS)
     scenario.create_target(
-        TABLE.format(" UNIQUE"), "INSERT INTO t (name, v) SELECT CONCAT('n', seq), 'old' FROM seq_10_to_999"
+        TABLE.format(" NOT NULL UNIQUE"), "INSERT INTO t (name, v) SELECT CONCAT('n', seq), 'old' FROM seq_10_to_999"
     )
     execute(scenario.target, "INSERT INTO t (name) VALUES ('small'), ('text'), ('bytes'), ('quotes'), ('last')")
     (found,) = scenario.sync(on_match="update").counts
@@ -72,7 +72,7 @@ def test_an_update_that_is_too_large_keeps_the_targets_row(scenario: Scenario) -
 @pytest.mark.parametrize("size", [1024, 1047552])
 def test_a_server_that_takes_less_than_1_mib_is_refused_before_any_row(scenario: Scenario, size: int) -> None:
     scenario.create_source(ROWS)
-    scenario.create_target(TABLE.format(" UNIQUE"))
+    scenario.create_target(TABLE.format(" NOT NULL UNIQUE"))
     execute(scenario.target, f"SET GLOBAL max_allowed_packet = {size}")
     with pytest.raises(DfsyncError) as raised:
         scenario.sync()

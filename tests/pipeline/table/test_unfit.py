@@ -12,7 +12,7 @@ from dfsync.output.result import SyncResult
 from tests.support.runs.command_line import process
 from tests.support.scenario import Scenario
 
-TARGET = "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) UNIQUE, v VARCHAR(3))"
+TARGET = "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) NOT NULL UNIQUE, v VARCHAR(3))"
 REASON = f"is longer than the 3 characters of varchar(3){KEEPS_OTHER_VALUES}"
 
 
