@@ -56,7 +56,7 @@ def test_quiet_tells_it_and_the_exit_status_is_1(tmp_path: Path, target: Engine)
     assert f"[FAIL] T (ID: 2): column v: value 'too long': {REASON}" in done.stdout
     assert "1 kept other values" in done.stdout
     verified = process("verify", *where)
-    assert "T: 3 rows: 2 equal, 1 kept" in verified.stdout
+    assert "T: 3 rows: 2 equal, 1 rejected by the sync" in verified.stdout
     assert process("report", str(tmp_path / "out")).returncode == 0
 
 
