@@ -30,6 +30,7 @@ _UNDECIDED = (
     '"follow" gives its target row the new key, "insert" makes it a row of its own'
 )
 _TAKEN = "has another natural key than in the last run, and the target has another row of that key already"
+_HELD = "has the natural key that another source row had in the last run, whose target row has it still"
 _OUTCOMES = {
     FOLLOW: "on_rekey lets their target rows follow",
     INSERT: "on_rekey makes them rows of their own",
@@ -67,8 +68,8 @@ class RekeyedRows:
         ]
         return pd.concat([no_rejects(), *by_column]).sort_index()
 
-    def note(self, table: TableContext) -> str:
-        """Tell of them in a sentence, with the first ones as examples."""
+    def note(self, table: TableContext, outcome: str) -> str:
+        """Tell of them and of the outcome in a sentence, with the first ones as examples."""
         plan = table.binding.plan
         count = len(self.old_id)
         examples = [
@@ -78,7 +79,7 @@ class RekeyedRows:
         more = ", ..." if count > _EXAMPLES else ""
         have = "row of {} has" if count == 1 else "rows of {} have"
         told = f"{count} {have.format(plan.name)} another natural key than in the last run: "
-        return f"{told}{', '.join(examples)}{more}; {_OUTCOMES[plan.on_rekey].format(name=plan.name)}"
+        return f"{told}{', '.join(examples)}{more}; {outcome}"
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,15 @@ class Settled:
         The rows with another key; None where there are none.
     followers
         int64, ascending: of them those whose target row is to take the new key.
+    note
+        What the user should know of them.
     """
 
     parts: tuple[RowMatches, ...]
     rejects: pd.DataFrame = field(default_factory=no_rejects)
     rekeyed: RekeyedRows | None = None
     followers: OldIds = field(default_factory=lambda: np.array([], np.int64))
+    note: str = ""
 
 
 def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
@@ -120,24 +124,65 @@ def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
     rekeyed = None
     if table.kept is not None and table.binding.key and table.binding.id is not None:
         rekeyed = _find_rekeyed(table, table.kept, parts)
-    if rekeyed is None or table.binding.plan.on_rekey == INSERT:
-        return Settled(tuple(parts), rekeyed=rekeyed)
-    resolved = np.concatenate([part.old_id[part.resolved] for part in parts])
-    if table.binding.plan.on_rekey != FOLLOW:
-        refused, reason = rekeyed.old_id, _UNDECIDED.format(name=table.binding.plan.name)
-        followers = refused[:0]
-    else:
+    plan = table.binding.plan
+    if rekeyed is None:
+        return Settled(tuple(parts))
+    if plan.on_rekey == INSERT or table.kept is None:
+        return Settled(tuple(parts), rekeyed=rekeyed, note=rekeyed.note(table, _OUTCOMES[INSERT]))
+    takers = _takers(table.kept, parts, rekeyed)
+    refused, reason = rekeyed.old_id, _UNDECIDED.format(name=plan.name)
+    if plan.on_rekey == FOLLOW:
+        resolved = np.concatenate([part.old_id[part.resolved] for part in parts])
         refused, reason = rekeyed.old_id[np.isin(rekeyed.old_id, resolved)], _TAKEN
-        taken = np.concatenate([part.new_id[part.resolved] for part in parts])
+    settled = [_without(part, np.union1d(refused, takers)) for part in parts]
+    followers = refused[:0]
+    if plan.on_rekey == FOLLOW:
+        taken = np.concatenate([part.new_id[part.resolved] for part in settled])
         _, first = np.unique(rekeyed.new_id, return_index=True)
         alone = np.zeros(len(rekeyed.old_id), dtype=bool)
         alone[first] = True
         alone &= ~np.isin(rekeyed.old_id, refused) & ~np.isin(rekeyed.new_id, taken)
-        followers = rekeyed.old_id[alone]
-    settled = [_without(part, refused) for part in parts] if len(refused) else list(parts)
-    if len(followers):
-        settled, followers = _follow(settled, followers, rekeyed)
-    return Settled(tuple(settled), rekeyed.rejects(refused, reason), rekeyed, followers)
+        if alone.any():
+            settled, followers = _follow(settled, rekeyed.old_id[alone], rekeyed)
+    rejects = pd.concat([rekeyed.rejects(refused, reason), _rejects_of_takers(table, takers)]).sort_index()
+    note = rekeyed.note(table, _outcome(table, settled, rekeyed, followers, refused))
+    return Settled(tuple(settled), rejects, rekeyed, followers, note)
+
+
+def _takers(kept: KeptMap, parts: Sequence[RowMatches], rekeyed: RekeyedRows) -> OldIds:
+    """The other rows that were matched with target rows which only rekeyed rows had in the last run."""
+    still_had: list[NewIds] = []
+    for part in parts:
+        known, new_id = kept.find(part.old_id)
+        still_had.append(part.new_id[known & part.resolved & (part.new_id == new_id)])
+    of_rekeyed = np.setdiff1d(rekeyed.new_id, np.concatenate(still_had))
+    takers = [part.old_id[part.resolved & np.isin(part.new_id, of_rekeyed)] for part in parts]
+    return np.setdiff1d(np.concatenate(takers), rekeyed.old_id)
+
+
+def _rejects_of_takers(table: TableContext, takers: OldIds) -> pd.DataFrame:
+    if not len(takers):
+        return no_rejects()
+    keys = _keys_by_last_ids(table, takers).reindex(takers)
+    return reject_frame(takers, table.binding.key[0].name, display_values(frames.as_arrow(keys.iloc[:, 0])), _HELD)
+
+
+def _outcome(
+    table: TableContext, parts: Sequence[RowMatches], rekeyed: RekeyedRows, followers: OldIds, refused: OldIds
+) -> str:
+    """What became of the rows with another key, those that follow and the others apart."""
+    plan = table.binding.plan
+    if plan.on_rekey != FOLLOW or len(followers) == len(rekeyed.old_id):
+        return _OUTCOMES[plan.on_rekey].format(name=plan.name)
+    others = np.setdiff1d(rekeyed.old_id, np.union1d(followers, refused))
+    shared = int(np.isin(others, np.concatenate([part.old_id[part.resolved] for part in parts])).sum())
+    counts = {
+        "whose target row follows": len(followers),
+        "a reject": len(refused),
+        "with the target row of another one": shared,
+        "a row of its own": len(others) - shared,
+    }
+    return "with on_rekey: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def key_texts(keys: pd.DataFrame) -> pa.Array:

@@ -218,7 +218,7 @@ class TableSync:
         settled = settle_rekeyed(self.context, result.parts)
         if settled.rekeyed is not None:
             self._rekeyed, self._followers = len(settled.rekeyed.old_id), settled.followers
-            self.messages.append(settled.rekeyed.note(self.context))
+            self.messages.append(settled.note)
         for part in settled.parts:
             self.ledger.enter(part)
             self._advance(int(np.count_nonzero(part.resolved)))

@@ -23,6 +23,7 @@ TARGET = """CREATE TABLE users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(
         age INT) AUTO_INCREMENT = 101;
 CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, user_id INT NOT NULL, no INT, note VARCHAR(20),
         UNIQUE (user_id, no), FOREIGN KEY (user_id) REFERENCES users (id)) AUTO_INCREMENT = 201"""
+HELD = "has the natural key that another source row had in the last run, whose target row has it still"
 JOINED = "SELECT name, no, note FROM orders JOIN users ON users.id = user_id ORDER BY name, no"
 
 
@@ -75,6 +76,15 @@ class TestUndecided:
             assert 'on_rekey of [tables.users] in a plan file decides: "follow" gives its target row' in reject[3]
             assert set(result.rejects["orders"]["column"]) == {"user_id"}
         assert synced.all_rows() == before
+
+    def test_a_new_source_row_does_not_take_the_target_row(self, synced: Scenario) -> None:
+        rename(synced, ann="anna")
+        run_sql(synced.source, "INSERT INTO users VALUES (7, 'ann', 1)")
+        for _ in range(2):
+            result = synced.sync()
+            assert told(result) == {"users": (0, 2, 0, 2, 1), "orders": (0, 2, 0, 2, 0)}
+            assert list(result.rejects["users"]["old_id"]) == [1, 7]
+            assert result.rejects["users"]["reason"][1] == HELD
 
     def test_decided_for_a_new_row_a_run_later(self, synced: Scenario) -> None:
         rename(synced, ann="anna")
@@ -135,12 +145,49 @@ class TestFollow:
         assert told(result) == {"users": (0, 2, 0, 1, 1), "orders": (0, 2, 0, 2, 0)}
         assert "the target has another row of that key already" in result.rejects["users"]["reason"][0]
 
-    def test_another_source_row_has_the_key_that_it_had(self, synced: Scenario) -> None:
+    def test_a_new_source_row_that_took_the_key_waits_until_the_target_row_has_the_new_one(
+        self, synced: Scenario
+    ) -> None:
         decide(synced, "follow")
         rename(synced, ann="anna")
         run_sql(synced.source, "INSERT INTO users VALUES (7, 'ann', 1)")
-        assert told(synced.sync())["users"] == (1, 3, 0, 0, 1)
-        assert synced.read_target("SELECT id, name FROM users WHERE name LIKE 'ann%'") == [(101, "ann"), (104, "anna")]
+        assert told(synced.sync(dry_run=True))["users"] == (0, 2, 1, 1, 1)
+        result = synced.sync()
+        assert told(result) == {"users": (0, 2, 1, 1, 1), "orders": (0, 4, 0, 0, 0)}
+        assert result.rejects["users"].to_numpy().tolist() == [[7, "name", "ann", HELD]]
+        assert told(synced.sync())["users"] == (1, 3, 0, 0, 0)
+        synced.assert_same(JOINED)
+        assert synced.read_target("SELECT name, age FROM users WHERE name LIKE 'ann%' ORDER BY id") == [
+            ("anna", 30),
+            ("ann", 1),
+        ]
+
+    def test_a_row_that_shared_the_target_row_keeps_it(self, tmp_path: Path, target: Engine) -> None:
+        scenario = Scenario(tmp_path, target)
+        plan = '[tables.users]\nnatural_key = ["name"]\non_rekey = "follow"'
+        scenario.create_source(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users VALUES (1, 'ann'), (2, 'ann')",
+            plan,
+        )
+        scenario.create_target("CREATE TABLE users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE)")
+        scenario.sync()
+        run_sql(scenario.source, "UPDATE users SET name = 'x' WHERE id = 1; INSERT INTO users VALUES (3, 'ann')")
+        result, notes = scenario.sync_with_notes()
+        assert told(result)["users"] == (1, 2, 0, 0, 1)
+        assert notes[-1].endswith("(ID 1); with on_rekey: 1 a row of its own")
+
+    def test_keys_that_moved_on_by_one_follow_one_run_after_the_other(self, synced: Scenario) -> None:
+        decide(synced, "follow")
+        rename(synced, bob="ben")
+        rename(synced, ann="bob")
+        result, notes = synced.sync_with_notes()
+        assert told(result)["users"] == (0, 1, 1, 1, 2)
+        assert "with on_rekey: 1 whose target row follows, 1 a reject" in notes[0]
+        assert told(synced.sync())["users"] == (0, 2, 1, 0, 1)
+        assert synced.read_target("SELECT id, name FROM users WHERE id < 103 AND id > 100 ORDER BY id") == [
+            (101, "bob"),
+            (102, "ben"),
+        ]
 
     def test_a_new_row_of_the_new_key_shares_the_target_row(self, tmp_path: Path, target: Engine) -> None:
         scenario = Scenario(tmp_path, target)
