@@ -236,6 +236,9 @@ class TableSync:
         self.ledger.unresolve(np.isin(self.ledger.old_id, kept.rejects.index))
         self.record(kept.rejects, ())
         self.ledger.record_match(kept.present, kept.present)
+        if not self.binding.key:
+            # No match has compared them: they are what they are by their ids.
+            self._known = np.union1d(self._known, kept.present)
         if self.selected and len(kept.lacking):
             batch = insert_kept(self.context, kept.lacking, dry_run=self._session.options.dry_run)
             self.record_inserts(batch.new_ids)

@@ -205,6 +205,17 @@ CREATE TABLE runs (id INT AUTO_INCREMENT PRIMARY KEY, experiment_id INT, n INT,
         second = scenario.sync()
         assert list(second.summary["inserted"]) == [0]
 
+    def test_of_rows_without_a_key_takes_the_sources_values(self, scenario: Scenario) -> None:
+        scenario.create_source(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, x INT); INSERT INTO t VALUES (0, 5), (4, 5)",
+            "[tables.t]\nkeep_ids = [0]\nnatural_key = []",
+        )
+        scenario.create_target("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, x INT)")
+        scenario.sync_twice(on_match="update")
+        run_sql(scenario.source, "UPDATE t SET x = 8 WHERE id = 0")
+        assert list(scenario.sync(on_match="update").summary["updated"]) == [1]
+        assert fetch(scenario.target, "SELECT id, x FROM t ORDER BY id") == [(0, 8), (1, 5)]
+
     def test_of_a_row_that_does_not_fit(self, scenario: Scenario) -> None:
         scenario.create_source(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, x INT); INSERT INTO t VALUES (0, 999), (1, 5)",
