@@ -31,8 +31,8 @@ class KeptRows:
     lacking
         int64: the target has neither such a row nor one of its natural key.
     rejects
-        The reject frame of the rows whose natural key another row of the target has: whether that one is the same row
-        only a person can say, so neither is changed.
+        The reject frame of the rows whose natural key another row of the target has, and of the other rows whose target
+        row is that of a kept id: which is the same row only a person can say, so none is changed.
     """
 
     present: OldIds
@@ -68,8 +68,22 @@ def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
         f"{old} there, or take {old} out of keep_ids"
         for old, new in zip(ids[taken], owners, strict=True)
     ]
-    rejects = reject_frame(ids[taken], binding.id, [str(old) for old in ids[taken]], reasons)
-    return KeptRows(ids[present], ids[~present & ~taken], rejects)
+    of_kept = (reject_frame(ids[taken], binding.id, [str(old) for old in ids[taken]], reasons), _others(table, ledger))
+    return KeptRows(ids[present], ids[~present & ~taken], pd.concat(of_kept))
+
+
+def _others(table: TableContext, ledger: RowLedger) -> pd.DataFrame:
+    """The reject frame of the rows that have the target row of a kept id, and not the natural key of the kept row."""
+    to_kept = ledger.resolved & table.is_kept(ledger.new_id) & np.isin(ledger.new_id, ledger.old_id)
+    with_kept = np.isin(ledger.new_id, ledger.new_id[to_kept & (ledger.old_id == ledger.new_id)])
+    rows = to_kept & ~with_kept & ~table.is_kept(ledger.old_id)
+    reasons = [
+        f"keep_ids: its target row {new} is the source's row {new}, which has another natural key; change one of the "
+        f"keys, or take {new} out of keep_ids"
+        for new in ledger.new_id[rows]
+    ]
+    ids = ledger.old_id[rows]
+    return reject_frame(ids, table.binding.id, [str(old) for old in ids], reasons)
 
 
 def insert_kept(table: TableContext, ids: OldIds, *, dry_run: bool) -> LoadedBatch:

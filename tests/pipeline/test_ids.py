@@ -187,6 +187,25 @@ CREATE TABLE runs (id INT AUTO_INCREMENT PRIMARY KEY, experiment_id INT, n INT,
         ]
         assert scenario.read_target(self.ROWS) == [(2, "mine", 20)]
 
+    @pytest.mark.parametrize("on_match", ["skip", "update"])
+    def test_does_not_share_its_target_row_with_a_row_of_another_key(self, scenario: Scenario, on_match: str) -> None:
+        zero = "UPDATE experiments SET experiment_id = 0 WHERE name = 'mine'"
+        self.start(scenario, self.PLAN, "INSERT INTO experiments (name) VALUES ('mine')", zero)
+        result = scenario.sync(on_match=on_match)
+        assert ids(result.mappings["experiments"]) == {0: 0}
+        assert list(result.summary.loc["experiments", ["matched", "failed"]]) == [1, 1]
+        assert result.rejects["experiments"][["old_id", "reason"]].to_numpy().tolist() == [
+            [1, "keep_ids: its target row 0 is the source's row 0, which has another natural key; change one of the "
+             "keys, or take 0 out of keep_ids"]
+        ]  # fmt: skip
+        assert scenario.read_target(self.ROWS) == [(0, "mine", 10)]
+
+    def test_shares_its_target_row_with_a_row_of_its_own_key(self, scenario: Scenario) -> None:
+        zero = "UPDATE experiments SET experiment_id = 0 WHERE name = 'DEFAULT'"
+        self.start(scenario, self.PLAN, "INSERT INTO experiments (name) VALUES ('DEFAULT')", zero)
+        run_sql(scenario.source, "UPDATE experiments SET name = 'default' WHERE experiment_id = 1")
+        assert ids(scenario.sync_twice().mappings["experiments"]) == {0: 0, 1: 0}
+
     def test_a_dry_run_foretells_it(self, scenario: Scenario) -> None:
         self.start(scenario, self.PLAN)
         result = scenario.sync(dry_run=True)
