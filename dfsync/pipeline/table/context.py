@@ -11,7 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
-from dfsync.model.types import Mask, OldIds
+from dfsync.model.types import Mask, NewIds, OldIds
 from dfsync.pipeline.session.kept_maps import KeptMap, KeptMaps
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.table.spool import KeySpool
@@ -74,7 +74,7 @@ class TableContext:
         """Count the source's rows, or those that `ids` name."""
         return self.source.count(self.binding.source) if ids is None else len(ids)
 
-    def is_kept(self, ids: OldIds | pd.Index[int]) -> Mask:
+    def is_kept(self, ids: OldIds | NewIds | pd.Index[int]) -> Mask:
         """Tell which ids, of source rows or of target rows, mean the same row in both databases (array of bool)."""
         return np.isin(np.asarray(ids), np.array(self.binding.plan.keep_ids or (), dtype=np.int64))
 
