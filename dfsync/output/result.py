@@ -76,7 +76,8 @@ class TableCounts:
     changed_values: list[ChangedValues] = field(default_factory=list)
     """What the target's columns did to values, such as rounding, and in how many rows that have a target row."""
     differing: Differing | None = None
-    """None where nobody looked: a dry run does, and the first sync into a folder."""
+    """None where nobody looked: a dry run does, and the first sync into a folder; later ones look at the rows that are
+    known by their ids alone."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`."""
 

@@ -174,10 +174,17 @@ class TableSync:
                 self.updated_cells.append(batch.cells.head(_MAX_SHOWN_CELLS - self._shown_cells))
         self._note_unfit_updates(pd.concat(unfit))
 
-    def compare(self) -> None:
-        """Count of the matched rows those that have other values in the target, for the user to know."""
+    def compare(self, *, first: bool) -> None:
+        """Count of the matched rows those that have other values in the target, for the user to know.
+
+        After the `first` sync only of those that are known by their ids: no key says that they are the same.
+        """
+        if not first and not len(self._known):
+            return
         with self._timer("total"), self._timer("match"):
-            self._differing = count_differences(self.context, self.ledger, _MAX_COMPARED_ROWS)
+            self._differing = count_differences(
+                self.context, self.ledger, self._known, _MAX_COMPARED_ROWS, only_known=not first
+            )
 
     def check(self) -> None:
         """Raise `TableError` where a source row is neither mapped nor rejected (promise 1)."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.commands.check import check
 from dfsync.output.result import SyncResult
 from tests.support.git_history import counts, execute, run_sql
 from tests.support.scenario import Scenario
@@ -42,6 +43,19 @@ class TestIdentityById:
         before = synced.read_target("SELECT * FROM orders")
         assert told(synced.sync(dry_run=True)) == told(synced.sync()) == (0, 4, 0, 0)
         assert synced.read_target("SELECT * FROM orders") == before
+
+    def test_its_other_values_are_told_by_every_run(self, synced: Scenario) -> None:
+        edit(synced, "UPDATE orders SET note = 'paid' WHERE id IN (1, 2)")
+        for dry_run in (True, False, False):
+            result, notes = synced.sync_with_notes(dry_run=dry_run)
+            assert result.counts[0].differing == {"compared": 4, "rows": 2, "columns": {"note": 2}}
+            assert notes == ["orders: of 4 rows that exist, 2 have other values in the target: note (2)"]
+
+    def test_check_warns_where_most_have_other_values(self, synced: Scenario) -> None:
+        edit(synced, "UPDATE orders SET note = 'paid', n = n + 7 WHERE id < 4")
+        findings = check(synced.source, synced.target.url, out=synced.folder / "out").findings
+        (warning,) = [f.message for f in findings if f.level == "warning"]
+        assert warning.startswith("of 4 rows that exist, 3 have other values in the target: note (3), n (3). on_match")
 
     def test_it_is_updated_where_the_plan_says_so(self, synced: Scenario) -> None:
         edit(synced, "UPDATE orders SET note = 'paid' WHERE id IN (1, 2)")

@@ -99,9 +99,8 @@ def update_rows(table: TableContext, ledger: RowLedger, known: OldIds, *, dry_ru
         By ascending `old_id`; those that are `known` behind the others.
     """
     ids = ledger.old_id[ledger.with_action(MATCHED) & ledger.lowest_of_group()]
-    is_known = np.isin(ids, known)
     chosen = table.binding.plan.update_columns
-    for rows, columns in ((ids[~is_known], _value_columns(table)), (ids[is_known], list(table.binding.columns))):
+    for rows, columns in _with_columns(table, ids, known):
         if chosen is not None:
             columns = [column for column in columns if column.name.lower() in map(str.lower, chosen)]
         yield from _update(table, ledger, rows, columns, dry_run=dry_run)
@@ -120,7 +119,9 @@ def _update(
         yield UpdatedBatch(batch.changed.difference(refused.index), unfit, batch.notes, cells)
 
 
-def count_differences(table: TableContext, ledger: RowLedger, max_rows: int) -> Differing:
+def count_differences(
+    table: TableContext, ledger: RowLedger, known: OldIds, max_rows: int, *, only_known: bool
+) -> Differing:
     """Count the rows that the target had before and that have other values there.
 
     Parameters
@@ -129,24 +130,37 @@ def count_differences(table: TableContext, ledger: RowLedger, max_rows: int) -> 
         The table.
     ledger
         Says which rows are matched; only read.
+    known
+        As of `update_rows`.
     max_rows
-        Compare so many rows at most, those of the lowest ids.
+        Compare so many rows of either kind at most, those of the lowest ids.
+    only_known
+        Compare only those that are `known`.
 
     Returns
     -------
     Differing
     """
-    rows = ledger.with_action(MATCHED) & ledger.lowest_of_group() & ~ledger.is_new()
-    ids = ledger.old_id[rows][:max_rows]
-    compared, differing, columns = 0, 0, dict.fromkeys((c.name for c in _value_columns(table)), 0)
-    for batch in _compare(table, ledger, ids, _value_columns(table), with_new=False):
-        compared += len(batch.cells) + len(batch.rejects)
-        differing += len(batch.changed) + len(batch.rejects)
-        for name, count in batch.cells.sum().items():
-            columns[str(name)] += int(count)
-        for name, count in batch.rejects["column"].value_counts().items():
-            columns[str(name)] = columns.get(str(name), 0) + int(count)
-    return Differing(compared=compared, rows=differing, columns={name: n for name, n in columns.items() if n})
+    ids = ledger.old_id[ledger.with_action(MATCHED) & ledger.lowest_of_group() & ~ledger.is_new()]
+    if only_known:
+        ids = ids[np.isin(ids, known)]
+    compared, differing, counts = 0, 0, dict.fromkeys(table.binding.names, 0)
+    for rows, columns in _with_columns(table, ids, known):
+        for batch in _compare(table, ledger, rows[:max_rows], columns, with_new=False):
+            compared += len(batch.cells) + len(batch.rejects)
+            differing += len(batch.changed) + len(batch.rejects)
+            for name, count in batch.cells.sum().items():
+                counts[str(name)] += int(count)
+            for name, count in batch.rejects["column"].value_counts().items():
+                counts[str(name)] = counts.get(str(name), 0) + int(count)
+    return Differing(compared=compared, rows=differing, columns={name: n for name, n in counts.items() if n})
+
+
+def _with_columns(table: TableContext, ids: OldIds, known: OldIds) -> Iterator[tuple[OldIds, list[Column]]]:
+    """Rows with the columns in which they may differ: those that are known by their ids behind the others."""
+    is_known = np.isin(ids, known)
+    yield ids[~is_known], _value_columns(table)
+    yield ids[is_known], list(table.binding.columns)
 
 
 def _value_columns(table: TableContext) -> list[Column]:
