@@ -162,12 +162,21 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
         with collect_write_errors(session, folder):
             if not session.options.dry_run:
                 # They are made from the files of the last run, which are replaced below.
-                unmapped, moved = table.unmapped(), table.moved()
+                unmapped, moved = _read_last_run(table, folder)
                 files.write_beside_mapping(folder, files.UNMAPPED, name, unmapped)
                 files.write_beside_mapping(folder, files.REKEYED, name, moved)
             files.write_mapping(folder, name, found, origin)
     with collect_write_errors(session, folder):
         files.write_rejects(folder, table.plan.name, table.rejects())
+
+
+def _read_last_run(table: TableSync, folder: Path) -> tuple[pa.Table, pa.Table]:
+    try:
+        return table.unmapped(), table.moved()
+    except (OSError, pa.ArrowException) as error:
+        # The map stays as it is, too: a new one would be without these rows.
+        path = folder / files.UNMAPPED / f"{table.plan.name}.parquet"
+        raise OutputWriteError(path, error if isinstance(error, OSError) else OSError(str(error))) from error
 
 
 @contextmanager

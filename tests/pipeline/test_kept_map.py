@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 from sqlalchemy import Engine
 
 from dfsync.commands.check import check
 from dfsync.output.result import SyncResult
+from dfsync.pipeline.session.kept_maps import KeptMap
 from tests.support.git_history import counts, execute, run_sql
 from tests.support.scenario import Scenario
 
@@ -175,6 +178,38 @@ class TestWhatIsNoEvidence:
         result, notes = synced.sync_with_notes()
         assert told(result) == (1, 3, 0, 0)
         assert "the source has given the ids up to 4, and the map of the last run has 5" in notes[0]
+
+
+class TestRejectsThatTheMapOfTheLastRunHas:
+    @pytest.fixture
+    def coded(self, tmp_path: Path, target: Engine) -> Scenario:
+        """Three rows whose natural key was text, and is a number by now; one of them is a reject since."""
+        scenario = Scenario(tmp_path, target)
+        scenario.create_source(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, code TEXT UNIQUE); INSERT INTO a VALUES (1, '1'), (2, '2'), (3, 'x')",
+            '[tables.a]\nnatural_key = ["code"]',
+        )
+        scenario.create_target("CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9) UNIQUE)")
+        assert told(scenario.sync()) == (3, 0, 0, 0)
+        execute(target, "DELETE FROM a WHERE code = 'x'", "ALTER TABLE a MODIFY code INT")
+        assert told(scenario.sync()) == (0, 2, 0, 1)
+        return scenario
+
+    def test_their_keys_may_be_of_another_type_by_now(self, coded: Scenario) -> None:
+        for _ in range(2):
+            result = coded.sync()
+            assert (told(result), result.write_errors) == ((0, 2, 0, 1), {})
+            assert pd.read_parquet(coded.folder / "out" / "unmapped" / "a.parquet").to_numpy().tolist() == [
+                [3, 3, "inserted", "x"]
+            ]
+
+    def test_a_map_that_cannot_be_read_then_is_told(self, coded: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+        def damaged(*_: object) -> None:
+            raise pa.ArrowInvalid("damaged")
+
+        monkeypatch.setattr(KeptMap, "rows", damaged)
+        result = coded.sync()
+        assert (told(result), result.write_errors) == ((0, 2, 0, 1), {"unmapped/a.parquet": "damaged"})
 
 
 def test_killed_before_the_map_was_written_the_next_run_heals(synced: Scenario) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from dfsync.model import frames
+from dfsync.model.rejects import display_values
 from dfsync.model.types import Mask, NewIds, OldIds
 from dfsync.output.evidence import MapOrigin, read_origin
 from dfsync.output.files import MAPPINGS, UNMAPPED
@@ -113,9 +114,28 @@ class KeptMap:
             table = pa.Table.from_batches(batches, file.schema_arrow)
             if tables:
                 table = table.filter(pc.invert(pc.is_in(table.column(frames.OLD_ID), tables[0].column(frames.OLD_ID))))
-                table = table.cast(tables[0].schema)
+                tables[0], table = _alike(tables[0], table)
             tables.append(table)
         return pa.concat_tables(tables).sort_by(frames.OLD_ID) if tables else pa.table({})
+
+
+def _alike(first: pa.Table, second: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Two files of a map with columns of the same types: as text where a key column has become of another type."""
+    try:
+        return first, second.cast(first.schema)
+    except pa.ArrowInvalid:
+        pass
+    for number, field_ in enumerate(first.schema):
+        if field_.type != second.schema.field(number).type and field_.name not in (frames.OLD_ID, frames.NEW_ID):
+            first, second = (_as_text(table, number) for table in (first, second))
+    return first, second.cast(first.schema)
+
+
+def _as_text(table: pa.Table, number: int) -> pa.Table:
+    column = table.column(number)
+    if not pa.types.is_string(column.type):
+        column = pa.array(display_values(column.combine_chunks()), pa.string())
+    return table.set_column(number, table.schema.field(number).with_type(pa.string()), column)
 
 
 @dataclass
