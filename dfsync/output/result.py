@@ -102,8 +102,9 @@ class SyncResult(Result):
     `old_id` int64, `new_id` int64 (uint64 where the target's id is unsigned and needs it), `action` string
     (`inserted`, `matched`, `updated`), then the natural key's columns with the target's values and dtypes.
     `rejects[name]`: one row per source row that could not get a target row: `old_id` int64, `column` string,
-    `value` string, `reason` string; `column` and `value` are NULL where the server refused the row as a whole. Empty
-    where nothing was rejected.
+    `value` string, `reason` string; `column` and `value` are NULL where the server refused the row as a whole. Rows
+    that have a target row and could not give it their values are in it too, counted as `unfit`; their reason ends in
+    `dfsync.model.rejects.KEEPS_OTHER_VALUES`. Empty where nothing was rejected.
     """
 
     counts: tuple[TableCounts, ...]
