@@ -30,6 +30,8 @@ _NEVER_IN_A_FILE = ("name", "deferred", "empty_columns", "origin")
 _MAX_NAME_BYTES = 200
 """Bytes; a file's name has at most 255, and ours has more than the table's."""
 _MAX_COMMENT_CHARACTERS = 200
+_MAX_EVIDENCE_CHARACTERS = 500
+"""Of a likely answer: the other answers stand at its end."""
 _HEAD = """\
 A plan of dfsync, from the {source}. Edit it and give it back with --plan.
 
@@ -208,7 +210,7 @@ def _to_toml_table(table: TablePlan) -> tomlkit.items.Table:
             item = tomlkit.inline_table()
             item.update(value)
         if origin and origin not in EXPLICIT_ORIGINS:
-            item.comment(printable(origin, _MAX_COMMENT_CHARACTERS))
+            item.comment(printable(origin, _MAX_EVIDENCE_CHARACTERS))
             item.trivia.comment_ws = "  "
         settings.add(setting, item)
     return settings

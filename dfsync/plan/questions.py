@@ -76,8 +76,8 @@ def require_decided(plan: Plan, questions: Sequence[Question], advice: str) -> N
         return
     asked = [
         f"  {printable(question.table)}.{printable(question.column)} {question.evidence}\n"
-        f"    [tables.{printable(question.table)}] "
-        + " or ".join(printable(answer.line, 300) for answer in question.answers)
+        f"    [tables.{printable(question.table)}]\n    "
+        + "\n    # or: ".join(printable(answer.line, 300) for answer in question.answers)
         for question in questions
     ]
     where = f"{plan.file} does not decide" if plan.file else "only a plan file decides"

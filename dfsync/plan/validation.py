@@ -21,7 +21,7 @@ BY_CONTENT_WITHOUT_ID = (
     "is inserted once more. Better name a natural_key in a plan file"
 )
 BY_ID = (
-    "no natural key, so a row is the one that had its id in the last run, as the map in the output folder has it; "
+    "no natural key, so a row is the one that had its id in the last run, as far as the output folder has a map of it; "
     "others are compared by their whole content"
 )
 GENERATED = "the target computes it, so the source's values are not copied"

@@ -11,7 +11,19 @@ _MIN_CHARACTERS = 4
 _passwords: set[str] = set()
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS = {
-    *("password", "passwords", "passwd", "passwort", "pwd", "passphrase", "passcode", "secret", "secrets", "token"),
+    *(
+        "password",
+        "passwords",
+        "passwd",
+        "passwort",
+        "pwd",
+        "pw",
+        "passphrase",
+        "passcode",
+        "secret",
+        "secrets",
+        "token",
+    ),
     *("salt", "apikey", "credential", "credentials", "otp", "totp", "jwt", "cvv"),
 }
 _SECRET_PAIRS = {

@@ -186,7 +186,8 @@ class TestRejectsThatTheMapOfTheLastRunHas:
         """Three rows whose natural key was text, and is a number by now; one of them is a reject since."""
         scenario = Scenario(tmp_path, target)
         scenario.create_source(
-            "CREATE TABLE a (id INTEGER PRIMARY KEY, code TEXT UNIQUE); INSERT INTO a VALUES (1, '1'), (2, '2'), (3, 'x')",
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, code TEXT UNIQUE);"
+            "INSERT INTO a VALUES (1, '1'), (2, '2'), (3, 'x')",
             '[tables.a]\nnatural_key = ["code"]',
         )
         scenario.create_target("CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9) UNIQUE)")

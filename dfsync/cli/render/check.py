@@ -79,7 +79,8 @@ def check_lines(result: CheckResult) -> list[str]:
     findings = join_findings(result.findings)
     for finding in sorted(findings, key=lambda finding: (UNDECIDED, ERROR, WARNING, NOTE).index(finding.level)):
         lines += finding_lines(finding)
-    if any(finding.message == NO_TABLE for finding in findings):
+    undecided = any(finding.level == UNDECIDED for finding in findings)
+    if not undecided and any(finding.message == NO_TABLE for finding in findings):
         command = command_line("create-tables", result.source, result.plan.file)
         lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {command}", ""]
     levels = [finding.level for finding in findings]
