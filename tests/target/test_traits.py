@@ -8,15 +8,16 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
 from dfsync.commands.check import check
 from dfsync.target.connection import make_engine
-from dfsync.target.read.rows import id_span
+from dfsync.target.read.rows import id_span, which_exist
 from dfsync.target.schema.reflection import reflect
 from tests.support.git_history import counts, execute
-from tests.support.scenario import Scenario
+from tests.support.scenario import Scenario, statements
 
 
 @pytest.fixture
@@ -147,6 +148,37 @@ def test_the_span_of_ids_is_what_lies_between_the_lowest_and_the_highest(scenari
         assert id_span(connection, table, "id") == 0
         connection.exec_driver_sql(f"INSERT INTO t VALUES ({2**63 - 2}), ({2**63 + 7})")  # noqa: S608
         assert id_span(connection, table, "id") == 10
+
+
+def test_ids_that_lie_close_together_are_looked_for_by_their_range(scenario: Scenario) -> None:
+    execute(scenario.target, "CREATE TABLE t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY)")
+    execute(scenario.target, f"INSERT INTO t VALUES (1), (2), (3), (5), (900), ({2**63 + 7})")  # noqa: S608
+    cases = {
+        (): ([], ""),
+        (1, 2, 3): ([True, True, True], "count"),
+        (3, 4, 5): ([True, False, True], "BETWEEN"),
+        (1, 3, 4): ([True, True, False], "BETWEEN"),
+        (2, 900, 901): ([True, True, False], "IN"),
+        (2**63 + 6, 2**63 + 7): ([False, True], "BETWEEN"),
+    }
+    with scenario.target.connect() as connection:
+        table = reflect(connection)["t"]
+        for ids, (expected, said) in cases.items():
+            with statements() as sent:
+                assert which_exist(connection, table, "id", np.array(ids, np.uint64)).tolist() == expected
+            assert said in "".join(sent[-1:])
+            assert (said == "IN") == (" IN " in "".join(sent))
+
+
+def test_a_count_alone_tells_that_many_ids_are_there(scenario: Scenario) -> None:
+    execute(scenario.target, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    for _ in range(15):
+        execute(scenario.target, "INSERT INTO t SELECT id + (SELECT MAX(id) FROM t) FROM t")
+    with scenario.target.connect() as connection, statements() as sent:
+        assert which_exist(connection, reflect(connection)["t"], "id", np.arange(1, 2**15 + 1)).all()
+    read = [statement for statement in sent if "BETWEEN" in statement]
+    assert len(read) == 4
+    assert all("count" in statement for statement in read)
 
 
 def test_an_instant_that_a_timestamp_cannot_hold_is_found_before_any_row_moves(scenario: Scenario) -> None:

@@ -27,7 +27,7 @@ from dfsync.plan.binding import TableBinding
 from dfsync.stages.match import first_matches
 from dfsync.stages.row_hash import empty_hashes
 from dfsync.target.collation import KeyNormalizer
-from dfsync.target.read.rows import lookup_by_id, read_rows
+from dfsync.target.read.rows import read_rows, which_exist
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ def exist(table: TableContext, ids: NewIds) -> Mask:
     binding = table.binding
     if binding.id is None or not len(ids):
         return np.zeros(len(ids), dtype=bool)
-    found = lookup_by_id(table.connection, binding.target, binding.id, [], np.unique(ids).tolist())
-    there: Mask = np.isin(ids, found.index.to_numpy())
+    ascending, position = np.unique(ids, return_inverse=True)
+    there: Mask = which_exist(table.connection, binding.target, binding.id, ascending)[position]
     return there
 
 
