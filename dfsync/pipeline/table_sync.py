@@ -15,7 +15,7 @@ from dfsync.execution.timing import StageTimer
 from dfsync.model import frames
 from dfsync.model.batch import ValueNote
 from dfsync.model.errors import TableError
-from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
+from dfsync.model.frames import INSERTED, MATCHED, OLD_ID, UPDATED, empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
@@ -159,8 +159,12 @@ class TableSync:
     def _follow(self) -> None:
         refused = follow_keys(self.context, self.ledger, self._followers, dry_run=self._session.options.dry_run)
         if len(refused):
-            self.ledger.record_reject(refused)
-            self.ledger.unresolve(np.isin(self.ledger.old_id, refused.index))
+            # Who shares the new key would be matched with a target row that has the old one.
+            of_target_row = refused.set_axis(self.ledger.new_id[self.ledger.positions(refused.index)])
+            away = self.ledger.resolved & np.isin(self.ledger.new_id, of_target_row.index)
+            rows = of_target_row.loc[self.ledger.new_id[away]].set_axis(pd.Index(self.ledger.old_id[away], name=OLD_ID))
+            self.ledger.record_reject(rows)
+            self.ledger.unresolve(away)
             self._followers = np.setdiff1d(self._followers, refused.index)
             self.publish()
 

@@ -204,6 +204,27 @@ class TestFollow:
         assert result.counts[0].shared == 2
         assert scenario.read_target("SELECT id, name FROM users ORDER BY id") == [(1, "x"), (2, "b")]
 
+    def test_who_shares_the_new_key_is_a_reject_where_the_server_refuses_it(
+        self, tmp_path: Path, target: Engine
+    ) -> None:
+        scenario = Scenario(tmp_path, target)
+        plan = '[tables.users]\nnatural_key = ["name"]\non_rekey = "follow"'
+        scenario.create_source(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users VALUES (5, 'ann'), (6, 'b')",
+            plan,
+        )
+        scenario.create_target(
+            "CREATE TABLE users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, CHECK (name <> 'x'))"
+        )
+        scenario.sync()
+        run_sql(scenario.source, "UPDATE users SET name = 'x' WHERE id = 5; INSERT INTO users VALUES (1, 'x')")
+        result = scenario.sync()
+        assert told(result)["users"] == (0, 1, 0, 2, 1)
+        assert list(result.rejects["users"]["old_id"]) == [1, 5]
+        assert list(result.mappings["users"]["old_id"]) == [6]
+        run_sql(scenario.source, "UPDATE users SET name = 'y' WHERE id = 5; DELETE FROM users WHERE id = 1")
+        assert told(scenario.sync())["users"] == (0, 1, 1, 0, 1)
+
     def test_rolled_back_it_is_known_afterwards(self, synced: Scenario) -> None:
         decide(synced, "follow")
         rename(synced, ann="anna")
