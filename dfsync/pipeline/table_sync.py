@@ -102,6 +102,7 @@ class TableSync:
         self._known = self._followers = np.array([], np.int64)
         self._rekeyed = 0
         self._rejects = no_rejects()
+        self._rolled_back = self._known
         self._unfit = 0
         self._differing: Differing | None = None
         self.updated_cells: list[pd.DataFrame] = []
@@ -207,6 +208,8 @@ class TableSync:
 
     def roll_back(self) -> None:
         """Keep the rows that were found in the target, and forget all that was written."""
+        # Those that the match rejected are nowhere else.
+        self._rolled_back = self.ledger.without_target_row()
         self.ledger.revert_writes()
         # The target rows of followers, and of who shares them, have their old keys again.
         followed = self.ledger.new_id[self.ledger.positions(self._followers)]
@@ -346,6 +349,8 @@ class TableSync:
         if kept is None:
             return pa.table({})
         lost = np.union1d(ledger.old_id[~ledger.resolved], ledger.rejects().index.to_numpy(dtype=np.int64))
+        if len(self._rolled_back):
+            lost = np.setdiff1d(np.union1d(lost, self._rolled_back), ledger.old_id[ledger.resolved])
         held = lost[kept.find(lost)[0]] if len(lost) else lost
         # Not even to find nothing is a map of millions of rows read for nothing.
         return kept.rows(held) if len(held) else pa.table({})

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.model.errors import TableError
 from dfsync.output.result import SyncResult
+from dfsync.pipeline.table_sync import TableSync
 from tests.support.git_history import execute, run_sql
 from tests.support.scenario import Scenario
 
@@ -235,6 +238,19 @@ class TestFollow:
         assert told(synced.sync())["users"] == (0, 2, 0, 1, 1)
         execute(synced.target, "DROP TRIGGER no")
         assert told(synced.sync())["users"] == (0, 2, 1, 0, 1)
+        synced.assert_same(JOINED)
+
+    def test_rolled_back_a_row_whose_key_did_not_fit_is_known_afterwards(
+        self, synced: Scenario, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decide(synced, "follow")
+        rename(synced, ann="a" * 30, bob="ben")
+        with monkeypatch.context() as patched:
+            patched.setattr(TableSync, "check", Mock(side_effect=TableError("no")))
+            assert [c.error for c in synced.sync().counts] == ["no", "no"]
+        assert synced.read_target("SELECT name FROM users WHERE id = 102") == [("bob",)]
+        rename(synced, **{"a" * 30: "anna"})
+        assert told(synced.sync())["users"] == (0, 1, 2, 0, 2)
         synced.assert_same(JOINED)
 
 
