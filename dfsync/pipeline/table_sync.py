@@ -343,17 +343,23 @@ class TableSync:
         parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in self.mapping()]
         return pd.concat(parts).drop(columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION])
 
-    def unmapped(self) -> pa.Table:
-        """The rows of the last map that have no target row now, as `unmapped/NAME.parquet` has them."""
+    def unmapped(self) -> tuple[pa.Table, pa.Table]:
+        """The rows of the last map that have no target row now, as `unmapped/NAME.parquet` has them.
+
+        Before them the same with those that had none after the last run: they are only in that file until the new map
+        is written.
+        """
         kept, ledger = self.context.kept, self.ledger
         if kept is None:
-            return pa.table({})
+            return pa.table({}), pa.table({})
         lost = np.union1d(ledger.old_id[~ledger.resolved], ledger.rejects().index.to_numpy(dtype=np.int64))
         if len(self._rolled_back):
             lost = np.setdiff1d(np.union1d(lost, self._rolled_back), ledger.old_id[ledger.resolved])
         held = lost[kept.find(lost)[0]] if len(lost) else lost
         # Not even to find nothing is a map of millions of rows read for nothing.
-        return kept.rows(held) if len(held) else pa.table({})
+        rows = kept.rows(held) if len(held) else pa.table({})
+        both = np.union1d(held, kept.unmapped_ids())
+        return kept.rows(both) if len(both) > len(held) else rows, rows
 
     def rejects(self) -> pd.DataFrame:
         """The reject frame, as in `SyncResult.rejects`."""

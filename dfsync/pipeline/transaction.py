@@ -160,17 +160,22 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
         name, found = table.plan.name, (part[part[frames.NEW_ID].notna()] for part in table.mapping())
         origin = MapOrigin.of(session.source.path, display_name(session.engine.url), table.plan)
         with collect_write_errors(session, folder):
-            if not session.options.dry_run:
+            if session.options.dry_run:
+                files.write_mapping(folder, name, found, origin)
+            else:
                 # They are made from the files of the last run, which are replaced below.
-                unmapped, moved = _read_last_run(table, folder)
-                files.write_beside_mapping(folder, files.UNMAPPED, name, unmapped)
+                (until_then, unmapped), moved = _read_last_run(table, folder)
+                # In this order every row of the last run is in a file, wherever the run is killed.
+                files.write_beside_mapping(folder, files.UNMAPPED, name, until_then)
                 files.write_beside_mapping(folder, files.REKEYED, name, moved)
-            files.write_mapping(folder, name, found, origin)
+                files.write_mapping(folder, name, found, origin)
+                if unmapped is not until_then:
+                    files.write_beside_mapping(folder, files.UNMAPPED, name, unmapped)
     with collect_write_errors(session, folder):
         files.write_rejects(folder, table.plan.name, table.rejects())
 
 
-def _read_last_run(table: TableSync, folder: Path) -> tuple[pa.Table, pa.Table]:
+def _read_last_run(table: TableSync, folder: Path) -> tuple[tuple[pa.Table, pa.Table], pa.Table]:
     try:
         return table.unmapped(), table.moved()
     except (OSError, pa.ArrowException) as error:

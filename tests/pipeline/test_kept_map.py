@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pytest
 from sqlalchemy import Engine
 
 from dfsync.commands.check import check
+from dfsync.model.errors import OutputWriteError
+from dfsync.output import files
 from dfsync.output.result import SyncResult
 from dfsync.pipeline.session.kept_maps import KeptMap
 from tests.support.git_history import counts, execute, run_sql
@@ -186,8 +189,8 @@ class TestRejectsThatTheMapOfTheLastRunHas:
         """Three rows whose natural key was text, and is a number by now; one of them is a reject since."""
         scenario = Scenario(tmp_path, target)
         scenario.create_source(
-            "CREATE TABLE a (id INTEGER PRIMARY KEY, code TEXT UNIQUE);"
-            "INSERT INTO a VALUES (1, '1'), (2, '2'), (3, 'x')",
+            """CREATE TABLE a (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
+            INSERT INTO a VALUES (1, '1'), (2, '2'), (3, 'x')""",
             '[tables.a]\nnatural_key = ["code"]',
         )
         scenario.create_target("CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(9) UNIQUE)")
@@ -203,6 +206,21 @@ class TestRejectsThatTheMapOfTheLastRunHas:
             assert pd.read_parquet(coded.folder / "out" / "unmapped" / "a.parquet").to_numpy().tolist() == [
                 [3, 3, "inserted", "x"]
             ]
+
+    def test_one_that_fits_again_is_known_though_the_new_map_is_not_written(
+        self, synced: Scenario, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        execute(synced.target, "DELETE FROM orders WHERE id = 104")
+        edit(synced, "UPDATE orders SET n = 'many' WHERE id = 4")
+        assert told(synced.sync()) == (0, 3, 0, 1)
+        execute(synced.target, "INSERT INTO orders VALUES (104, 'c', 3)")
+        with monkeypatch.context() as patched:
+            full = OutputWriteError(synced.folder / "out" / "mappings" / "orders.parquet", OSError("full"))
+            patched.setattr(files, "write_mapping", Mock(side_effect=full))
+            assert told(synced.sync()) == (0, 4, 0, 0)
+        edit(synced, "UPDATE orders SET note = 'paid', n = 7 WHERE id = 4")
+        assert told(synced.sync()) == (0, 4, 0, 0)
+        assert not (synced.folder / "out" / "unmapped" / "orders.parquet").exists()
 
     def test_a_map_that_cannot_be_read_then_is_told(self, coded: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
         def damaged(*_: object) -> None:

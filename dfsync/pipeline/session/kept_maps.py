@@ -93,6 +93,12 @@ class KeptMap:
         ours = [frames.OLD_ID, frames.NEW_ID, frames.ACTION]
         return frames.from_arrow(rows.drop_columns(ours), rows.column(frames.OLD_ID))
 
+    def unmapped_ids(self) -> OldIds:
+        """Read the `old_id` of the rows that had no target row after the last run: int64, in any order."""
+        paths = [path for path in self.paths if path.parent.name == UNMAPPED]
+        tables = [pq.read_table(path, columns=[frames.OLD_ID]) for path in paths]
+        return np.concatenate([np.array([], np.int64), *(table.column(0).to_numpy() for table in tables)])
+
     def rows(self, ids: OldIds) -> pa.Table:
         """Read rows of the map as they are in its files.
 
