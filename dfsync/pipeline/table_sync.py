@@ -114,8 +114,9 @@ class TableSync:
         session = self._session
         kept = session.kept.load(self.binding, session.source)
         stale = None if kept is None else stale_reason(kept, self.binding, session.source, connection)
-        if stale is not None:
-            self.messages.append(f"{self.plan.table}: the map of the last run is no evidence and is not used: {stale}")
+        unused = stale or session.kept.other_plan(self.binding, session.source)
+        if unused is not None:
+            self.messages.append(f"{self.plan.table}: the map of the last run is no evidence and is not used: {unused}")
         self.context = TableContext(
             binding=self.binding,
             source=session.source,

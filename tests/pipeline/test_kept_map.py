@@ -150,7 +150,14 @@ class TestWhatIsNoEvidence:
         synced.plan.write_text('[tables.orders]\nnatural_key = ["n"]\nidentity = "id"')
         synced.sync()
         synced.plan.write_text('[tables.orders]\nidentity = "id"')
-        assert told(self.edited(synced)) == (1, 3, 0, 0)
+        edit(synced, "UPDATE orders SET note = 'paid' WHERE id = 1")
+        result, notes = synced.sync_with_notes()
+        assert told(result) == (1, 3, 0, 0)
+        assert notes == [
+            "orders: the map of the last run is no evidence and is not used: it was made with the natural key n, and "
+            "the plan has (none) now"
+        ]
+        assert synced.sync_with_notes()[1] == []
 
     def test_where_ids_are_used_again_content_tells(self, tmp_path: Path, target: Engine) -> None:
         scenario = Scenario(tmp_path, target)

@@ -217,6 +217,34 @@ class KeptMaps:
             self._last_ids[plan.name] = frames.from_arrow(columns)
         return kept
 
+    def other_plan(self, binding: TableBinding, source: Source) -> str | None:
+        """Say why a map of the same table does not count: it was made with another id or other keys.
+
+        Parameters
+        ----------
+        binding
+            The table.
+        source
+            The source.
+
+        Returns
+        -------
+        str or None
+            None where there is no such map.
+        """
+        plan = binding.plan
+        if self.out is None or plan.id is None:
+            return None
+        now = MapOrigin.of(source.path, self.target, plan)
+        for folder in (MAPPINGS, UNMAPPED):
+            then = read_origin(self.out / folder / f"{plan.name}.parquet")
+            if then is None or (then.source, then.target, then.table) != (now.source, now.target, now.table):
+                continue
+            for name, said in _said_of(then).items():
+                if said != (says := _said_of(now)[name]):
+                    return f"it was made with the {name} {said}, and the plan has {says} now"
+        return None
+
     def last_ids(self, name: str) -> pd.DataFrame:
         """Give the map of a table whose ids are part of natural keys, as it was before this run.
 
@@ -231,6 +259,15 @@ class KeptMaps:
             `old_id` and `new_id`, as `dfsync.stages.remap` takes them; empty where there is none.
         """
         return self._last_ids.get(name, frames.empty_mapping())
+
+
+def _said_of(origin: MapOrigin) -> dict[str, str]:
+    references = ", ".join(f"{column} -> {parent}" for column, parent in origin.foreign_keys)
+    return {
+        "id": origin.id,
+        "natural key": ", ".join(origin.natural_key) or "(none)",
+        "foreign keys": references or "(none)",
+    }
 
 
 def stale_reason(kept: KeptMap, binding: TableBinding, source: Source, connection: sa.Connection) -> str | None:
