@@ -19,9 +19,10 @@ from dfsync.model.frames import INSERTED, MATCHED, OLD_ID, UPDATED, empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
+from dfsync.pipeline.evidence import moved_rows, unmapped_rows
 from dfsync.pipeline.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.observer import OrderedProgress
-from dfsync.pipeline.rekey import key_texts, settle_rekeyed
+from dfsync.pipeline.rekey import settle_rekeyed
 from dfsync.pipeline.session.kept_maps import stale_reason
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
@@ -328,39 +329,15 @@ class TableSync:
 
     def moved(self) -> pa.Table:
         """The rows that have another target row than in the last run, as `rekeyed/NAME.parquet` has them."""
-        ledger, kept = self.ledger, self.context.kept
-        if kept is None:
-            return pa.table({})
-        known, previous = kept.find(ledger.old_id)
-        rows = known & ledger.resolved & (previous != ledger.new_id)
-        ids = ledger.old_id[rows]
-        before = after = pa.nulls(len(ids), pa.string())
-        if len(ids) and self.binding.key:
-            before, after = key_texts(kept.keys(ids)), key_texts(self._mapped_keys(ids))
-        columns = [pa.array(ids), pa.array(previous[rows]), pa.array(ledger.new_id[rows]), before, after]
-        return pa.table(columns, names=["old_id", "previous_new_id", "new_id", "key_before", "key_after"])
+        return moved_rows(self.context.kept, self.ledger, self._mapped_keys if self.binding.key else None)
 
     def _mapped_keys(self, ids: OldIds) -> pd.DataFrame:
         parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in self.mapping()]
         return pd.concat(parts).drop(columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION])
 
     def unmapped(self) -> tuple[pa.Table, pa.Table]:
-        """The rows of the last map that have no target row now, as `unmapped/NAME.parquet` has them.
-
-        Before them the same with those that had none after the last run: they are only in that file until the new map
-        is written.
-        """
-        kept, ledger = self.context.kept, self.ledger
-        if kept is None:
-            return pa.table({}), pa.table({})
-        lost = np.union1d(ledger.old_id[~ledger.resolved], ledger.rejects().index.to_numpy(dtype=np.int64))
-        if len(self._rolled_back):
-            lost = np.setdiff1d(np.union1d(lost, self._rolled_back), ledger.old_id[ledger.resolved])
-        held = lost[kept.find(lost)[0]] if len(lost) else lost
-        # Not even to find nothing is a map of millions of rows read for nothing.
-        rows = kept.rows(held) if len(held) else pa.table({})
-        both = np.union1d(held, kept.unmapped_ids())
-        return kept.rows(both) if len(both) > len(held) else rows, rows
+        """The rows of the last map that have no target row now, as `unmapped_rows` returns them."""
+        return unmapped_rows(self.context.kept, self.ledger, self._rolled_back)
 
     def rejects(self) -> pd.DataFrame:
         """The reject frame, as in `SyncResult.rejects`."""
