@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -58,6 +58,9 @@ def plans(draw: st.DrawFn) -> Plan:
             foreign_keys=draw(st.none() | references),
             after=tuple(draw(st.sets(st.sampled_from(names), max_size=2)) - {name}),
             on_match=draw(st.sampled_from(["skip", "update"])),
+            on_rekey=draw(st.sampled_from([None, "insert", "follow"])),
+            on_missing_parent=draw(st.sampled_from(["reject", "null"])),
+            keep_ids=draw(st.none() | st.lists(st.integers(-5, 5), max_size=2).map(tuple)),
             # An empty natural key that is not meant is not written as a setting.
             origin={"id": draw(WORDS), "natural_key": "plan file", "foreign_keys": draw(WORDS)},
         )
@@ -67,6 +70,7 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 @given(plan=plans())
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_written_plan_is_read_back_as_it_was(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "plan.toml"
     write_plan(path, plan, force=True)
