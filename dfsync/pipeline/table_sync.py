@@ -23,7 +23,6 @@ from dfsync.pipeline.evidence import moved_rows, unmapped_rows
 from dfsync.pipeline.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.rekey import settle_rekeyed
-from dfsync.pipeline.session.kept_maps import stale_reason
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
@@ -113,9 +112,7 @@ class TableSync:
     def open(self, connection: sa.Connection) -> None:
         """Begin in this transaction."""
         session = self._session
-        kept = session.kept.load(self.binding, session.source)
-        stale = None if kept is None else stale_reason(kept, self.binding, session.source, connection)
-        unused = stale or session.kept.other_plan(self.binding, session.source)
+        kept, unused = session.kept.load(self.binding, session.source, connection)
         if unused is not None:
             self.messages.append(f"{self.plan.table}: the map of the last run is no evidence and is not used: {unused}")
         self.context = TableContext(
@@ -128,7 +125,7 @@ class TableSync:
             timer=self._timer,
             folder=self._folder,
             spools=self._spools,
-            kept=kept if stale is None else None,
+            kept=kept,
             kept_maps=session.kept,
         )
         self.publish()

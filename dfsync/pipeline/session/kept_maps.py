@@ -184,7 +184,9 @@ class KeptMaps:
         in_keys = {key.parent for t in plan.tables for key in t.foreign_keys or () if key.column in t.key}
         return cls(out, target, in_keys)
 
-    def load(self, binding: TableBinding, source: Source) -> KeptMap | None:
+    def load(
+        self, binding: TableBinding, source: Source, connection: sa.Connection
+    ) -> tuple[KeptMap | None, str | None]:
         """Read the map of a table.
 
         Parameters
@@ -193,57 +195,34 @@ class KeptMaps:
             The table.
         source
             The source.
+        connection
+            The target.
 
         Returns
         -------
-        KeptMap or None
-            None where there is none, or it is of another source, target or plan, or damaged.
+        tuple of KeptMap and str
+            The map; None where there is none, or it is of another source, target or plan, damaged, or no evidence of
+            who the rows are now. And why a map of this table does not count; None where there is nothing to tell.
         """
         plan = binding.plan
         if self.out is None or plan.id is None:
-            return None
-        origin = MapOrigin.of(source.path, self.target, plan)
+            return None, None
+        now = MapOrigin.of(source.path, self.target, plan)
         files = [self.out / folder / f"{plan.name}.parquet" for folder in (MAPPINGS, UNMAPPED)]
-        paths = tuple(path for path in files if read_origin(path) == origin)
-        if not paths:
-            return None
-        kept = KeptMap(paths, binding.id_dtype)
+        origins = {path: read_origin(path) for path in files}
+        other_plan = next(filter(None, (_other_plan(then, now) for then in origins.values())), None)
+        kept = KeptMap(tuple(path for path in files if origins[path] == now), binding.id_dtype)
+        if not kept.paths:
+            return None, other_plan
         try:
             old_id, new_id = kept.read()
         except (OSError, pa.ArrowException):
-            return None
+            return None, other_plan
         if plan.name in self.parents:
             columns = pa.table({frames.OLD_ID: old_id, frames.NEW_ID: new_id})
             self._last_ids[plan.name] = frames.from_arrow(columns)
-        return kept
-
-    def other_plan(self, binding: TableBinding, source: Source) -> str | None:
-        """Say why a map of the same table does not count: it was made with another id or other keys.
-
-        Parameters
-        ----------
-        binding
-            The table.
-        source
-            The source.
-
-        Returns
-        -------
-        str or None
-            None where there is no such map.
-        """
-        plan = binding.plan
-        if self.out is None or plan.id is None:
-            return None
-        now = MapOrigin.of(source.path, self.target, plan)
-        for folder in (MAPPINGS, UNMAPPED):
-            then = read_origin(self.out / folder / f"{plan.name}.parquet")
-            if then is None or (then.source, then.target, then.table) != (now.source, now.target, now.table):
-                continue
-            for name, said in _said_of(then).items():
-                if said != (says := _said_of(now)[name]):
-                    return f"it was made with the {name} {said}, and the plan has {says} now"
-        return None
+        stale = _stale_reason(old_id, new_id, binding, source, connection)
+        return (kept, other_plan) if stale is None else (None, stale)
 
     def last_ids(self, name: str) -> pd.DataFrame:
         """Give the map of a table whose ids are part of natural keys, as it was before this run.
@@ -261,6 +240,21 @@ class KeptMaps:
         return self._last_ids.get(name, frames.empty_mapping())
 
 
+def _other_plan(then: MapOrigin | None, now: MapOrigin) -> str | None:
+    """Why a map of the same table does not count: it was made with another id or other keys."""
+    if then is None or (then.source, then.target, then.table) != (now.source, now.target, now.table):
+        return None
+    says = _said_of(now)
+    return next(
+        (
+            f"it was made with the {name} {said}, and the plan has {says[name]} now"
+            for name, said in _said_of(then).items()
+            if said != says[name]
+        ),
+        None,
+    )
+
+
 def _said_of(origin: MapOrigin) -> dict[str, str]:
     references = ", ".join(f"{column} -> {parent}" for column, parent in origin.foreign_keys)
     return {
@@ -270,26 +264,10 @@ def _said_of(origin: MapOrigin) -> dict[str, str]:
     }
 
 
-def stale_reason(kept: KeptMap, binding: TableBinding, source: Source, connection: sa.Connection) -> str | None:
-    """Say why the map of the last run is no evidence of who the rows are, though it is of the same ends and plan.
-
-    Parameters
-    ----------
-    kept
-        The map.
-    binding
-        The table.
-    source
-        The source.
-    connection
-        The target.
-
-    Returns
-    -------
-    str or None
-        None where nothing speaks against it.
-    """
-    old_id, new_id = kept.read()
+def _stale_reason(
+    old_id: OldIds, new_id: NewIds, binding: TableBinding, source: Source, connection: sa.Connection
+) -> str | None:
+    """Why a map of the same ends and plan is no evidence of who the rows are; None where nothing speaks against it."""
     if not len(old_id) or binding.id is None:
         return None
     highest = int(new_id.max())
