@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -55,17 +54,12 @@ TARGET = (
 KEYS: Any = st.sampled_from(['["k"]', '["k", "d"]', '["k", "p"]', "[]", '["u"]'])
 
 
-@pytest.fixture(scope="module")
-def url(server_url: str) -> str:
-    return server_url
-
-
 @given(world=st.lists(rows, max_size=12), own=own_rows, key=KEYS, batch_size=st.sampled_from([1, 3, 50]))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_values_that_do_not_fit_change_or_collide(
-    url: str, world: list[Any], own: list[Any], key: str, batch_size: int
+    server_url: str, world: list[Any], own: list[Any], key: str, batch_size: int
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="dfsync-case-") as name, database(url) as engine:
+    with tempfile.TemporaryDirectory(prefix="dfsync-case-") as name, database(server_url) as engine:
         source, plan = Path(name) / "source.db", Path(name) / "plan.toml"
         run_sql(source, SOURCE)
         insert(source, world)
@@ -79,8 +73,8 @@ def test_values_that_do_not_fit_change_or_collide(
 
 @given(case=schemas_with_rows())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_rows_of_any_schema(url: str, case: SchemaWithRows) -> None:
-    with tempfile.TemporaryDirectory(prefix="dfsync-case-") as name, database(url) as engine:
+def test_any_rows_of_any_schema(server_url: str, case: SchemaWithRows) -> None:
+    with tempfile.TemporaryDirectory(prefix="dfsync-case-") as name, database(server_url) as engine:
         source, plan = Path(name) / "source.db", Path(name) / "plan.toml" if case.plan else None
         if plan and case.plan:
             plan.write_text(case.plan, encoding="utf-8")

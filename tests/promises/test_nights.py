@@ -37,16 +37,11 @@ PHASES = (Phase.explicit, Phase.generate) if THOROUGH else tuple(Phase)
 WORLDS = int(os.environ.get("DFSYNC_TEST_NIGHTS", "0"))
 
 
-@pytest.fixture(scope="module")
-def url(server_url: str) -> str:
-    return server_url
-
-
 @pytest.mark.skipif(not WORLDS, reason="DFSYNC_TEST_NIGHTS says how many worlds")
 @given(world=worlds(FAMILIES, FAMILIES if THOROUGH else 1))
 @settings(max_examples=max(WORLDS, 1), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
-def test_nights(url: str, world: World) -> None:
-    with tempfile.TemporaryDirectory(prefix="dfsync-nights-") as folder, database(url) as engine:
+def test_nights(server_url: str, world: World) -> None:
+    with tempfile.TemporaryDirectory(prefix="dfsync-nights-") as folder, database(server_url) as engine:
         Nights(world, Path(folder), engine).live()
 
 

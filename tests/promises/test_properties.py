@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from sqlalchemy import Engine
 
@@ -39,16 +38,11 @@ from tests.support.random_schemas import (
 EXAMPLES = 1_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 25
 
 
-@pytest.fixture(scope="module")
-def url(server_url: str) -> str:
-    return server_url
-
-
 @given(case=schemas_with_rows())
 @example(case=A_PARENT_THAT_NEEDS_ITSELF)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_rows_of_any_schema(url: str, case: SchemaWithRows) -> None:
-    with tempfile.TemporaryDirectory(prefix="dfsync-case-") as folder, database(url) as engine:
+def test_any_rows_of_any_schema(server_url: str, case: SchemaWithRows) -> None:
+    with tempfile.TemporaryDirectory(prefix="dfsync-case-") as folder, database(server_url) as engine:
         check(case, Path(folder), engine)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -13,18 +12,9 @@ import sqlalchemy as sa
 from dfsync.model import frames
 from dfsync.model.schema import Column
 from dfsync.target.collation import normalize_pair, read_collation
-from dfsync.target.connection import make_engine
 from dfsync.target.schema.reflection import reflect
 
 Pair = tuple[int, int]
-
-
-@pytest.fixture
-def connection(target: sa.Engine) -> Iterator[sa.Connection]:
-    engine = make_engine(target.url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def make_column(connection: sa.Connection, collation: str, type_: str = "VARCHAR(40)") -> Column:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
@@ -23,7 +22,6 @@ from hypothesis import strategies as st
 from dfsync.model import frames
 from dfsync.model.schema import Column, Table
 from dfsync.target.collation import normalize_pair
-from dfsync.target.connection import make_engine
 from dfsync.target.read.keys import lookup_by_key, read_keys
 from dfsync.target.schema.reflection import reflect
 from tests.support.tables.texts import ASCII_KEYS, KEYS, all_collations, fitting
@@ -49,14 +47,6 @@ KNOWN = [
 ]
 
 Pair = tuple[int, int]
-
-
-@pytest.fixture
-def connection(target: sa.Engine) -> Iterator[sa.Connection]:
-    engine = make_engine(target.url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 @dataclass

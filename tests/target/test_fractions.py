@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 
 import pyarrow as pa
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from dfsync.model import frames
 from dfsync.stages.conform.conform import conform
-from dfsync.target.connection import make_engine
 from dfsync.target.read.rows import read_rows
 from dfsync.target.schema.reflection import reflect
 
@@ -33,14 +31,6 @@ durations = st.tuples(
     short_fractions,
 ).map("".join)
 TEXTS = {"DATETIME": instants, "TIMESTAMP": instants, "TIME": durations}
-
-
-@pytest.fixture
-def connection(target: sa.Engine) -> Iterator[sa.Connection]:
-    engine = make_engine(target.url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def other_mode(connection: sa.Connection) -> str:

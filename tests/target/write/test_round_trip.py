@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,6 @@ from dfsync.model.schema import Table
 from dfsync.model.types import MIXED_STORAGE
 from dfsync.stages.conform.conform import conform
 from dfsync.stages.row_hash import RowHasher
-from dfsync.target.connection import make_engine
 from dfsync.target.read.rows import read_rows
 from dfsync.target.schema.reflection import reflect
 from dfsync.target.write.loader import BulkLoader
@@ -130,14 +128,6 @@ def frame_of(values: list[Any], name: str = "v") -> pd.DataFrame:
         None if v is None else {field.name: None for field in MIXED_STORAGE} | {classes[type(v)]: v} for v in values
     ]
     return frames.from_arrow(pa.table({name: pa.array(rows, MIXED_STORAGE)}), range(1, len(values) + 1))
-
-
-@pytest.fixture
-def connection(target: sa.Engine) -> Iterator[sa.Connection]:
-    engine = make_engine(target.url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def make_table(connection: sa.Connection, type_: str) -> Table:
