@@ -172,7 +172,7 @@ def measure(name: str, tables: dict[str, list[Column]], path: Path) -> Result:
         source.schema = Schema({key: replace(table, references=()) for key, table in source.schema.items()})
         draft = Plan(tuple(TablePlan(table, table) for table in source.schema), "discovered plan")
         plan = resolve(draft, source.schema, Schema())
-        asked = list(reference_questions(plan, source, Schema()))
+        asked = list(reference_questions(plan, source, Schema(), plan.names))
     pairs = {(table, c.name) for table, columns in tables.items() for c in columns if c.pair}
     result = Result(name, pairs=len(pairs))
     result.keys = {(t, c.name): c.parent for t, columns in tables.items() for c in columns if c.parent}

@@ -27,7 +27,6 @@ from dfsync.stages.remap import EMPTIED
 from dfsync.target.collation import normalize_pair
 from dfsync.target.quoting import quote_literal_identifier
 from dfsync.target.schema.indexes import index_statement
-from dfsync.target.schema.names import quoted
 from dfsync.target.schema.preconditions import before_triggers, missing_privileges
 from dfsync.text.wording import is_mostly_other, other_values, printable
 
@@ -328,11 +327,11 @@ def _source_keys(source: Source, binding: TableBinding) -> pd.DataFrame:
 def _orphan_findings(
     source: Source, plan: TablePlan, source_table: Table, column: str, parent: TablePlan
 ) -> list[Finding]:
-    child = sa.table(quoted(source_table.name), sa.column(column)).alias("child")
+    child = sa.table(source_table.name, sa.column(column)).alias("child")
     orphaned: sa.ColumnElement[bool] = child.c[column].is_not(None)
     parent_table = source.schema.find(parent.table)
     if parent_table is not None and parent.id is not None:
-        parents = sa.table(quoted(parent_table.name), sa.column(parent.id)).alias("parent")
+        parents = sa.table(parent_table.name, sa.column(parent.id)).alias("parent")
         orphaned &= ~sa.exists().where(parents.c[parent.id] == child.c[column])
     counted = sa.select(sa.func.count().label("n"), sa.func.min(child.c[column]).label("first")).where(orphaned)
     (row,) = source.query(counted).to_pylist()

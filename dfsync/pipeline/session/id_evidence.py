@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,14 +16,13 @@ from dfsync.plan.graph import is_circular, strongly_connected
 from dfsync.plan.model import EXPLICIT_ORIGINS, Plan, TablePlan
 from dfsync.plan.questions import Answer, Question
 from dfsync.source.base import Source
-from dfsync.target.schema.names import quoted
 from dfsync.text.wording import with_count
 
 _MAX_FIRST, _MAX_PER_ROW = 1, 2
 """Numbers look counted where they begin with 0 or 1, and the highest is at most twice the number of rows."""
 
 
-def id_questions(plan: Plan, source: Source, target: Schema) -> Iterator[Question]:
+def id_questions(plan: Plan, source: Source, target: Schema, names: Collection[str]) -> Iterator[Question]:
     """Ask about the ids of a plan.
 
     Parameters
@@ -34,6 +33,8 @@ def id_questions(plan: Plan, source: Source, target: Schema) -> Iterator[Questio
         The source, whose rows give the evidence.
     target
         All tables of the target.
+    names
+        The tables that are asked about.
 
     Yields
     ------
@@ -44,7 +45,7 @@ def id_questions(plan: Plan, source: Source, target: Schema) -> Iterator[Questio
     circles = strongly_connected(plan.tables)
     for table in plan.tables:
         source_table = source.schema.find(table.table)
-        if source_table is None:
+        if source_table is None or table.name not in names:
             continue
         target_table = target.find(table.table)
         question = None
@@ -109,7 +110,7 @@ def _meaningful(table: TablePlan, source: Source, source_table: Table, target_ta
 def _span(source: Source, table: Table, column: str) -> tuple[int, int, int]:
     """The lowest and the highest value, and the number of rows."""
     own: sa.ColumnElement[Any] = sa.column(column)
-    ends = sa.select(sa.func.min(own).label("first"), sa.func.max(own).label("last")).select_from(_rows(table))
+    ends = sa.select(sa.func.min(own).label("first"), sa.func.max(own).label("last")).select_from(sa.table(table.name))
     row = source.query(ends).to_pylist()[0]
     return int(row["first"] or 0), int(row["last"] or 0), source.count(table)
 
@@ -118,7 +119,7 @@ def _zero(table: TablePlan, source: Source, source_table: Table, *, circular: bo
     """A row of the id 0, which AUTO_INCREMENT never gives."""
     if table.id is None or table.keep_ids is not None or is_reference(source_table, table.id):
         return None
-    found = sa.exists().where(sa.column(table.id) == 0).select_from(_rows(source_table))
+    found = sa.exists().where(sa.column(table.id) == 0).select_from(sa.table(source_table.name))
     if not source.query(sa.select(found.label("found"))).to_pylist()[0]["found"]:
         return None
     evidence = "has a row of id 0: AUTO_INCREMENT never gives 0, so the application probably means this row by its id"
@@ -126,7 +127,3 @@ def _zero(table: TablePlan, source: Source, source_table: Table, *, circular: bo
         # Ids are not kept there.
         return Question(table.name, table.id, evidence, (Answer("keep_ids", []), Answer("id", "")))
     return Question(table.name, table.id, evidence, (Answer("keep_ids", [0]), Answer("keep_ids", [])))
-
-
-def _rows(table: Table) -> sa.TableClause:
-    return sa.table(quoted(table.name))

@@ -17,7 +17,6 @@ from dfsync.plan.discovery.evidence import ColumnName, Evidence, doubts
 from dfsync.plan.discovery.resolve import complete, in_order
 from dfsync.plan.model import Plan, with_on_match
 from dfsync.source.base import Source
-from dfsync.target.schema.names import quoted
 from dfsync.text.wording import with_count
 
 log = logging.getLogger(__name__)
@@ -147,7 +146,7 @@ def id_faults(source: Source, table: str, column: str) -> dict[str, int]:
         "that is no integer": sa.func.total(sa.func.typeof(own) != "integer"),
         "that another row has too": sa.func.count(own) - sa.func.count(sa.distinct(own)),
     }
-    select = sa.select(*(count.label(fault) for fault, count in counts.items())).select_from(sa.table(quoted(table)))
+    select = sa.select(*(count.label(fault) for fault, count in counts.items())).select_from(sa.table(table))
     return {fault: int(count) for fault, count in source.query(select).to_pylist()[0].items()}
 
 
@@ -156,7 +155,7 @@ def _empty(source: Source, columns: Iterable[ColumnName]) -> list[ColumnName]:
     empty = []
     for table, group in groupby(columns, lambda name: name[0]):
         names = [column for _, column in group]
-        rows = sa.table(quoted(table))
+        rows = sa.table(table)
         found = (sa.exists().where(sa.column(name).is_not(None)).select_from(rows) for name in names)
         select = sa.select(*(exists.label(str(number)) for number, exists in enumerate(found)))
         row = source.query(select).to_pylist()[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from dfsync.model.schema import Schema
 from dfsync.pipeline.session.id_evidence import id_questions
@@ -12,7 +12,7 @@ from dfsync.plan.questions import Question, require_decided
 from dfsync.source.base import Source
 from dfsync.text.wording import command_line
 
-Ask = Callable[[Plan, Source, Schema], Iterator[Question]]
+Ask = Callable[[Plan, Source, Schema, Collection[str]], Iterator[Question]]
 _ASKED: tuple[Ask, ...] = (id_questions, reference_questions)
 
 
@@ -35,14 +35,15 @@ def undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) 
     tuple of Question
         In the plan's order; first those about a column of a natural key, since a wrong one merges rows.
     """
+    names = {*names}
     # What is asked twice about a column is asked for the better reason, the later one.
     asked = {
         (question.table, question.column, question.answers[0].setting): question
         for ask in _ASKED
-        for question in ask(plan, source, target)
+        for question in ask(plan, source, target, names)
     }
-    kept = [q for name in plan.names if name in {*names} for q in asked.values() if q.table == name]
-    return tuple(sorted(kept, key=lambda question: question.column not in plan[question.table].key))
+    order = {name: place for place, name in enumerate(plan.names)}
+    return tuple(sorted(asked.values(), key=lambda q: (q.column not in plan[q.table].key, order[q.table])))
 
 
 def refuse_undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class LikelyReference:
     """How well the name fits: `likely.STRONG` or `likely.WEAK`."""
 
 
-def reference_questions(plan: Plan, source: Source, target: Schema) -> Iterator[Question]:
+def reference_questions(plan: Plan, source: Source, target: Schema, names: Collection[str]) -> Iterator[Question]:
     """Ask about columns that look like ids of other tables and are no foreign keys of the plan.
 
     Parameters
@@ -62,6 +62,8 @@ def reference_questions(plan: Plan, source: Source, target: Schema) -> Iterator[
         The source, whose rows give the evidence.
     target
         All tables of the target.
+    names
+        The tables that are asked about.
 
     Yields
     ------
@@ -69,6 +71,8 @@ def reference_questions(plan: Plan, source: Source, target: Schema) -> Iterator[
         In the plan's order, of each table columns of the natural key first.
     """
     for candidate in candidates(plan, source.schema, target):
+        if candidate.table not in names:
+            continue
         table = plan[candidate.table]
         reference = _reference(plan, source, candidate)
         if candidate.type_column and not _is_sure(reference) and _is_pair(table, source, candidate):

@@ -12,7 +12,6 @@ from dfsync.plan.discovery.bookkeeping import Bookkeeping, bookkeeping_tables, l
 from dfsync.plan.model import Plan
 from dfsync.plan.validation import NOTE, WARNING, Finding
 from dfsync.source.base import Source
-from dfsync.target.schema.names import quoted
 from dfsync.text.wording import printable
 
 Versions = list[str]
@@ -51,7 +50,7 @@ def bookkeeping_findings(plan: Plan, source: Source, connection: sa.Connection, 
 
 def _select(book: Bookkeeping, table: Table) -> sa.Select[Any]:
     columns: list[sa.ColumnClause[Any]] = [sa.column(table[name].name) for name in book.version]
-    select = sa.select(*columns).select_from(sa.table(quoted(table.name)))
+    select = sa.select(*columns).select_from(sa.table(table.name))
     if book.latest is None:
         return select
     return select.order_by(sa.column(table[book.latest].name).desc()).limit(1)
