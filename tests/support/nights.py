@@ -65,14 +65,24 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Night:
+    """What happens before a run."""
+
+    fate: str
+    """What became of the map: `kept`, `lost`, `stale`."""
+    foretell: bool
+    """Whether a dry run comes first. It costs as much as the run."""
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
 class World:
     """Families of tables, their first rows, and what happens each night."""
 
     tables: dict[str, Table]
     source: dict[str, Rows]
     target: dict[str, list[Row]]
-    nights: tuple[tuple[str, tuple[Change, ...]], ...]
-    """The fate of the map before a run (`kept`, `lost`, `stale`), and the changes."""
+    nights: tuple[Night, ...]
 
 
 _SETTINGS = {
@@ -119,8 +129,11 @@ def worlds(draw: Any, most: int = 3, least: int = 1) -> World:
             row=_rows(table),
         )
     )
-    night = st.tuples(
-        st.sampled_from(["kept", "kept", "lost", "stale"]), st.lists(changes, max_size=3 * count).map(tuple)
+    night = st.builds(
+        Night,
+        fate=st.sampled_from(["kept", "kept", "lost", "stale"]),
+        foretell=st.sampled_from([True, False, False]),
+        changes=st.lists(changes, max_size=3 * count).map(tuple),
     )
     nights = draw(st.lists(night, min_size=1, max_size=3))
     return World(tables, source, target, tuple(nights))
