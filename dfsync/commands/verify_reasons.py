@@ -13,11 +13,11 @@ from dfsync.model import frames
 from dfsync.model.frames import MATCHED, UPDATED
 from dfsync.model.types import Mask
 from dfsync.output.last_run import LastRun
-from dfsync.plan.graph import ancestors
+from dfsync.pipeline.rekey import asks_for_new_rows
 from dfsync.plan.model import Plan, TablePlan
 from dfsync.stages.diff import CHANGED, DOUBLED, KEPT, OTHER_VALUES, REJECTED, REKEYED, SHARED
 
-_UPDATE, _INSERT = "update", "insert"
+_UPDATE = "update"
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,11 @@ class Reasons:
         table = plan[name]
         updates = last.on_match(name, table.on_match) == _UPDATE
         written = {column.lower() for column in table.update_columns or columns}
-        # A child whose parent has a new row got one for that reason.
-        asked = any(plan[each].on_rekey == _INSERT for each in {name, *ancestors(plan, [name])})
         return cls(
             matched=KEPT if not updates and _is_known_by_key_or_id(table) else CHANGED,
             without_id=_without_id(name, last, updates=updates),
             untouched=frozenset(column.lower() for column in columns) - written if updates else frozenset(),
-            rekeyed=REKEYED if asked else DOUBLED,
+            rekeyed=REKEYED if asks_for_new_rows(plan, name) else DOUBLED,
         )
 
     def of_mapped(self, mapping: pd.DataFrame, shared: Mask, rejected: Mask) -> pd.DataFrame:

@@ -6,10 +6,11 @@ JSON value under the key `dfsync` of the file's schema metadata (`MapOrigin`). A
 Two more files stand beside a map, each only where it has rows:
 
 `rekeyed/NAME.parquet`: the rows that have another target row than in the last run, by ascending `old_id`. The old
-target row may still be there, so that a person may find two of one.
+target row may still be there, so that a person may find two of one. A row stays in the file in later runs for as long
+as its former target row is there and it has not got that back; where it has several, each is a line.
 
 - `old_id` int64
-- `previous_new_id`, `new_id` int64, or uint64 where the target's id needs it: in the last run, and now
+- `previous_new_id`, `new_id` int64, or uint64 where the target's id needs it: before, and now
 - `key_before`, `key_after` string: the natural key as the maps of both runs have it, its values with ` / ` between
   them; NULL where the table has none. They are equal where the old target row was deleted or changed in the target.
 

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -252,19 +252,23 @@ def read_map(out: Path, name: str, *more: str) -> pd.DataFrame:
     DfsyncError
         Where the file is missing or damaged.
     """
-    path = mapping_file(out, name)
+    return frames.from_arrow(read_columns(mapping_file(out, name), [frames.OLD_ID, frames.NEW_ID, *more]))
+
+
+def read_columns(path: Path, names: Sequence[str]) -> pa.Table:
+    """Read columns of a Parquet file of a run. Raises `DfsyncError` where it is damaged, or has no such column."""
     try:
-        return frames.from_arrow(pq.read_table(path, columns=[frames.OLD_ID, frames.NEW_ID, *more]))
-    except (OSError, pa.ArrowException) as error:
-        raise DfsyncError(f"The mapping {path} cannot be read: {error}. A sync makes it anew.") from error
+        return pq.read_table(path, columns=names).select(names)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise DfsyncError(f"The file {path} cannot be read: {error}. A sync makes it anew.") from error
 
 
 def read_rejected(out: Path, name: str) -> OldIds:
-    """Read the `old_id` of each row that the last sync rejected, int64."""
+    """Read the `old_id` of each row that the last sync rejected, int64. Raises `DfsyncError` for a damaged file."""
     path = out / REJECTS / f"{name}.parquet"
     if not path.exists():
         return np.array([], dtype=np.int64)
-    rejected: OldIds = pq.read_table(path, columns=[frames.OLD_ID]).column(0).to_numpy()
+    rejected: OldIds = read_columns(path, [frames.OLD_ID]).column(0).to_numpy()
     return rejected
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, Remedy
@@ -27,7 +26,7 @@ REKEYED_SCHEMA = pa.schema(
         ("key_after", pa.string()),
     ]
 )
-"""Of `rekeyed/NAME.parquet`: the rows that the last sync gave another target row than the one before it."""
+"""Of `rekeyed/NAME.parquet`: the rows that have another target row than before, see `dfsync.output.evidence`."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def require_same_ends(out: Path, source: Path, target: str) -> None:
 
 
 def read_rekeyed(out: Path, name: str) -> pd.DataFrame:
-    """Read which rows of a table have another target row than before the last sync.
+    """Read which rows of a table have another target row than before.
 
     Parameters
     ----------
@@ -115,10 +114,16 @@ def read_rekeyed(out: Path, name: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The columns of `REKEYED_SCHEMA`; ids are uint64 where the target's need it. No rows where there is no file.
+
+    Raises
+    ------
+    DfsyncError
+        Where the file is damaged.
     """
     path = out / files.REKEYED / f"{name}.parquet"
-    table = pq.read_table(path) if path.is_file() else REKEYED_SCHEMA.empty_table()
-    return frames.from_arrow(table.select(REKEYED_SCHEMA.names))
+    if not path.is_file():
+        return frames.from_arrow(REKEYED_SCHEMA.empty_table())
+    return frames.from_arrow(files.read_columns(path, REKEYED_SCHEMA.names))
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dfsync.model import frames
+from dfsync.model.errors import DfsyncError
 from dfsync.model.types import OldIds
-from dfsync.output.last_run import REKEYED_SCHEMA
+from dfsync.output.last_run import PREVIOUS, REKEYED_SCHEMA, read_rekeyed
 from dfsync.pipeline.rekey import key_texts
 from dfsync.pipeline.session.kept_maps import KeptMap
+from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.load import DRY_RUN_FIRST_ID
+from dfsync.pipeline.table.match import exist
+
+_EXAMPLES = 3
 
 
 def moved_rows(
     kept: KeptMap | None, ledger: RowLedger, mapped_keys: Callable[[OldIds], pd.DataFrame] | None
-) -> pa.Table:
+) -> pd.DataFrame:
     """Find the rows that have another target row than in the last run.
 
     Parameters
@@ -31,11 +38,11 @@ def moved_rows(
 
     Returns
     -------
-    pyarrow.Table
-        As `rekeyed/NAME.parquet` has them.
+    pandas.DataFrame
+        The columns of `rekeyed/NAME.parquet`, by ascending `old_id`.
     """
     if kept is None:
-        return pa.table({})
+        return frames.from_arrow(REKEYED_SCHEMA.empty_table())
     known, previous = kept.find(ledger.old_id)
     rows = known & ledger.resolved & (previous != ledger.new_id)
     ids = ledger.old_id[rows]
@@ -43,7 +50,112 @@ def moved_rows(
     if len(ids) and mapped_keys is not None:
         before, after = key_texts(kept.keys(ids)), key_texts(mapped_keys(ids))
     columns = [pa.array(ids), pa.array(previous[rows]), pa.array(ledger.new_id[rows]), before, after]
-    return pa.table(columns, names=REKEYED_SCHEMA.names)
+    return frames.from_arrow(pa.table(columns, names=REKEYED_SCHEMA.names))
+
+
+def read_moved(table: TableContext) -> pd.DataFrame:
+    """Read which rows got another target row in earlier runs, while their former one is still in the target.
+
+    Parameters
+    ----------
+    table
+        The table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `rekeyed/NAME.parquet`; no rows where that is missing or damaged, since a run makes it anew.
+    """
+    out, none = table.kept_maps.out, frames.from_arrow(REKEYED_SCHEMA.empty_table())
+    if out is None or table.binding.id is None:
+        return none
+    try:
+        rows = read_rekeyed(out, table.binding.plan.name)
+    except DfsyncError:
+        return none
+    return rows if not len(rows) else rows[exist(table, rows[PREVIOUS].to_numpy(dtype=table.binding.id_dtype))]
+
+
+def with_moved_earlier(moved: pd.DataFrame, earlier: pd.DataFrame, ledger: RowLedger, rolled_back: OldIds) -> pa.Table:
+    """Add the rows that an earlier run moved and that have not got their former target row back.
+
+    Parameters
+    ----------
+    moved
+        The rows that this run moved, as of `moved_rows`.
+    earlier
+        As of `read_moved`.
+    ledger
+        What became of the rows.
+    rolled_back
+        As of `unmapped_rows`.
+
+    Returns
+    -------
+    pyarrow.Table
+        As `rekeyed/NAME.parquet` has them, by ascending `old_id`; a reject keeps what it had in the last run.
+    """
+    if not len(earlier):
+        return _as_table(moved)
+    now = moved.rename(columns={frames.NEW_ID: "now", PREVIOUS: frames.NEW_ID, "key_after": "key_now"})
+    rows = earlier.merge(now.drop(columns="key_before"), on=[frames.OLD_ID, frames.NEW_ID], how="left")
+    again = rows["now"].notna()
+    rows[frames.NEW_ID] = rows[frames.NEW_ID].mask(again, rows["now"])
+    rows["key_after"] = rows["key_after"].mask(again, rows["key_now"])
+    ids, new_ids = rows[frames.OLD_ID].to_numpy(np.int64), rows[frames.NEW_ID].to_numpy(ledger.new_id.dtype)
+    resolved = ledger.resolved & np.isin(ledger.old_id, ids)
+    lost = np.setdiff1d(np.union1d(ledger.without_target_row(), rolled_back), ledger.old_id[resolved])
+    has_it = np.isin(ids, lost)
+    at_resolved = np.isin(ids, ledger.old_id[resolved])
+    has_it[at_resolved] = ledger.new_id[ledger.positions(ids[at_resolved])] == new_ids[at_resolved]
+    has_it &= (rows[PREVIOUS] != rows[frames.NEW_ID]).to_numpy(dtype=bool)
+    still = rows.loc[has_it, REKEYED_SCHEMA.names]
+    parts = [part for part in (moved, still) if len(part)]
+    return pa.concat_tables(map(_as_table, parts)).sort_by(frames.OLD_ID) if parts else _as_table(moved)
+
+
+def _as_table(rows: pd.DataFrame) -> pa.Table:
+    # Most tables have no such rows, and making nothing of them takes as long as making a few.
+    if not len(rows):
+        return REKEYED_SCHEMA.empty_table()
+    return pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+
+
+def doubled_rows(table: TableContext, ledger: RowLedger, moved: pd.DataFrame, *, asked: bool) -> pd.DataFrame:
+    """Choose the moved rows that the target has twice now, though the plan does not ask for it.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ledger
+        What became of the rows.
+    moved
+        The rows that this run moved, as of `moved_rows`.
+    asked
+        Whether the plan asks for a new row where the natural key is another one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Those whose former target row is still there and no other row's.
+    """
+    if len(moved) and asked:
+        moved = moved[(moved["key_before"] == moved["key_after"]).fillna(False).to_numpy(dtype=bool)]
+    former = moved[PREVIOUS].to_numpy(dtype=ledger.new_id.dtype)
+    return moved[exist(table, former) & ~np.isin(former, ledger.new_id[ledger.resolved])] if len(moved) else moved
+
+
+def doubled_note(name: str, doubled: pd.DataFrame) -> str:
+    """Tell of rows that the target has twice, as of `doubled_rows`, in a sentence with the first ones as examples."""
+    examples = [
+        f"{former} -> {'a new one' if new >= DRY_RUN_FIRST_ID else new} (ID {old})"
+        for old, former, new in doubled.iloc[:_EXAMPLES, :3].itertuples(index=False)
+    ]
+    count, more = len(doubled), ", ..." if len(doubled) > _EXAMPLES else ""
+    have, former = ("row of {} has", "one is") if count == 1 else ("rows of {} have", "ones are")
+    told = f"{count} {have.format(name)} another target row than in the last run: {', '.join(examples)}{more}; "
+    return f"{told}the former {former} still in the target"
 
 
 def unmapped_rows(kept: KeptMap | None, ledger: RowLedger, rolled_back: OldIds) -> tuple[pa.Table, pa.Table]:

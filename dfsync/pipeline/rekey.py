@@ -19,6 +19,8 @@ from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.ledger import RowMatches
 from dfsync.pipeline.table.match import exist
+from dfsync.plan.graph import ancestors
+from dfsync.plan.model import Plan
 from dfsync.stages.remap import new_ids
 from dfsync.target.collation import normalize_pair
 from dfsync.text.redaction import MASK, is_secret_column
@@ -105,6 +107,21 @@ class Settled:
     rekeyed: RekeyedRows | None = None
     followers: OldIds = field(default_factory=lambda: np.array([], np.int64))
     note: str = ""
+
+
+def asks_for_new_rows(plan: Plan, name: str) -> bool:
+    """Tell whether the plan asks for a second target row of rows with another natural key.
+
+    A child whose parent has a new row gets one for that reason, so `on_rekey` of the parents counts too.
+
+    Parameters
+    ----------
+    plan
+        The complete plan.
+    name
+        One of its tables.
+    """
+    return any(plan[each].on_rekey == INSERT for each in {name, *ancestors(plan, [name])})
 
 
 def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
@@ -211,7 +228,7 @@ def _find_rekeyed(table: TableContext, kept: KeptMap, parts: Sequence[RowMatches
     rows: list[Any] = []
     for start in range(0, len(ids), KEY_BATCH_ROWS):
         batch = ids[start : start + KEY_BATCH_ROWS]
-        found = _compare_keys(table, _keys_by_last_ids(table, batch), kept.keys(batch))
+        found = compare_keys(table, _keys_by_last_ids(table, batch), kept.keys(batch))
         rows += found.index.tolist()
         column += found["column"].tolist()
         change += found["change"].tolist()
@@ -238,8 +255,23 @@ def _keys_by_last_ids(table: TableContext, ids: OldIds) -> pd.DataFrame:
     return keys
 
 
-def _compare_keys(table: TableContext, now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose keys differ, index `old_id`: the first `column` that does, and the `change` as text."""
+def compare_keys(table: TableContext, now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """Find the rows whose natural keys differ to the target, by its collations.
+
+    Parameters
+    ----------
+    table
+        The table.
+    now
+        Natural keys of the source, conformed and remapped; index `old_id`.
+    before
+        The keys of at least these rows as they were, by the same index, the columns in the order of the natural key.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `old_id`: the first `column` that differs, and the `change` as text, as in `ann -> anna`.
+    """
     before = before.loc[now.index]
     differing: dict[str, Mask] = {}
     texts: dict[str, tuple[pa.Array, pa.Array]] = {}

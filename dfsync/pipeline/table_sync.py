@@ -15,14 +15,14 @@ from dfsync.execution.timing import StageTimer
 from dfsync.model import frames
 from dfsync.model.batch import ValueNote
 from dfsync.model.errors import TableError
-from dfsync.model.frames import INSERTED, MATCHED, OLD_ID, UPDATED, empty_frame
+from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
-from dfsync.pipeline.evidence import moved_rows, unmapped_rows
+from dfsync.pipeline import evidence
 from dfsync.pipeline.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.observer import OrderedProgress
-from dfsync.pipeline.rekey import settle_rekeyed
+from dfsync.pipeline.rekey import asks_for_new_rows, settle_rekeyed
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
@@ -103,6 +103,7 @@ class TableSync:
         self._rekeyed = 0
         self._rejects = no_rejects()
         self._rolled_back = self._known
+        self._moved: pd.DataFrame | None = None
         self._unfit = 0
         self._differing: Differing | None = None
         self.updated_cells: list[pd.DataFrame] = []
@@ -128,6 +129,7 @@ class TableSync:
             kept=kept,
             kept_maps=session.kept,
         )
+        self._earlier = evidence.read_moved(self.context)
         self.publish()
         if not self.selected:
             self._put_absence("and is not among the tables of this run")
@@ -159,12 +161,7 @@ class TableSync:
     def _follow(self) -> None:
         refused = follow_keys(self.context, self.ledger, self._followers, dry_run=self._session.options.dry_run)
         if len(refused):
-            # Who shares the new key would be matched with a target row that has the old one.
-            of_target_row = refused.set_axis(self.ledger.new_id[self.ledger.positions(refused.index)])
-            away = self.ledger.resolved & np.isin(self.ledger.new_id, of_target_row.index)
-            rows = of_target_row.loc[self.ledger.new_id[away]].set_axis(pd.Index(self.ledger.old_id[away], name=OLD_ID))
-            self.ledger.record_reject(rows)
-            self.ledger.unresolve(away)
+            self.ledger.record_unfollowed(refused)
             self._followers = np.setdiff1d(self._followers, refused.index)
             self.publish()
 
@@ -214,6 +211,7 @@ class TableSync:
         followed = self.ledger.new_id[self.ledger.positions(self._followers)]
         self.ledger.unresolve(np.isin(self.ledger.new_id, followed))
         self._rejects, self._unfit = no_rejects(), 0
+        self._moved = None
         self.publish()
         self._put_absence("since the table was rolled back")
 
@@ -324,9 +322,22 @@ class TableSync:
         dry_run = self._session.options.dry_run
         return mapping_parts(self.binding, self.ledger, self._keys, self._concurrent_keys, dry_run=dry_run)
 
+    def find_moved(self) -> None:
+        """Find the rows that have another target row than in the last run, and tell of those that are there twice."""
+        with self._timer("total"), self._timer("match"):
+            self._moved = self._moved_now()
+            asked = asks_for_new_rows(self._session.plan, self.plan.name)
+            doubled = evidence.doubled_rows(self.context, self.ledger, self._moved, asked=asked)
+            if len(doubled):
+                self.messages.append(evidence.doubled_note(self.plan.name, doubled))
+
+    def _moved_now(self) -> pd.DataFrame:
+        return evidence.moved_rows(self.context.kept, self.ledger, self._mapped_keys if self.binding.key else None)
+
     def moved(self) -> pa.Table:
-        """The rows that have another target row than in the last run, as `rekeyed/NAME.parquet` has them."""
-        return moved_rows(self.context.kept, self.ledger, self._mapped_keys if self.binding.key else None)
+        """The rows that have another target row than before, as `rekeyed/NAME.parquet` has them."""
+        moved = self._moved_now() if self._moved is None else self._moved
+        return evidence.with_moved_earlier(moved, self._earlier, self.ledger, self._rolled_back)
 
     def _mapped_keys(self, ids: OldIds) -> pd.DataFrame:
         parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in self.mapping()]
@@ -334,7 +345,7 @@ class TableSync:
 
     def unmapped(self) -> tuple[pa.Table, pa.Table]:
         """The rows of the last map that have no target row now, as `unmapped_rows` returns them."""
-        return unmapped_rows(self.context.kept, self.ledger, self._rolled_back)
+        return evidence.unmapped_rows(self.context.kept, self.ledger, self._rolled_back)
 
     def rejects(self) -> pd.DataFrame:
         """The reject frame, as in `SyncResult.rejects`."""

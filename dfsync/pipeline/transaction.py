@@ -127,6 +127,7 @@ def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) ->
                 first = session.options.dry_run or files.is_first_sync(folder, table.plan.name, table.plan.id)
                 if table.plan.on_match != "update":
                     table.compare(first=first)
+                table.find_moved()
         except RuntimeError as error:
             # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.
             connection.invalidate()

@@ -119,7 +119,81 @@ class TestInsert:
         moved = rekeyed_file(synced, "orders")
         assert [row[:2] + row[3:] for row in moved] == [(1, 201, "101 / 1", "104 / 1"), (2, 202, "101 / 2", "104 / 2")]
         assert told(synced.sync()) == {"users": (0, 3, 0, 0, 0), "orders": (0, 4, 0, 0, 0)}
-        assert rekeyed_file(synced) == rekeyed_file(synced, "orders") == []
+        assert rekeyed_file(synced) == [(1, 101, 104, "ann", "anna")]
+        assert rekeyed_file(synced, "orders") == moved
+
+
+class TestFormerTargetRow:
+    """What `rekeyed` tells in later runs."""
+
+    def test_it_is_forgotten_when_it_is_gone(self, synced: Scenario) -> None:
+        decide(synced, "insert")
+        rename(synced, ann="anna", bob="ben")
+        synced.sync()
+        execute(synced.target, "DELETE FROM orders WHERE user_id = 101", "DELETE FROM users WHERE id = 101")
+        synced.sync()
+        assert rekeyed_file(synced) == [(2, 102, 105, "bob", "ben")]
+        assert [row[:2] for row in rekeyed_file(synced, "orders")] == [(3, 203)]
+
+    def test_it_is_forgotten_when_the_row_is_gone_or_has_it_back(self, synced: Scenario) -> None:
+        decide(synced, "insert")
+        rename(synced, ann="anna", bob="ben", cyd="cid")
+        synced.sync()
+        rename(synced, anna="ann")
+        run_sql(synced.source, "DELETE FROM orders WHERE user_id = 2; DELETE FROM users WHERE id = 2")
+        synced.sync()
+        # What the row had in between is there, too.
+        assert rekeyed_file(synced) == [(1, 104, 101, "anna", "ann"), (5, 103, 106, "cyd", "cid")]
+
+    def test_several_of_one_row_are_each_told(self, synced: Scenario) -> None:
+        decide(synced, "insert")
+        rename(synced, ann="anna")
+        synced.sync()
+        rename(synced, anna="anne")
+        for _ in range(2):
+            synced.sync()
+            assert sorted(rekeyed_file(synced)) == [(1, 101, 105, "ann", "anne"), (1, 104, 105, "anna", "anne")]
+
+    def test_it_is_known_while_the_row_is_a_reject_or_its_table_fails(
+        self, synced: Scenario, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decide(synced, "insert")
+        rename(synced, ann="anna")
+        synced.sync()
+        moved = rekeyed_file(synced)
+        rename(synced, anna="a" * 30)
+        assert told(synced.sync())["users"] == (0, 2, 0, 1, 0)
+        assert rekeyed_file(synced) == moved
+        rename(synced, **{"a" * 30: "anna"})
+        with monkeypatch.context() as patched:
+            patched.setattr(TableSync, "check", Mock(side_effect=TableError("no")))
+            synced.sync()
+        assert rekeyed_file(synced) == moved
+        synced.sync()
+        assert rekeyed_file(synced) == moved
+
+    def test_a_damaged_file_is_made_anew(self, synced: Scenario) -> None:
+        path = synced.folder / "out" / "rekeyed" / "users.parquet"
+        path.parent.mkdir()
+        path.write_bytes(b"no Parquet")
+        assert told(synced.sync())["users"] == (0, 3, 0, 0, 0)
+        assert not path.exists()
+
+    def test_rows_that_are_there_twice_unasked_are_told(self, synced: Scenario) -> None:
+        execute(synced.target, "UPDATE users SET name = CONCAT('x', id) WHERE id IN (101, 102)")
+        for dry_run, new in ((True, ("a new one", "a new one")), (False, (104, 105))):
+            _, notes = synced.sync_with_notes(dry_run=dry_run)
+            assert notes[0] == (
+                f"2 rows of users have another target row than in the last run: 101 -> {new[0]} (ID 1), 102 -> "
+                f"{new[1]} (ID 2); the former ones are still in the target"
+            )
+            assert notes[1].startswith("3 rows of orders have another target row than in the last run: 201 -> ")
+        assert not synced.sync_with_notes()[1]
+
+    def test_a_row_whose_former_one_is_gone_is_not_told(self, synced: Scenario) -> None:
+        execute(synced.target, "DELETE FROM orders WHERE user_id = 103", "DELETE FROM users WHERE id = 103")
+        _, notes = synced.sync_with_notes()
+        assert not notes
 
 
 class TestFollow:

@@ -142,6 +142,17 @@ class RowLedger:
         if len(rejects):
             self._rejects.insert(0 if first else len(self._rejects), rejects)
 
+    def record_unfollowed(self, refused: pd.DataFrame) -> None:
+        """Make rows rejects whose target rows the server refused a new natural key, index `old_id`.
+
+        So are those that share these target rows: they would be matched with target rows that have the old key.
+        """
+        of_target_row = refused.set_axis(self.new_id[self.positions(refused.index)])
+        away = self.resolved & np.isin(self.new_id, of_target_row.index)
+        shared = of_target_row.loc[self.new_id[away]]
+        self.record_reject(shared.set_axis(pd.Index(self.old_id[away], name=frames.OLD_ID)))
+        self.unresolve(away)
+
     def _resolve(self, positions: Positions | Mask, new_ids: NewIds, action: int) -> None:
         self.new_id[positions] = np.asarray(new_ids, dtype=self.new_id.dtype)
         self.resolved[positions] = True

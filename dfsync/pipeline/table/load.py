@@ -23,7 +23,7 @@ from dfsync.target.read.rows import highest_id
 from dfsync.target.read.unique_keys import UniqueKeys
 from dfsync.target.write.loader import BulkLoader
 
-_DRY_RUN_FIRST_ID = 2**62
+DRY_RUN_FIRST_ID = 2**62
 
 
 class Loader(Protocol):
@@ -68,7 +68,7 @@ class DryRunLoader:
         binding = table.binding
         self._type = binding.id_type
         highest = 0 if binding.id is None else highest_id(table.connection, binding.target, binding.id)
-        self._next = max(_DRY_RUN_FIRST_ID, highest + 1)
+        self._next = max(DRY_RUN_FIRST_ID, highest + 1)
         self._unique_keys = UniqueKeys(
             table.connection, binding.target, binding.columns, binding.key_names, table.hasher
         )
