@@ -5,19 +5,28 @@ A rare path: a handful of rows, which the plan names one by one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from dfsync.model.rejects import no_rejects, reject_frame
-from dfsync.model.types import OldIds
+from dfsync.model.types import NewIds, OldIds
+from dfsync.pipeline.rekey import FOLLOW, compare_keys
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import LoadedBatch
 from dfsync.target.read.rows import lookup_by_id
 from dfsync.target.write.with_ids import insert_with_ids
+
+_EXAMPLES = 3
+_TAKES_IT = "the target takes that of the source"
+_KEEPS_IT = 'the target keeps its own; on_match = "update" or on_rekey = "follow" gives it that of the source'
+_CONTESTED = (
+    "the target keeps its own, since another source row has that key; change one of the keys, or take the id out of "
+    "keep_ids"
+)
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,17 @@ class KeptRows:
     rejects
         The reject frame of the rows whose natural key another row of the target has, and of the other rows whose target
         row is that of a kept id: which is the same row only a person can say, so none is changed.
+    followers
+        int64, ascending: of those that are `present` the ones whose target row is to take the source's natural key.
+    notes
+        What the user should know of those with another natural key.
     """
 
     present: OldIds
     lacking: OldIds
     rejects: pd.DataFrame
+    followers: OldIds = field(default_factory=lambda: np.array([], np.int64))
+    notes: tuple[str, ...] = ()
 
 
 def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
@@ -59,17 +74,52 @@ def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
     ids = ledger.old_id[kept]
     if binding.id is None or not len(ids):
         return KeptRows(ids[:0], ids[:0], no_rejects())
-    found = lookup_by_id(table.connection, binding.target, binding.id, [], ids.tolist())
+    found = lookup_by_id(table.connection, binding.target, binding.id, binding.key, ids.tolist())
     present = np.isin(ids, np.asarray(found.index))
-    taken = ledger.resolved[kept] & ~present
-    owners = ledger.new_id[kept][taken]
+    resolved, owners = ledger.resolved[kept], ledger.new_id[kept]
+    # Of rows without a natural key the target may have equal ones by other ids.
+    taken = resolved & (owners != ids) if binding.key else resolved & ~present
     reasons = [
-        f"keep_ids: the target has no row of id {old}, and its row {new} has this natural key; give that row the id "
-        f"{old} there, or take {old} out of keep_ids"
-        for old, new in zip(ids[taken], owners, strict=True)
+        f"keep_ids: the target has {'another natural key in its' if there else 'no'} row of id {old}, and its row "
+        f"{new} has this natural key; {'change one of them' if there else f'give that row the id {old}'} there, or "
+        f"take {old} out of keep_ids"
+        for old, new, there in zip(ids[taken], owners[taken], present[taken], strict=True)
     ]
-    of_kept = (reject_frame(ids[taken], binding.id, [str(old) for old in ids[taken]], reasons), _others(table, ledger))
-    return KeptRows(ids[present], ids[~present & ~taken], pd.concat(of_kept))
+    others = _others(table, ledger)
+    rejects = reject_frame(ids[taken], binding.id, [str(old) for old in ids[taken]], reasons)
+    same = KeptRows(ids[present & ~taken], ids[~present & ~taken], pd.concat([rejects, others]))
+    unsure = ids[present & ~resolved]
+    return _compared(table, same, unsure, found, ledger.new_id[ledger.positions(others.index)]) if binding.key else same
+
+
+def _compared(
+    table: TableContext, kept: KeptRows, ids: OldIds, target_rows: pd.DataFrame, contested: NewIds
+) -> KeptRows:
+    """The kept rows, after their natural keys are compared where the match did not find them equal."""
+    if not len(ids):
+        return kept
+    batches = list(read_batches(table, table.binding.key, table.batch_size, ids, deferred=()))
+    now = pd.concat([batch.frame for batch in batches])
+    # The kept ids are those of both sides.
+    there = target_rows.reindex(now.index)
+    other = compare_keys(table, now, there)
+    plan = table.binding.plan
+    updates, follows = plan.on_match == "update", plan.on_rekey == FOLLOW
+    waiting = other.index.isin(contested) & (not follows)
+    found = {
+        _CONTESTED: other[waiting],
+        _TAKES_IT if updates or follows else _KEEPS_IT: other[~waiting],
+    }
+    notes = tuple(_note(plan.name, rows, outcome) for outcome, rows in found.items() if len(rows))
+    followers = other.index[~waiting].to_numpy(dtype=np.int64) if updates or follows else ids[:0]
+    return replace(kept, followers=followers, notes=notes)
+
+
+def _note(name: str, rows: pd.DataFrame, outcome: str) -> str:
+    examples = [f"{column} {change} (ID {old})" for old, column, change in rows.head(_EXAMPLES).itertuples(name=None)]
+    have = "row of {} that keep_ids names has" if len(rows) == 1 else "rows of {} that keep_ids names have"
+    more = ", ..." if len(rows) > _EXAMPLES else ""
+    return f"{len(rows)} {have.format(name)} another natural key in the target: {', '.join(examples)}{more}; {outcome}"
 
 
 def _others(table: TableContext, ledger: RowLedger) -> pd.DataFrame:

@@ -214,7 +214,8 @@ def _find_rekeyed(table: TableContext, kept: KeptMap, parts: Sequence[RowMatches
     suspects, before = [], []
     for part in parts:
         known, new_id = kept.find(part.old_id)
-        moved = known & ~(part.resolved & (part.new_id == new_id))
+        # Who a row of `keep_ids` is, its id says.
+        moved = known & ~(part.resolved & (part.new_id == new_id)) & ~table.is_kept(part.old_id)
         suspects.append(part.old_id[moved])
         before.append(new_id[moved])
     ids, last = np.concatenate(suspects), np.concatenate(before)

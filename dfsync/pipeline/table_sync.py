@@ -245,7 +245,8 @@ class TableSync:
             return
         kept = find_kept(self.context, self.ledger)
         self.ledger.unresolve(np.isin(self.ledger.old_id, kept.rejects.index))
-        self._followers = np.setdiff1d(self._followers, kept.rejects.index)
+        self._followers = kept.followers
+        self.messages += kept.notes
         self.record(kept.rejects, ())
         self.ledger.record_match(kept.present, kept.present)
         if not self.binding.key:

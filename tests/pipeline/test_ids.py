@@ -192,7 +192,11 @@ CREATE TABLE runs (id INT AUTO_INCREMENT PRIMARY KEY, experiment_id INT, n INT,
     def test_does_not_share_its_target_row_with_a_row_of_another_key(self, scenario: Scenario, on_match: str) -> None:
         zero = "UPDATE experiments SET experiment_id = 0 WHERE name = 'mine'"
         self.start(scenario, self.PLAN, "INSERT INTO experiments (name) VALUES ('mine')", zero)
-        result = scenario.sync(on_match=on_match)
+        result, notes = scenario.sync_with_notes(on_match=on_match)
+        assert notes[0].endswith(
+            "name mine -> Default (ID 0); the target keeps its own, since another source row has that key; change one "
+            "of the keys, or take the id out of keep_ids"
+        )
         assert ids(result.mappings["experiments"]) == {0: 0}
         assert list(result.summary.loc["experiments", ["matched", "failed"]]) == [1, 1]
         assert result.rejects["experiments"][["old_id", "reason"]].to_numpy().tolist() == [
@@ -200,6 +204,55 @@ CREATE TABLE runs (id INT AUTO_INCREMENT PRIMARY KEY, experiment_id INT, n INT,
              "keys, or take 0 out of keep_ids"]
         ]  # fmt: skip
         assert scenario.read_target(self.ROWS) == [(0, "mine", 10)]
+
+    @pytest.mark.parametrize("setting", ["skip", "update", "follow"])
+    def test_with_another_key_in_the_target_is_told_or_made_right(self, scenario: Scenario, setting: str) -> None:
+        more = '\non_rekey = "follow"' if setting == "follow" else ""
+        on_match = "update" if setting == "update" else "skip"
+        zero = "UPDATE experiments SET experiment_id = 0 WHERE name = 'Std'"
+        plan = self.PLAN.replace("[0]", f"[0]{more}")
+        self.start(scenario, plan, "INSERT INTO experiments (name) VALUES ('Std')", zero)
+        kept = 'keeps its own; on_match = "update" or on_rekey = "follow" gives it that of the source'
+        outcome = kept if setting == "skip" else "takes that of the source"
+        said = (
+            "1 row of experiments that keep_ids names has another natural key in the target: "
+            f"name Std -> Default (ID 0); the target {outcome}"
+        )
+        for dry_run in (True, False):
+            result, notes = scenario.sync_with_notes(dry_run=dry_run, on_match=on_match)
+            assert said in notes
+            updated = 0 if setting == "skip" else 1
+            counted = result.summary.loc["experiments", ["inserted", "matched", "updated", "failed", "rekeyed"]]
+            assert list(counted) == [1, 1 - updated, updated, 0, 0]
+        ((name,),) = scenario.read_target("SELECT name FROM experiments WHERE experiment_id = 0")
+        assert name == ("Std" if setting == "skip" else "Default")
+        options = SyncOptions(plan=scenario.plan, on_match=on_match)
+        verified = dfsync.verify(scenario.source, scenario.target.url, out=scenario.folder / "out", options=options)
+        assert (verified.ok, verified.strict_ok) == (True, setting != "skip")
+        assert (said in scenario.sync_with_notes(on_match=on_match)[1]) == (setting == "skip")
+
+    def test_renamed_in_the_source_needs_no_other_decision(self, scenario: Scenario) -> None:
+        self.start(scenario, self.PLAN)
+        scenario.sync_twice()
+        run_sql(scenario.source, "UPDATE experiments SET name = 'Std' WHERE experiment_id = 0")
+        result, notes = scenario.sync_with_notes()
+        assert (result.counts[0].matched, result.counts[0].rekeyed, result.ok) == (2, 0, True)
+        assert [note for note in notes if "rejected until" in note] == []
+        assert "name Default -> Std (ID 0)" in notes[0]
+        assert scenario.sync(on_match="update").counts[0].updated == 1
+        assert scenario.read_target(self.ROWS)[0] == (0, "Std", 10)
+
+    def test_is_a_reject_where_the_target_has_both_its_id_and_its_key(self, scenario: Scenario) -> None:
+        zero = "UPDATE experiments SET experiment_id = 0 WHERE name = 'Std'"
+        rows = "INSERT INTO experiments (name) VALUES ('Std'), ('Default')", zero
+        self.start(scenario, self.PLAN, *rows)
+        for on_match in ("skip", "update"):
+            result = scenario.sync(on_match=on_match)
+            assert list(result.summary["failed"]) == [1, 1]
+            assert result.rejects["experiments"]["reason"].tolist() == [
+                "keep_ids: the target has another natural key in its row of id 0, and its row 2 has this natural key; "
+                "change one of them there, or take 0 out of keep_ids"
+            ]
 
     def test_shares_its_target_row_with_a_row_of_its_own_key(self, scenario: Scenario) -> None:
         zero = "UPDATE experiments SET experiment_id = 0 WHERE name = 'DEFAULT'"
