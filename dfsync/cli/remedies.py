@@ -11,6 +11,7 @@ OPTION_NAMES: Mapping[str, str] = {
     "source": "--source",
     "target": "--target",
     "out": "--out",
+    "plan": "--plan",
     "tables": "--tables",
     "force": "--force",
 }

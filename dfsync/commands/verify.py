@@ -18,7 +18,8 @@ from dfsync.commands.verify_rows import TableVerifier
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.output import files
-from dfsync.output.last_run import require_same_ends
+from dfsync.output.evidence import MapOrigin
+from dfsync.output.last_run import require_same_ends, require_same_plan
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import Result
 from dfsync.pipeline.observer import Observer
@@ -133,7 +134,7 @@ def verify(
     ------
     DfsyncError
         Where it cannot start: source or target is out of reach, `out` has no mappings, or they are of another
-        source or target.
+        source, target or plan.
     """
     with open_target(target, source) as location, _open(source, location.url, options) as run:
         return _verify(run, Path(out), observer or Observer())
@@ -148,6 +149,9 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
     started, start = datetime.now(UTC), time.perf_counter()
     target = display_name(run.engine.url)
     require_same_ends(out, run.source.path, target)
+    plans = {name: binding.plan for name, binding in run.bindings.items() if binding.plan.id is not None}
+    origins = {name: MapOrigin.of(run.source.path, target, plan) for name, plan in plans.items()}
+    require_same_plan(out, origins, run.plan.source)
     checks = [TableVerifier(run, name, out) for name in run.names]
     with connect(run.engine) as connection, connection.begin():
         begin_snapshot(connection, read_only=True)

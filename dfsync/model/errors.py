@@ -10,6 +10,7 @@ PYTHON_NAMES: Mapping[str, str] = {
     "source": "source=",
     "target": "target=",
     "out": "out=",
+    "plan": "SyncOptions(plan=...)",
     "tables": "SyncOptions(tables=...)",
     "force": "force=True",
 }
@@ -23,8 +24,8 @@ class Remedy:
     Parameters
     ----------
     sentence
-        The advice. `{source}`, `{target}`, `{out}`, `{tables}` and `{force}` stand for parameters, `{create_tables}`
-        for the command or the call that creates the missing tables.
+        The advice. `{source}`, `{target}`, `{out}`, `{plan}`, `{tables}` and `{force}` stand for parameters,
+        `{create_tables}` for the command or the call that creates the missing tables.
     source
         The SQLite file of `{create_tables}`.
     plan

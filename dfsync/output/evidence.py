@@ -92,3 +92,40 @@ def read_origin(path: Path) -> MapOrigin | None:
         )
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None
+
+
+def other_plan(then: MapOrigin | None, now: MapOrigin) -> str | None:
+    """Say how the plan of a map differs from that of now: it was made with another id or other keys.
+
+    Parameters
+    ----------
+    then
+        Whose rows the map maps; None where it does not say it.
+    now
+        The same of a map of the plan of now.
+
+    Returns
+    -------
+    str or None
+        The first difference. None where there is none, or the map is of another source, target or table.
+    """
+    if then is None or (then.source, then.target, then.table) != (now.source, now.target, now.table):
+        return None
+    says = _said_of(now)
+    return next(
+        (
+            f"it was made with the {name} {said}, and the plan has {says[name]} now"
+            for name, said in _said_of(then).items()
+            if said != says[name]
+        ),
+        None,
+    )
+
+
+def _said_of(origin: MapOrigin) -> dict[str, str]:
+    references = ", ".join(f"{column} -> {parent}" for column, parent in origin.foreign_keys)
+    return {
+        "id": origin.id,
+        "natural key": ", ".join(origin.natural_key) or "(none)",
+        "foreign keys": references or "(none)",
+    }

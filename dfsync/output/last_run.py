@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.frames import INSERTED, MATCHED
 from dfsync.output import files
+from dfsync.output.evidence import MapOrigin, other_plan, read_origin
 
 PREVIOUS = "previous_new_id"
 REKEYED_SCHEMA = pa.schema(
@@ -33,6 +35,8 @@ REKEYED_SCHEMA = pa.schema(
 class LastRun:
     """The last sync that came to its end; None and empty where no file tells of one."""
 
+    plan: str = ""
+    """What its plan is called."""
     _on_match: dict[str, str] = field(default_factory=dict)
     _counts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -65,6 +69,7 @@ def read_last_run(out: Path) -> LastRun:
     try:
         content = json.loads((out / files.SUMMARY).read_bytes())
         return LastRun(
+            plan=str(content["plan"]["source"]),
             _on_match={str(table["name"]): str(table["on_match"]) for table in content["plan"]["tables"]},
             _counts={str(table["name"]): dict(table) for table in content["tables"]},
         )
@@ -98,6 +103,35 @@ def require_same_ends(out: Path, source: Path, target: str) -> None:
     if other is not None:
         remedy = Remedy("Name its {out} or {target}.")
         raise DfsyncError(f"The maps in {out} are of a sync into {other}, and not into {target}.", remedy)
+
+
+def require_same_plan(out: Path, origins: Mapping[str, MapOrigin], plan: str) -> None:
+    """Refuse maps of another plan.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    origins
+        By planned table whose rows its map is to map.
+    plan
+        What to call the plan of now.
+
+    Raises
+    ------
+    DfsyncError
+        Says of each table how its map differs, and which plan the last sync had.
+    """
+    maps = out / files.MAPPINGS
+    found = {name: other_plan(read_origin(maps / f"{name}.parquet"), now) for name, now in origins.items()}
+    unlike = [f"{name}: {difference}" for name, difference in found.items() if difference]
+    if unlike:
+        last = read_last_run(out).plan
+        of_last = f" The last sync had {last}, and this is {plan}." if last and last != plan else ""
+        raise DfsyncError(
+            f"The maps in {out} are of another plan. {'; '.join(unlike)}.{of_last}",
+            Remedy("Name the {plan} of that sync, or sync again with this one."),
+        )
 
 
 def read_rekeyed(out: Path, name: str) -> pd.DataFrame:

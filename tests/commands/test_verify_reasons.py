@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine
 
 import dfsync
+from dfsync.__main__ import main
 from dfsync.model.errors import DfsyncError
 from dfsync.output.last_run import REKEYED_SCHEMA
 from tests.support.git_history import execute, run_sql
@@ -296,3 +298,48 @@ class TestMapsOfOthers:
                 dfsync.verify(scenario.source, scenario.target.url.set(database=elsewhere), out=tmp_path / "out")
         finally:
             execute(scenario.target, f"DROP DATABASE {elsewhere}")
+
+
+class TestMapsOfAnotherPlan:
+    def synced(self, scenario: Scenario) -> None:
+        plan = """[tables.users]\nnatural_key = ["name", "town"]
+[tables.orders]\nnatural_key = ["no"]\nforeign_keys = { user_id = "users" }"""
+        scenario.create_source(f"{USERS};{ORDERS}", plan)
+        scenario.create_target(f"{USERS_TARGET};\n{ORDERS_TARGET}")
+        scenario.sync()
+
+    def test_they_are_refused_by_table(self, scenario: Scenario) -> None:
+        self.synced(scenario)
+        assert verify(scenario).tables[0].total == 2
+        with pytest.raises(DfsyncError) as refused:
+            dfsync.verify(scenario.source, scenario.target.url, out=scenario.folder / "out")
+        assert str(refused.value) == (
+            f"The maps in {scenario.folder}/out are of another plan. users: it was made with the natural key name, "
+            "town, and the plan has name now; orders: it was made with the natural key no, and the plan has user_id, "
+            f"no now. The last sync had plan {scenario.plan}, and this is discovered plan. Name the "
+            "SyncOptions(plan=...) of that sync, or sync again with this one."
+        )
+
+    def test_on_the_command_line_with_exit_status_2(
+        self, scenario: Scenario, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.synced(scenario)
+        ends = ["--source", str(scenario.source), "--target", scenario.target.url.render_as_string(False)]
+        assert main(["verify", *ends, "--out", str(scenario.folder / "out")]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "Name the --plan of that sync, or sync again with this one." in said
+        assert "Traceback" not in said
+
+    def test_other_settings_alone_are_no_other_plan(self, scenario: Scenario) -> None:
+        self.synced(scenario)
+        assert scenario.plan is not None
+        scenario.plan.write_text(
+            scenario.plan.read_text().replace("[tables.users]", "[tables.users]\non_rekey='follow'")
+        )
+        assert verify(scenario).tables[0].total == 2
+
+    def test_a_map_of_before_they_said_it_is_compared(self, scenario: Scenario) -> None:
+        self.synced(scenario)
+        for path in (scenario.folder / "out" / "mappings").iterdir():
+            pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+        assert dfsync.verify(scenario.source, scenario.target.url, out=scenario.folder / "out").tables[0].total == 2

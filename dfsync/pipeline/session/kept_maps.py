@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from dfsync.model import frames
 from dfsync.model.rejects import display_values
 from dfsync.model.types import Mask, NewIds, OldIds
-from dfsync.output.evidence import MapOrigin, read_origin
+from dfsync.output.evidence import MapOrigin, other_plan, read_origin
 from dfsync.output.files import MAPPINGS, UNMAPPED
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.model import Plan
@@ -210,19 +210,19 @@ class KeptMaps:
         now = MapOrigin.of(source.path, self.target, plan)
         files = [self.out / folder / f"{plan.name}.parquet" for folder in (MAPPINGS, UNMAPPED)]
         origins = {path: read_origin(path) for path in files}
-        other_plan = next(filter(None, (_other_plan(then, now) for then in origins.values())), None)
+        unlike = next(filter(None, (other_plan(then, now) for then in origins.values())), None)
         kept = KeptMap(tuple(path for path in files if origins[path] == now), binding.id_dtype)
         if not kept.paths:
-            return None, other_plan
+            return None, unlike
         try:
             old_id, new_id = kept.read()
         except (OSError, pa.ArrowException):
-            return None, other_plan
+            return None, unlike
         if plan.name in self.parents:
             columns = pa.table({frames.OLD_ID: old_id, frames.NEW_ID: new_id})
             self._last_ids[plan.name] = frames.from_arrow(columns)
         stale = _stale_reason(old_id, new_id, binding, source, connection)
-        return (kept, other_plan) if stale is None else (None, stale)
+        return (kept, unlike) if stale is None else (None, stale)
 
     def last_ids(self, name: str) -> pd.DataFrame:
         """Give the map of a table whose ids are part of natural keys, as it was before this run.
@@ -238,30 +238,6 @@ class KeptMaps:
             `old_id` and `new_id`, as `dfsync.stages.remap` takes them; empty where there is none.
         """
         return self._last_ids.get(name, frames.empty_mapping())
-
-
-def _other_plan(then: MapOrigin | None, now: MapOrigin) -> str | None:
-    """Why a map of the same table does not count: it was made with another id or other keys."""
-    if then is None or (then.source, then.target, then.table) != (now.source, now.target, now.table):
-        return None
-    says = _said_of(now)
-    return next(
-        (
-            f"it was made with the {name} {said}, and the plan has {says[name]} now"
-            for name, said in _said_of(then).items()
-            if said != says[name]
-        ),
-        None,
-    )
-
-
-def _said_of(origin: MapOrigin) -> dict[str, str]:
-    references = ", ".join(f"{column} -> {parent}" for column, parent in origin.foreign_keys)
-    return {
-        "id": origin.id,
-        "natural key": ", ".join(origin.natural_key) or "(none)",
-        "foreign keys": references or "(none)",
-    }
 
 
 def _stale_reason(
