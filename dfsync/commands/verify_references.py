@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dfsync.model import frames
 from dfsync.output import files
-from dfsync.pipeline.session.reference_evidence import LikelyReference, likely_references
+from dfsync.pipeline.session.reference_evidence import LikelyReference, as_integer, likely_references
 from dfsync.pipeline.session.session import Session
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable
@@ -53,12 +53,11 @@ def reference_notes(connection: sa.Connection, run: Session, out: Path) -> Itera
 def _counts(run: Session, likely: LikelyReference, out: Path) -> tuple[int, int]:
     """How many rows have an id that is the parent's in the target too, and how many one that is another there."""
     column: Any = sa.column(likely.column)
-    number = sa.cast(column, sa.Integer)
-    is_whole = sa.cast(number, sa.Text) == sa.cast(column, sa.Text)
+    number = as_integer(column)
     values = (
         sa.select(number.label(frames.OLD_ID), sa.func.count().label(_ROWS))
         .select_from(sa.table(run.bindings[likely.table].source.name))
-        .where(is_whole)
+        .where(number.is_not(None))
         .group_by(number)
     )
     mapping = files.read_map(out, likely.parent)

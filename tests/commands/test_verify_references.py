@@ -54,6 +54,16 @@ def test_how_many_point_elsewhere(
     assert status == 0
 
 
+def test_an_id_may_be_a_float(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_references, "likely_references", references("customer_id"))
+    run_sql(
+        scenario.source,
+        """ALTER TABLE orders RENAME TO old; CREATE TABLE orders (id INTEGER PRIMARY KEY, nr TEXT, customer_id REAL,
+        buyer TEXT); INSERT INTO orders SELECT * FROM old; UPDATE orders SET customer_id = 1.5 WHERE id = 1""",
+    )
+    assert notes(scenario, "orders")[0].endswith(", and 3 of 3 point to other rows than in the source")
+
+
 def test_of_tables_that_are_verified(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify_references, "likely_references", references("customer_id"))
     assert notes(scenario, "customers") == ()

@@ -110,7 +110,7 @@ def _reference(plan: Plan, source: Source, candidate: Candidate) -> LikelyRefere
     if child is None or not candidate.parents or not source.count(child):
         return None
     values, sampled = _sample(source, child, candidate.column)
-    number = _as_integer(values.c[_VALUE])
+    number = as_integer(values.c[_VALUE])
     counted: list[sa.ColumnElement[Any]] = [sa.func.count().label("all")]
     for place, parent in enumerate(candidate.parents):
         is_id = _is_id(plan[parent.name], source, number)
@@ -164,8 +164,19 @@ def _sample(source: Source, table: Table, column: str) -> tuple[sa.Subquery, boo
     return sa.union_all(*(sa.select(part.c[_VALUE]) for part in parts)).subquery(), True
 
 
-def _as_integer(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The integer that a value is, also where it is a text or a float; NULL where it is none."""
+def as_integer(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Give the integer that a value of the source is, also where it is a text or a float.
+
+    Parameters
+    ----------
+    value
+        A column.
+
+    Returns
+    -------
+    ColumnElement
+        NULL where it is none: `'007'` and 1.5 are no ids.
+    """
     integer = sa.cast(value, sa.Integer)
     held = sa.func.typeof(value)
     return sa.case(
@@ -190,7 +201,7 @@ def _is_pair(table: TablePlan, source: Source, candidate: Candidate) -> bool:
     if child is None or candidate.type_column is None:
         return False
     values, _ = _sample(source, child, candidate.column)
-    number = _as_integer(values.c[_VALUE])
+    number = as_integer(values.c[_VALUE])
     counts = sa.select(sa.func.count().label("all"), sa.func.count(number).label("numbers")).select_from(values)
     (ids,) = source.query(counts).to_pylist()
     if not ids["numbers"] or ids["numbers"] < _FEWEST_NUMBERS * ids["all"]:
@@ -198,7 +209,7 @@ def _is_pair(table: TablePlan, source: Source, candidate: Candidate) -> bool:
     types, _ = _sample(source, child, candidate.type_column)
     held = types.c[_VALUE]
     seen = sa.select(
-        sa.func.count(sa.distinct(held)).label("types"), sa.func.count(_as_integer(held)).label("numbers")
+        sa.func.count(sa.distinct(held)).label("types"), sa.func.count(as_integer(held)).label("numbers")
     ).select_from(types)
     (said,) = source.query(seen).to_pylist()
     return bool(said["types"]) and (candidate.typed_by_id or (said["types"] <= _MOST_TYPES and not said["numbers"]))
