@@ -211,18 +211,17 @@ def check(
     with interruptible("stopped; nothing was changed."), open_target(target, source, told=not as_json) as choice:
         from rich.console import Console as RichConsole
 
+        from dfsync.cli.render.check import check_lines, with_options
         from dfsync.cli.render.progress import ProgressBar
         from dfsync.commands.check import check as run
 
         if not as_json:
             _print_lines([choice.description])
         with ProgressBar(RichConsole(stderr=True)) as bar:
-            result = run(source, choice.url, options=options, out=out, observer=bar)
+            result = with_options(run(source, choice.url, options=options, out=out, observer=bar))
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:
-        from dfsync.cli.render.check import check_lines
-
         _print_lines(check_lines(result))
     return ALL_WELL if result.ok else SOME_FAILED
 

@@ -108,9 +108,15 @@ class CheckResult(Result):
             "source": self.source,
             "target": self.target,
             "plan": self.plan.as_dict(),
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [_finding_as_dict(finding) for finding in self.findings],
             "tables": [asdict(table) for table in self.tables],
         }
+
+
+def _finding_as_dict(finding: Finding) -> dict[str, Any]:
+    values = asdict(replace(finding, error=None))
+    del values["error"]
+    return values
 
 
 def check(
@@ -195,7 +201,7 @@ def _dry_run(
     try:
         result = run_sync(preflight.source.path, url, options=options)
     except DfsyncError as error:
-        return None, [Finding(ERROR, "", None, str(error))]
+        return None, [Finding(ERROR, "", None, str(error), error=error)]
     findings = []
     for counts in result.counts:
         if counts.error is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Table
@@ -47,6 +47,8 @@ class Finding:
     """The SQL statement that mends it in the target."""
     answers: tuple[str, ...] = ()
     """The lines of a plan file, one of which decides what is `undecided`."""
+    error: DfsyncError | None = field(default=None, compare=False, repr=False)
+    """What the message is of, where that names parameters: the command line words it with its options."""
 
 
 def validate(plan: TablePlan, source_table: Table | None, target_table: Table | None) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from dfsync.__main__ import main
 from dfsync.cli.render.check import check_lines
 from dfsync.commands.check import CheckResult, check
 from dfsync.commands.create_tables import create_tables
+from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.plan.validation import Finding
@@ -314,6 +316,25 @@ def test_command(path: Path, target_url: str, capsys: pytest.CaptureFixture[str]
         "name": "child", "table": "child", "total": 3, "inserted": 3, "matched": 0, "updated": 0, "failed": 0,
         "shared": 0,
     }  # fmt: skip
+
+
+def test_the_maps_of_another_source_are_told_with_options_or_parameters(
+    path: Path, target_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(path)
+    other, out = tmp_path / "other.db", str(tmp_path / "out")
+    shutil.copy(path, other)
+    create_tables(path, target_url)
+    sync(other, target_url, out=out)
+    (finding,) = (f for f in check(path, target_url, out=out).findings if f.level == "error")
+    assert finding.message.endswith("Choose another out= for each source.")
+    ends = ("--source", str(path), "--target", target_url, "--out", out)
+    assert status("check", *ends) == 1
+    assert "Choose another --out for each source." in " ".join(capsys.readouterr().out.split())
+    assert status("check", *ends, "--json") == 1
+    (said,) = json.loads(capsys.readouterr().out)["findings"]
+    assert said["message"].endswith("Choose another --out for each source.")
+    assert "error" not in said
 
 
 def status(*arguments: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dfsync.cli.remedies import error_message
 from dfsync.plan.validation import ERROR, NO_TABLE, NOTE, UNDECIDED, WARNING
 from dfsync.text.wording import command_line, printable, with_count
 
@@ -48,6 +49,15 @@ def join_findings(findings: Iterable[Finding]) -> list[Finding]:
         before = joined.get(key)
         joined[key] = replace(finding, table=f"{before.table}, {finding.table}") if before else finding
     return list(joined.values())
+
+
+def with_options(result: CheckResult) -> CheckResult:
+    """Word the findings that name parameters with the options of the command line."""
+    findings = (
+        finding if finding.error is None else replace(finding, message=error_message(finding.error))
+        for finding in result.findings
+    )
+    return replace(result, findings=tuple(findings))
 
 
 def finding_lines(finding: Finding) -> list[str]:
