@@ -281,7 +281,8 @@ def other_values(differing: Mapping[str, Any]) -> str:
     """
     compared, rows = differing["compared"], differing["rows"]
     columns = ", ".join(f"{name} ({count})" for name, count in differing["columns"].items())
-    text = f"of {with_count(compared, 'rows')} that exist, {rows} have other values in the target: {columns}"
+    exist, have = ("exists" if compared == 1 else "exist"), ("has" if rows == 1 else "have")
+    text = f"of {with_count(compared, 'rows')} that {exist}, {rows} {have} other values in the target: {columns}"
     if not is_mostly_other(differing):
         return text
     advice = 'on_match = "update" gives them the source\'s values'

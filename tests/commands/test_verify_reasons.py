@@ -300,6 +300,21 @@ class TestMapsOfOthers:
             execute(scenario.target, f"DROP DATABASE {elsewhere}")
 
 
+@pytest.mark.parametrize("folder", ["mappings", "rekeyed", "rejects"])
+def test_a_damaged_file_is_named(scenario: Scenario, capsys: pytest.CaptureFixture[str], folder: str) -> None:
+    scenario.create_source(USERS)
+    scenario.create_target(USERS_TARGET)
+    scenario.sync()
+    path = scenario.folder / "out" / folder / "users.parquet"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"no Parquet")
+    ends = ["--source", str(scenario.source), "--target", scenario.target.url.render_as_string(hide_password=False)]
+    assert main(["verify", *ends, "--out", str(scenario.folder / "out")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"The file {path} cannot be read: " in said
+    assert said.endswith("A sync makes it anew.")
+
+
 class TestMapsOfAnotherPlan:
     def synced(self, scenario: Scenario) -> None:
         plan = """[tables.users]\nnatural_key = ["name", "town"]

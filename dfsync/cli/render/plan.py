@@ -52,11 +52,11 @@ def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
         marks = (f"[{mark}] {printable(text, MAX_LINE_CHARACTERS)}" for text, mark in legend.items())
         out.print(Text("\n".join(["", *marks])))
     for question in resolved.questions:
-        answers = "\n   or ".join(printable(answer.line, MAX_LINE_CHARACTERS) for answer in question.answers)
+        answers = "\n    or  ".join(printable(answer.line, MAX_LINE_CHARACTERS) for answer in question.answers)
         said = (
             f"\nUNDECIDED {printable(question.table)}.{printable(question.column)} {printable(question.evidence, 500)}:"
         )
-        out.print(Text(f"{said}\n      {answers}", "yellow"), soft_wrap=True)
+        out.print(Text(f"{said}\n  [tables.{printable(question.table)}]\n        {answers}", "yellow"), soft_wrap=True)
     lines = [(f"Warning: {warning}", "yellow") for warning in resolved.warnings]
     for line, style in [*lines, *((f"Note: {note}", "") for note in resolved.notes)]:
         wrapped = textwrap.wrap(line, out.width, break_long_words=False, break_on_hyphens=False)

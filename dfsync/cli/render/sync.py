@@ -246,9 +246,13 @@ class SyncConsole(Observer):
             self._report_stale_files(self._folder, result.plan)
 
     def _report_changed_values(self, result: SyncResult) -> None:
-        """One line for all tables; unless `quiet`, each has had notes of its own."""
-        changed = {f"{counts.table}.{c['column']}": 0 for counts in result.counts for c in counts.changed_values}
-        for counts in result.counts:
+        """One line for all tables; unless `quiet`, each has had notes of its own.
+
+        A run that wrote no row of a table, as every night of a job, has told of its values before.
+        """
+        written = [counts for counts in result.counts if counts.inserted or counts.updated]
+        changed = {f"{counts.table}.{c['column']}": 0 for counts in written for c in counts.changed_values}
+        for counts in written:
             for values in counts.changed_values:
                 changed[f"{counts.table}.{values['column']}"] += values["rows"]
         if changed:

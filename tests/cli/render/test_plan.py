@@ -80,6 +80,13 @@ class TestTheTable:
         assert max(map(len, printed(out))) <= 40
         assert all(word in "".join(printed(out)).replace(" ", "") for word in ("boss_id", "natural", "whole"))
 
+    def test_what_is_undecided_comes_as_lines_of_a_plan_file(self, target: Engine, tmp_path: Path) -> None:
+        years = run_sql(tmp_path / "years.db", "CREATE TABLE y (year INTEGER PRIMARY KEY); INSERT INTO y VALUES (2020)")
+        lines = shown(years, target)
+        at = lines.index("  [tables.y]")
+        assert lines[at - 1].startswith("UNDECIDED y.year ")
+        assert lines[at + 1 : at + 3] == ['        id = ""', '    or  id = "year"']
+
 
 def shown(source: Path, target: Engine, **options: Any) -> list[str]:
     out = rich.console.Console(file=io.StringIO(), width=100)

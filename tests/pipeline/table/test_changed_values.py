@@ -77,6 +77,9 @@ def test_quiet_says_it_in_one_line(scenario: Scenario) -> None:
     assert lines[0].startswith("Note: 4 values rounded or otherwise changed by the target's columns: beats.")
     assert "beats.at (2)" in lines[0]
     assert "beats.load (2)" in lines[0]
+    # A run that writes nothing has nothing new to tell of the same rows.
+    again = process("-q", "--source", str(scenario.source), "--target", url, "--plan", str(scenario.plan), "--out", out)
+    assert "Note: " not in again.stdout
 
 
 def test_a_fraction_is_what_the_server_itself_makes_of_it(tmp_path: Path, target: Engine) -> None:

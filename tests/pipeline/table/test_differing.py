@@ -35,7 +35,7 @@ def test_a_dry_run_and_the_first_sync_count_them(scenario: Scenario) -> None:
     first, (same_note,) = scenario.sync_with_notes()
     again = scenario.sync()
     assert [result.counts[0].differing for result in (rehearsed, first, again)] == [expected, expected, None]
-    assert note == same_note == ("pg: of 2 rows that exist, 1 have other values in the target: url (1), password (1)")
+    assert note == same_note == ("pg: of 2 rows that exist, 1 has other values in the target: url (1), password (1)")
     assert first.summary["differing"].tolist() == [1]
 
 
@@ -43,7 +43,7 @@ def test_check_notes_them_and_warns_where_they_are_most(scenario: Scenario) -> N
     def findings() -> list[tuple[str, str]]:
         return [(f.level, f.message) for f in check(scenario.source, scenario.target.url).findings]
 
-    assert ("note", "of 2 rows that exist, 1 have other values in the target: url (1), password (1)") in findings()
+    assert ("note", "of 2 rows that exist, 1 has other values in the target: url (1), password (1)") in findings()
     with scenario.target.begin() as connection:
         connection.exec_driver_sql("UPDATE pg SET n = 7")
     (warning,) = [message for level, message in findings() if level == "warning"]
