@@ -8,10 +8,13 @@ It takes minutes, so it is run where `DFSYNC_TEST_NIGHTS` says how many worlds t
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sqlite3
+import ssl
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,16 @@ FAMILIES = int(os.environ.get("DFSYNC_TEST_FAMILIES", "3"))
 PHASES = (Phase.explicit, Phase.generate) if THOROUGH else tuple(Phase)
 """Making a world of many families smaller takes longer than finding it."""
 WORLDS = int(os.environ.get("DFSYNC_TEST_NIGHTS", "0"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_tls_context() -> Iterator[None]:
+    """PyMySQL reads the system's certificates for each connection, which takes a tenth of the time of a world."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        # No test here lives through a power failure.
+        patched.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.mark.skipif(not WORLDS, reason="DFSYNC_TEST_NIGHTS says how many worlds")
