@@ -73,6 +73,9 @@ def read_moved(table: TableContext) -> pd.DataFrame:
         rows = read_rekeyed(out, table.binding.plan.name)
     except DfsyncError:
         return none
+    # The column may have become BIGINT UNSIGNED since.
+    id_type = pd.ArrowDtype(pa.from_numpy_dtype(table.binding.id_dtype))
+    rows = rows.astype({PREVIOUS: id_type, frames.NEW_ID: id_type})
     return rows if not len(rows) else rows[exist(table, rows[PREVIOUS].to_numpy(dtype=table.binding.id_dtype))]
 
 
@@ -111,7 +114,11 @@ def with_moved_earlier(moved: pd.DataFrame, earlier: pd.DataFrame, ledger: RowLe
     has_it &= (rows[PREVIOUS] != rows[frames.NEW_ID]).to_numpy(dtype=bool)
     still = rows.loc[has_it, REKEYED_SCHEMA.names]
     parts = [part for part in (moved, still) if len(part)]
-    return pa.concat_tables(map(_as_table, parts)).sort_by(frames.OLD_ID) if parts else _as_table(moved)
+    return (
+        pa.concat_tables(map(_as_table, parts)).sort_by([(frames.OLD_ID, "ascending"), (PREVIOUS, "ascending")])
+        if parts
+        else _as_table(moved)
+    )
 
 
 def _as_table(rows: pd.DataFrame) -> pa.Table:

@@ -172,6 +172,20 @@ class TestFormerTargetRow:
         synced.sync()
         assert rekeyed_file(synced) == moved
 
+    def test_it_is_known_where_the_ids_have_become_larger(self, synced: Scenario) -> None:
+        decide(synced, "insert")
+        rename(synced, ann="anna")
+        synced.sync()
+        execute(
+            synced.target,
+            "ALTER TABLE orders DROP FOREIGN KEY orders_ibfk_1",
+            "ALTER TABLE users MODIFY id BIGINT UNSIGNED AUTO_INCREMENT",
+            "ALTER TABLE orders MODIFY user_id BIGINT UNSIGNED NOT NULL",
+        )
+        rename(synced, anna="anne", bob="ben")
+        synced.sync()
+        assert [row[:2] for row in rekeyed_file(synced)] == [(1, 101), (1, 104), (2, 102)]
+
     def test_a_damaged_file_is_made_anew(self, synced: Scenario) -> None:
         path = synced.folder / "out" / "rekeyed" / "users.parquet"
         path.parent.mkdir()
