@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from dfsync.commands.check import check as check
     from dfsync.commands.create_tables import create_tables as create_tables
     from dfsync.commands.plan import resolve_plan as resolve_plan
+    from dfsync.commands.runs import RunsResult as RunsResult
+    from dfsync.commands.runs import runs as runs
     from dfsync.commands.sync import sync as sync
     from dfsync.commands.verify import VerifyResult as VerifyResult
     from dfsync.commands.verify import verify as verify
@@ -28,6 +30,7 @@ _MODULES = {
     "DfsyncError": "model.errors",
     "EmbeddedServer": "target.embedded",
     "Observer": "pipeline.observer",
+    "RunsResult": "commands.runs",
     "SyncOptions": "model.options",
     "SyncResult": "output.result",
     "VerifyResult": "commands.verify",
@@ -35,6 +38,7 @@ _MODULES = {
     "create_tables": "commands.create_tables",
     "load_mappings": "output.mappings",
     "resolve_plan": "commands.plan",
+    "runs": "commands.runs",
     "sync": "commands.sync",
     "verify": "commands.verify",
     "write_report": "output.report.page",

@@ -63,6 +63,9 @@ OnMatch = Annotated[
         help="Leave rows that exist as they are, or give them the source's values. Default: as the plan says."
     ),
 ]
+KeepRuns = Annotated[
+    int, typer.Option(metavar="N", min=0, help="How many runs keep the journal by which they can be taken back.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")]
 Report = Annotated[bool, typer.Option("--report", help="Make report.html in --out as well, to look at the run.")]
 ReportFolder = Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, help="The --out folder of a sync.")]

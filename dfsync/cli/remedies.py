@@ -14,6 +14,7 @@ OPTION_NAMES: Mapping[str, str] = {
     "plan": "--plan",
     "tables": "--tables",
     "force": "--force",
+    "runs": "python -m dfsync runs",
 }
 """What the parameters that a remedy names are called on the command line."""
 

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from dfsync.commands.verify_counts import COUNTED, VerifyCounts
-from dfsync.commands.verify_references import reference_notes
-from dfsync.commands.verify_rows import TableVerifier
+from dfsync.commands.verifying.counts import COUNTED, VerifyCounts
+from dfsync.commands.verifying.references import reference_notes
+from dfsync.commands.verifying.rows import TableVerifier
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.output import files

@@ -13,6 +13,7 @@ PYTHON_NAMES: Mapping[str, str] = {
     "plan": "SyncOptions(plan=...)",
     "tables": "SyncOptions(tables=...)",
     "force": "force=True",
+    "runs": "dfsync.runs(out)",
 }
 """What the parameters that a remedy names are called in Python."""
 
@@ -24,8 +25,8 @@ class Remedy:
     Parameters
     ----------
     sentence
-        The advice. `{source}`, `{target}`, `{out}`, `{plan}`, `{tables}` and `{force}` stand for parameters,
-        `{create_tables}` for the command or the call that creates the missing tables.
+        The advice. `{source}`, `{target}`, `{out}`, `{plan}`, `{tables}` and `{force}` stand for parameters, `{runs}`
+        for the command or the call that lists runs, `{create_tables}` for the one that creates the missing tables.
     source
         The SQLite file of `{create_tables}`.
     plan

@@ -44,7 +44,12 @@ class SyncOptions:
     jobs: int = 3
     """How many tables may be synced at a time, where they do not depend on each other; each has its own transaction."""
 
+    keep_runs: int = 20
+    """How many runs, this one too, keep the journal by which they can be taken back; 0 keeps none."""
+
     def __post_init__(self) -> None:
+        if self.keep_runs < 0:
+            raise DfsyncError(f"There cannot be {self.keep_runs} runs with a journal: give 0 or more.")
         if self.on_match not in (None, *ON_MATCH):
             raise DfsyncError(f"on_match must be 'skip' or 'update', not {self.on_match!r}.")
         if not 1 <= self.batch_size <= MAX_BATCH_ROWS:

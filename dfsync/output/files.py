@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -19,8 +18,9 @@ import pyarrow.parquet as pq
 
 from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError, OutputWriteError, Remedy
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.types import OldIds
+from dfsync.output.atomic import write_atomic
 from dfsync.output.evidence import MapOrigin, read_origin
 from dfsync.output.result import SyncResult
 
@@ -351,36 +351,3 @@ def _write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], **e
                 writer.write_table(table)
 
     write_atomic(path, fill)
-
-
-def write_atomic(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write a file whole or not at all: a file beside it takes its name when it is complete and on the disk.
-
-    Parameters
-    ----------
-    path
-        The file.
-    fill
-        Writes the content.
-
-    Raises
-    ------
-    OutputWriteError
-        Where there is no room or no permission.
-
-    References
-    ----------
-    https://man7.org/linux/man-pages/man2/rename.2.html
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputWriteError(path, error) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.rejects import no_rejects
 from dfsync.output import files
+from dfsync.output.journal.record import RunRecord
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import SyncResult, TableCounts
+from dfsync.pipeline.journal.run import RunJournal
+from dfsync.pipeline.journal.settle import settle_runs
 from dfsync.pipeline.observer import Observer, OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.transaction import GroupResult, collect_write_errors, sync_group
@@ -62,6 +66,9 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
         before = files.discard_other_target(folder, target, whole=session.names == session.plan.names)
         if before is not None:
             observer.maps_removed(folder, before)
+        if not dry_run:
+            settle_runs(folder, session.engine)
+            session.journal = RunJournal.begin(folder, _record_of(session, started), session.options.keep_runs)
         counts = _sync_groups(session, folder, observer)
         mapped = [c.name for c in counts if c.note is None and session.plan[c.name].id is not None]
         result = SyncResult(
@@ -81,10 +88,27 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
         if not dry_run:
             with collect_write_errors(session, folder):
                 files.write_id_mappings(folder, session.plan.names)
+            if session.journal is not None:
+                with collect_write_errors(session, folder):
+                    session.journal.finish(counts)
             with collect_write_errors(session, folder):
                 files.write_summary(folder, result)
     observer.run_finished(result)
     return result
+
+
+def _record_of(session: Session, started: datetime) -> RunRecord:
+    options = session.options
+    chosen = {"tables": session.names, "on_match": options.on_match, "batch_size": options.batch_size}
+    return RunRecord(
+        id="",
+        started=started.isoformat(timespec="seconds"),
+        source=str(session.source.path.resolve()),
+        target=display_name(session.engine.url),
+        dfsync=version("dfsync"),
+        plan=session.plan.as_dict(),
+        options=chosen,
+    )
 
 
 def _sync_groups(session: Session, folder: Path, observer: Observer) -> list[TableCounts]:

@@ -19,10 +19,10 @@ from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
-from dfsync.pipeline import evidence
-from dfsync.pipeline.keep_ids import find_kept, insert_kept
+from dfsync.pipeline.known import evidence
+from dfsync.pipeline.known.keep_ids import find_kept, insert_kept
+from dfsync.pipeline.known.rekey import asks_for_new_rows, settle_rekeyed
 from dfsync.pipeline.observer import OrderedProgress
-from dfsync.pipeline.rekey import asks_for_new_rows, settle_rekeyed
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
@@ -116,6 +116,7 @@ class TableSync:
         kept, unused = session.kept.load(self.binding, session.source, connection)
         if unused is not None:
             self.messages.append(f"{self.plan.table}: the map of the last run is no evidence and is not used: {unused}")
+        journal = session.open_journal(self.binding, connection, self._folder) if self.selected else None
         self.context = TableContext(
             binding=self.binding,
             source=session.source,
@@ -128,6 +129,7 @@ class TableSync:
             spools=self._spools,
             kept=kept,
             kept_maps=session.kept,
+            journal=journal and self._spools.enter_context(journal),
         )
         self._earlier = evidence.read_moved(self.context)
         self.publish()
@@ -297,6 +299,8 @@ class TableSync:
     def record_inserts(self, new_ids: pd.Series[int]) -> None:
         """Enter the new ids (index `old_id`) of inserted rows into the ledger."""
         self.ledger.record_insert(new_ids)
+        if self.context.journal is not None:
+            self.context.journal.note_inserts(np.asarray(new_ids))
         self._advance(len(new_ids))
 
     def match_refused(self, ids: OldIds) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,9 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError, TableError
 from dfsync.output import files
 from dfsync.output.evidence import MapOrigin
+from dfsync.output.journal.record import COMMITTED, ROLLED_BACK, UNKNOWN, Part
 from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
+from dfsync.pipeline.journal.run import TableWrites
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table_sync import TableSync
@@ -28,6 +31,26 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _EXPECTED = (*SERVER_ERRORS, pa.ArrowException, OSError, DfsyncError)
+
+
+_NO_ANSWER = (
+    "the connection was lost while the rows were committed ({reason}), and nobody can see now whether they are in the "
+    "target; the next sync or undo with this folder looks, and says it in the list of runs"
+)
+
+
+class CommitError(Exception):
+    """The server refused a COMMIT, or did not answer.
+
+    Parameters
+    ----------
+    cause
+        What it raised.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,14 @@ def _attempt(
         except Exception as fault:
             if session.source.stopped:
                 raise
+            if isinstance(fault, CommitError):
+                outcome, error = _settle(session, tables, fault)
+                if outcome != ROLLED_BACK:
+                    return tables, error
+                fault = fault.cause
+            elif session.journal is not None:
+                with collect_write_errors(session, folder):
+                    session.journal.mark([table.plan.name for table in tables], ROLLED_BACK)
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
             error = explain(fault) if isinstance(fault, _EXPECTED) else _internal_error(fault)
             if error_code(fault) not in RETRYABLE:
@@ -136,6 +167,36 @@ def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) ->
             table.check()
         if session.options.dry_run:
             transaction.rollback()
+            return
+        if session.journal is not None:
+            session.journal.write([TableWrites(table.binding, partial(_write_journal, table)) for table in selected])
+        try:
+            transaction.commit()
+        except Exception as error:
+            raise CommitError(error) from error
+    if session.journal is not None:
+        with collect_write_errors(session, folder):
+            session.journal.mark([table.plan.name for table in selected], COMMITTED)
+
+
+def _write_journal(table: TableSync, run: Path, part: int) -> Part:
+    context = table.context
+    assert context.journal is not None
+    with context.timer("total"), context.timer("journal"):
+        return context.journal.write(run, part, *table.ledger.inserted_rows())
+
+
+def _settle(session: Session, tables: Sequence[TableSync], fault: CommitError) -> tuple[str, str | None]:
+    """Look whether a COMMIT without an answer counted: the state of its tables, and what to say where it did not."""
+    reason = explain(fault.cause)
+    log.debug("no answer to a COMMIT: %s", reason)
+    try:
+        if session.journal is None or session.journal.settle([t.plan.name for t in tables], session.engine):
+            return COMMITTED, None
+    except _EXPECTED:
+        log.debug("whether it counted cannot be seen", exc_info=True)
+        return UNKNOWN, _NO_ANSWER.format(reason=reason)
+    return ROLLED_BACK, None
 
 
 @contextmanager

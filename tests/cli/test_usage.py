@@ -17,11 +17,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import dfsync.__main__
-import dfsync.cli.app
+import dfsync.cli.app.write
 from dfsync.text import redaction
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["sync", "check", "plan", "verify", "report", "create-tables", "server"]
+COMMANDS = ["sync", "check", "plan", "verify", "report", "runs", "create-tables", "server"]
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +169,7 @@ class TestUnexpected:
 
         Path("git_history.db").touch()
         redaction.register_secret("hunter2+swordfish")
-        monkeypatch.setattr(dfsync.cli.app, "log_to_stderr", broken)
+        monkeypatch.setattr(dfsync.cli.app.write, "log_to_stderr", broken)
 
     @pytest.mark.usefixtures("_broken")
     def test_an_apology(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 import dfsync
 from dfsync.__main__ import main
-from dfsync.commands import verify_references
+from dfsync.commands.verifying import references as verify_references
 from dfsync.pipeline.session.reference_evidence import LikelyReference
 from tests.support.git_history import run_sql
 from tests.support.scenario import Scenario

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dfsync.commands.verify import VerifyResult
-    from dfsync.commands.verify_counts import VerifyCounts
+    from dfsync.commands.verifying.counts import VerifyCounts
 
 MAX_DIFFERENCES = 10
 """Differences of a table that are shown."""

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from dfsync.text.wording import printable, quoted_pair, with_count
 
-STAGES = ("extract", "conform", "remap", "target keys", "match", "load", "references", "update", "other")
+STAGES = ("extract", "conform", "remap", "target keys", "match", "load", "references", "update", "journal", "other")
 """In the order in which a row passes them."""
 COLOURS = 10
 """`report.css` defines them, and each of `STAGES` has one of its own."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfsync.output import files
+from dfsync.output.atomic import write_atomic
 from dfsync.output.report import html, plan_graph
 from dfsync.output.report.html import STAGES, Segment, bar
 from dfsync.output.report.run_files import RunArtifacts, read_run
@@ -42,7 +42,7 @@ def write_report(out: str | Path) -> Path:
     folder = Path(out)
     page = html.render(_template_context(read_run(folder)))
     path = folder / FILE
-    files.write_atomic(path, lambda file: file.write(page.encode()))
+    write_atomic(path, lambda file: file.write(page.encode()))
     return path
 
 

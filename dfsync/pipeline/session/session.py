@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from dfsync.model.errors import Remedy
 from dfsync.model.options import SyncOptions
+from dfsync.pipeline.journal.rows import RowJournal
+from dfsync.pipeline.journal.run import RunJournal
 from dfsync.pipeline.session.kept_maps import KeptMaps
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.session.planning import resolve_draft
@@ -55,6 +57,8 @@ class Session:
         By file of the output folder: why it could not be written.
     kept
         The maps of the last run.
+    journal
+        What this run does to the target; None in a dry run, and before the run begins.
     """
 
     source: Source
@@ -67,6 +71,7 @@ class Session:
     hasher: RowHasher = field(default_factory=RowHasher.random)
     write_errors: dict[str, str] = field(default_factory=dict)
     kept: KeptMaps = field(default_factory=KeptMaps)
+    journal: RunJournal | None = None
     _open: set[sa.Connection] = field(default_factory=set)
 
     def __enter__(self) -> Session:
@@ -89,6 +94,10 @@ class Session:
                 yield connection
             finally:
                 self._open.discard(connection)
+
+    def open_journal(self, binding: TableBinding, connection: sa.Connection, folder: Path | None) -> RowJournal | None:
+        """Open the journal of a table in this transaction, with temporary files in `folder`; None in a dry run."""
+        return None if self.journal is None else RowJournal(binding, connection, self.connected, folder)
 
     def stop(self) -> None:
         """End the work of other threads; without its connection the server rolls a transaction back."""

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
 from dfsync.model.types import Mask, NewIds, OldIds
+from dfsync.pipeline.journal.rows import RowJournal
 from dfsync.pipeline.session.kept_maps import KeptMap, KeptMaps
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.table.spool import KeySpool
@@ -51,6 +52,8 @@ class TableContext:
         The map of the last run for this table; None where it is no evidence.
     kept_maps
         The maps of the last run of the tables whose ids are part of natural keys.
+    journal
+        Takes what is written to the target; None where the table is only matched, or nothing is written.
     """
 
     binding: TableBinding
@@ -64,6 +67,7 @@ class TableContext:
     spools: ExitStack = field(default_factory=ExitStack)
     kept: KeptMap | None = None
     kept_maps: KeptMaps = field(default_factory=KeptMaps)
+    journal: RowJournal | None = None
 
     @property
     def knows_ids(self) -> bool:

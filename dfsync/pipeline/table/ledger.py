@@ -245,6 +245,12 @@ class RowLedger:
         arrays = [array if complete else array[self.resolved] for array in (self.old_id, self.new_id)]
         return frames.from_arrow(pa.table(arrays, names=[frames.OLD_ID, frames.NEW_ID]))
 
+    def inserted_rows(self) -> tuple[OldIds, NewIds]:
+        """Return the `old_id` and the new id of the rows for which this run has a row in the target."""
+        rows = self.created & self.resolved
+        # Not copied where all are new: there may be millions.
+        return (self.old_id, self.new_id) if rows.all() else (self.old_id[rows], self.new_id[rows])
+
     def mapping_slice(self, rows: slice) -> pd.DataFrame:
         """Return `new_id` (Arrow integer) and `action` (string) of rows that have a target row; index `old_id`."""
         resolved = self.resolved[rows]

@@ -16,6 +16,7 @@ from dfsync.model import frames
 from dfsync.model.batch import ValueNote
 from dfsync.model.frames import empty_frame
 from dfsync.model.types import Mask, NewIds, OldIds, Positions
+from dfsync.pipeline.journal.rows import RowJournal
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.keys import fetch_rows_by_key
@@ -105,6 +106,38 @@ def _and_children(rows: Mask, parents: Iterable[Positions]) -> Mask:
     return more
 
 
+class JournalingLoader:
+    """Lets the journal look at the table before the first row is inserted.
+
+    Parameters
+    ----------
+    loader
+        Inserts the rows.
+    journal
+        That of the table.
+    """
+
+    def __init__(self, loader: Loader, journal: RowJournal) -> None:
+        self._loader, self._journal = loader, journal
+
+    def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[int], pd.DataFrame]:
+        """Insert rows; see `Loader.insert`."""
+        self._journal.begin_inserts()
+        return self._loader.insert(frame)
+
+    def insert_linked(
+        self,
+        frame: pd.DataFrame,
+        parents: Mapping[str, Positions],
+        by_value: Mapping[str, Positions],
+        *,
+        optional: bool = False,
+    ) -> tuple[pd.Series[int], pd.DataFrame]:
+        """Insert rows that refer to each other; see `Loader.insert_linked`."""
+        self._journal.begin_inserts()
+        return self._loader.insert_linked(frame, parents, by_value, optional=optional)
+
+
 @dataclass(frozen=True)
 class LoadedBatch:
     """What became of the rows of one batch.
@@ -145,7 +178,8 @@ def open_loader(table: TableContext, *, dry_run: bool, local_infile: bool) -> Lo
     """
     if dry_run:
         return DryRunLoader(table)
-    return BulkLoader(table.connection, table.binding.target, table.binding.id, local_infile=local_infile)
+    loader = BulkLoader(table.connection, table.binding.target, table.binding.id, local_infile=local_infile)
+    return loader if table.journal is None else JournalingLoader(loader, table.journal)
 
 
 def load_rows(table: TableContext, ids: OldIds, send: Send) -> Iterator[LoadedBatch]:

@@ -113,6 +113,8 @@ def _update(
     for batch in _compare(table, ledger, ids, columns, with_new=dry_run):
         refused = no_rejects()
         if not dry_run:
+            if table.journal is not None:
+                table.journal.note_before(batch.by.loc[batch.changed])
             refused = update(table.connection, table.binding.target, batch.by, batch.source, batch.cells)
         unfit = pd.concat([refused, batch.rejects])
         cells = batch.differences() if dry_run else no_cell_differences()

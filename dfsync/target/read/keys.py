@@ -93,13 +93,26 @@ def lookup_by_key(
     found = [fetch_batch(connection, select.where(sa.false()), table, id_column, names)]
     key_columns = table.pick(key)
     for chunk in packet.chunks(requested, packet.max_allowed_packet(connection) // 3, _KEYS_PER_STATEMENT):
-        requested_rows = _is_requested(key_columns, frames.to_arrow(chunk))
+        requested_rows = is_requested(key_columns, frames.to_arrow(chunk))
         found.append(fetch_batch(connection, select.where(requested_rows), table, id_column, names))
     return pd.concat(found)
 
 
-def _is_requested(key: Sequence[Column], requested: pa.Table) -> sa.ColumnElement[bool]:
-    """Whether the columns of the key hold one of the requested keys."""
+def is_requested(key: Sequence[Column], requested: pa.Table) -> sa.ColumnElement[bool]:
+    """Make the condition that columns hold one of the requested keys.
+
+    Parameters
+    ----------
+    key
+        The columns of the target.
+    requested
+        Their values, conformed, no NULL among them.
+
+    Returns
+    -------
+    sqlalchemy.ColumnElement
+        The server compares, by the columns' collations.
+    """
     columns: list[sa.ColumnElement[Any]] = [sa.column(column.name) for column in key]
     own: sa.ColumnElement[Any] = sa.tuple_(*columns) if len(key) > 1 else columns[0]
     values = [column.to_pylist() for column in requested.columns]

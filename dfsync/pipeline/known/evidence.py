@@ -12,7 +12,7 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.types import OldIds
 from dfsync.output.last_run import PREVIOUS, REKEYED_SCHEMA, read_rekeyed
-from dfsync.pipeline.rekey import key_texts
+from dfsync.pipeline.known.rekey import key_texts
 from dfsync.pipeline.session.kept_maps import KeptMap
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfsync.commands.verify_counts import REASON
+from dfsync.commands.verifying.counts import REASON
 from dfsync.model import frames
 from dfsync.model.frames import MATCHED, UPDATED
 from dfsync.model.types import Mask
 from dfsync.output.last_run import LastRun
-from dfsync.pipeline.rekey import asks_for_new_rows
+from dfsync.pipeline.known.rekey import asks_for_new_rows
 from dfsync.plan.model import Plan, TablePlan
 from dfsync.stages.diff import CHANGED, DOUBLED, KEPT, OTHER_VALUES, REJECTED, REKEYED, SHARED
 

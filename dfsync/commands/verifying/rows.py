@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from dfsync.commands.verify_counts import VerifyCounts
-from dfsync.commands.verify_reasons import Reasons
+from dfsync.commands.verifying.counts import VerifyCounts
+from dfsync.commands.verifying.reasons import Reasons
 from dfsync.model import frames
 from dfsync.model.partition import Partition
 from dfsync.model.schema import Column

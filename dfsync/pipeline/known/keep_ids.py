@@ -12,7 +12,7 @@ import pandas as pd
 
 from dfsync.model.rejects import no_rejects, reject_frame
 from dfsync.model.types import NewIds, OldIds
-from dfsync.pipeline.rekey import FOLLOW, compare_keys
+from dfsync.pipeline.known.rekey import FOLLOW, compare_keys
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.ledger import RowLedger

@@ -1,0 +1,98 @@
+"""The command that writes rows."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, report_line
+from dfsync.cli.interrupts import interruptible
+from dfsync.cli.log import log_to_stderr
+from dfsync.cli.options import (
+    DEFAULT_OUT,
+    DEFAULT_SOURCE,
+    BatchSize,
+    Debug,
+    DryRun,
+    Jobs,
+    Json,
+    KeepRuns,
+    NoLocalInfile,
+    OnMatch,
+    Out,
+    PlanFile,
+    Quiet,
+    Report,
+    Source,
+    Tables,
+    Target,
+    Verbose,
+    table_names,
+)
+from dfsync.cli.target import open_target
+from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
+
+
+@app.command(short_help="Bring the rows in; what exists already is left.")
+def sync(
+    source: Source = DEFAULT_SOURCE,
+    target: Target = None,
+    out: Out = DEFAULT_OUT,
+    plan: PlanFile = None,
+    tables: Tables = None,
+    batch_size: BatchSize = SyncOptions.batch_size,
+    jobs: Jobs = SyncOptions.jobs,
+    on_match: OnMatch = None,
+    keep_runs: KeepRuns = SyncOptions.keep_runs,
+    dry_run: DryRun = False,
+    report: Report = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    no_local_infile: NoLocalInfile = False,
+) -> int:
+    """Sync the source into the target: new rows are inserted, rows that exist are left, the map is written to --out.
+
+    Exit status: 0 every row has a target row; 1 some rows or tables failed; 2 it could not start.
+
+    \b
+    Examples:
+      python -m dfsync --source my.db --dry-run
+      python -m dfsync --source my.db --target mysql://app@db.example.com/app
+      python -m dfsync --tables repositories,commits --on-match update
+      python -m dfsync --report --json > summary.json
+    """
+    log_to_stderr(debug)
+    if report and dry_run:
+        raise DfsyncError("--report is made from the files of a run, and a dry run leaves none: leave out one of them.")
+    if verbose and quiet:
+        raise DfsyncError(VERBOSE_AND_QUIET)
+    options = SyncOptions(
+        plan, table_names(tables), batch_size, on_match, dry_run, not no_local_infile, jobs, keep_runs
+    )
+    from rich.console import Console as RichConsole
+
+    from dfsync.cli.render.sync import ErrorConsole, SyncConsole
+
+    kind, stream = (ErrorConsole, RichConsole(stderr=True)) if as_json else (SyncConsole, RichConsole())
+    with (
+        kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console,
+        interruptible(console.interruption_message),
+        open_target(target, source, told=not (quiet or as_json)) as choice,
+    ):
+        from dfsync.cli.allocator import release_freed_memory
+        from dfsync.commands.sync import sync as run
+
+        release_freed_memory(source)
+        console.say(choice.description)
+        result = run(source, choice.url, out=out, options=options, observer=console)
+    if as_json:
+        typer.echo(json.dumps(result.as_dict()))
+    if report and not result.write_errors:
+        console.say(report_line(out))
+    elif not dry_run and (out / "report.html").exists():
+        console.say("report.html in that folder is of an earlier run; with --report it is made anew.")
+    return ALL_WELL if result.ok else SOME_FAILED

@@ -1,0 +1,80 @@
+"""The runs of an output folder, and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfsync.output.journal.record import RunRecord, read_records
+from dfsync.output.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False)
+class RunsResult(Result):
+    """The runs of which a journal is kept, the oldest first."""
+
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per run, index `run`.
+
+        `started` str, as in ISO 8601; `source`, `target` str; `inserted`, `updated`, `failed` int64; `state` str:
+        `done`; `not finished`, of a run that goes on or was killed; `unknown`, where the connection was lost in a
+        COMMIT, or the run was killed in it, and nobody has looked since; `undone`; `partly undone`. `kept` int64, the
+        rows that an undo left.
+        """
+        import pandas as pd
+
+        rows = [_line(record) for record in self.runs]
+        names = ("run", "started", "source", "target", "inserted", "updated", "failed", "state", "kept")
+        return pd.DataFrame(rows, columns=list(names)).set_index("run")
+
+    def __repr__(self) -> str:
+        return f"<RunsResult: {len(self.runs)} runs>"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what `--json` prints."""
+        return {"runs": [{**asdict(record), **_line(record)} for record in self.runs]}
+
+
+def _line(record: RunRecord) -> dict[str, Any]:
+    return {
+        "run": record.id,
+        "started": record.started,
+        "source": record.source,
+        "target": record.target,
+        **{what: record.count(what) for what in ("inserted", "updated", "failed")},
+        "state": _state(record),
+        "kept": sum(table.undone.kept for table in record.tables if table.undone),
+    }
+
+
+def _state(record: RunRecord) -> str:
+    if record.is_unknown:
+        return "unknown"
+    if record.undone is not None:
+        return "undone"
+    if any(table.undone for table in record.tables):
+        return "partly undone"
+    return "not finished" if record.finished is None else "done"
+
+
+def runs(out: str | Path = "dfsync-out") -> RunsResult:
+    """List the runs of an output folder.
+
+    Parameters
+    ----------
+    out
+        The folder of the runs.
+
+    Returns
+    -------
+    RunsResult
+        Empty where there are none.
+    """
+    return RunsResult(tuple(read_records(Path(out))))

@@ -1,0 +1,199 @@
+"""`runs/ID/run.json`: what a run was, and table by table how far it came."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.output.atomic import make_private, sync_folder, write_atomic
+
+RUNS, RUN_FILE = "runs", "run.json"
+WRITING, COMMITTED, ROLLED_BACK, UNKNOWN = "writing", "committed", "rolled back", "unknown"
+"""The states of a part. `writing`: its journal is on the disk, and the COMMIT may have been sent. `unknown`: the
+connection was lost in the COMMIT, and nobody has looked since."""
+OPEN_STATES = (WRITING, UNKNOWN)
+
+
+@dataclass
+class Part:
+    """What one transaction did to one table."""
+
+    state: str
+    inserted: int
+    updated: int
+
+
+@dataclass
+class Undone:
+    """What an undo did to the rows of one table."""
+
+    inserted: int
+    """Rows that were deleted, or were gone already."""
+    updated: int
+    """Rows that have their values of before again."""
+    kept: int
+    """Rows that stay, each in `kept/NAME.parquet`."""
+
+
+@dataclass
+class TableRecord:
+    """One table of a run."""
+
+    name: str
+    table: str
+    """In the target."""
+    id: str | None
+    """The target's name of the surrogate id; None where the table has none."""
+    references: dict[str, str] = field(default_factory=dict)
+    """By foreign key of the plan, the planned table whose ids it holds."""
+    parts: list[Part] = field(default_factory=list)
+    failed: int = 0
+    """Source rows without a target row."""
+    error: str | None = None
+    undone: Undone | None = None
+
+    @property
+    def states(self) -> set[str]:
+        """The states of its parts."""
+        return {part.state for part in self.parts}
+
+    def committed(self) -> list[tuple[int, Part]]:
+        """Give the parts that are in the target, each with its number, which counts from 1."""
+        return [(number, part) for number, part in enumerate(self.parts, 1) if part.state == COMMITTED]
+
+    def count(self, what: str) -> int:
+        """Count the `inserted` or the `updated` rows that are in the target."""
+        return sum(int(getattr(part, what)) for _, part in self.committed())
+
+
+@dataclass
+class RunRecord:
+    """One run.
+
+    Attributes
+    ----------
+    id
+        Its time of start in UTC and a random end, so that names sort by age.
+    finished
+        None while it runs, and for ever where it was killed.
+    undone
+        When the last undo of it came to its end; None before that, also where one was killed.
+    """
+
+    id: str
+    started: str
+    source: str
+    target: str
+    dfsync: str = ""
+    plan: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    tables: list[TableRecord] = field(default_factory=list)
+    finished: str | None = None
+    undone: str | None = None
+
+    def table(self, name: str) -> TableRecord:
+        """Return the table of that name in the plan."""
+        return next(table for table in self.tables if table.name == name)
+
+    def count(self, what: str) -> int:
+        """Count rows over all tables: `inserted` or `updated`, those in the target; `failed`."""
+        return sum(table.failed if what == "failed" else table.count(what) for table in self.tables)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether some part may be in the target or not."""
+        return any(part.state in OPEN_STATES for table in self.tables for part in table.parts)
+
+    @property
+    def wrote(self) -> bool:
+        """Whether rows of it are, or may be, in the target, which no undo took back."""
+        return self.undone is None and (self.is_unknown or bool(self.count("inserted") or self.count("updated")))
+
+
+def new_run_id(now: datetime) -> str:
+    """Make the id of a run that starts now: names of later runs sort behind it."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S%f}"[:-3] + f"Z-{secrets.token_hex(3)}"
+
+
+def run_folder(out: Path, run_id: str) -> Path:
+    """Name the folder of a run."""
+    return out / RUNS / run_id
+
+
+def now() -> str:
+    """Give the present time in UTC as the files have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_record(out: Path, record: RunRecord) -> None:
+    """Write `run.json`, whole and on the disk. Raises `OutputWriteError`."""
+    folder = run_folder(out, record.id)
+    is_new = not folder.exists()
+    make_private(folder)
+    text = json.dumps(asdict(record), indent=1, ensure_ascii=False, default=str)
+    content = f"{text}\n".encode(errors="backslashreplace")
+    write_atomic(folder / RUN_FILE, lambda file: file.write(content))
+    for parent in (folder, folder.parent, out) if is_new else (folder,):
+        sync_folder(parent)
+
+
+def read_records(out: Path) -> list[RunRecord]:
+    """Read all runs of an output folder, the oldest first.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+
+    Returns
+    -------
+    list of RunRecord
+        Without those whose `run.json` is missing or damaged.
+    """
+    paths = sorted((out / RUNS).glob(f"*/{RUN_FILE}"))
+    return [record for record in map(_read, paths) if record is not None]
+
+
+def find_record(out: Path, run_id: str) -> RunRecord:
+    """Read a run by its id, or by the beginning or the end of it that no other has. Raises `DfsyncError`."""
+    records = read_records(out)
+    found = [record for record in records if record.id.startswith(run_id) or record.id.endswith(run_id)]
+    if len(found) == 1:
+        return found[0]
+    which = "no run" if not found else "several runs"
+    listed = ", ".join(record.id for record in records[-5:]) or "none"
+    raise DfsyncError(f"{out} has {which} {run_id!r}; the newest are {listed}.", Remedy("The list is that of {runs}."))
+
+
+def _read(path: Path) -> RunRecord | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        return RunRecord(**{**content, "tables": [_table(table) for table in content["tables"]]})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _table(content: Mapping[str, Any]) -> TableRecord:
+    undone = content["undone"]
+    parts = [Part(**part) for part in content["parts"]]
+    return TableRecord(**{**content, "parts": parts, "undone": None if undone is None else Undone(**undone)})
+
+
+def remove_partial_files(out: Path) -> None:
+    """Remove the half-written files of runs that were killed."""
+    for path in (out / RUNS).glob("**/.*.partial"):
+        path.unlink(missing_ok=True)
+
+
+def drop_oldest(out: Path, keep: int) -> None:
+    """Remove the folders of all runs but the newest `keep`; what cannot be removed stays."""
+    folders = sorted(path for path in (out / RUNS).glob("*") if path.is_dir())
+    for folder in folders[: max(len(folders) - keep, 0)]:
+        shutil.rmtree(folder, ignore_errors=True)
