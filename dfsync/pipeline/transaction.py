@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import sqlalchemy as sa
 
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError, OutputWriteError, TableError
+from dfsync.model.errors import DfsyncError, OutputWriteError
 from dfsync.output import files
 from dfsync.output.evidence import MapOrigin
 from dfsync.output.journal.record import COMMITTED, ROLLED_BACK, UNKNOWN, Part
@@ -21,9 +20,9 @@ from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.journal.run import TableWrites
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
-from dfsync.pipeline.table_sync import TableSync
+from dfsync.pipeline.table_sync.sync import TableSync
 from dfsync.plan.model import TablePlan
-from dfsync.target.connection import begin_snapshot, display_name
+from dfsync.target.connection import display_name, snapshot_transaction
 from dfsync.target.errors import RETRYABLE, SERVER_ERRORS, error_code, explain
 from dfsync.text.redaction import redact
 
@@ -140,29 +139,23 @@ def _internal_error(fault: Exception) -> str:
 
 def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) -> None:
     names = ", ".join(table.plan.name for table in tables)
-    with session.connected() as connection, _transaction(connection) as transaction:
-        # From here on the transaction sees the target as it is now, plus what it does itself: see `BulkLoader`.
-        begin_snapshot(connection)
+    with session.connected() as connection, snapshot_transaction(connection) as transaction:
+        # The transaction sees the target as it is now, plus what it does itself: see `BulkLoader`.
         log.debug("began the transaction of %s", names)
-        try:
+        for table in tables:
+            table.open(connection)
+        if is_cycle(tables):
+            sync_cycle(tables, dry_run=session.options.dry_run)
+        else:
             for table in tables:
-                table.open(connection)
-            if is_cycle(tables):
-                sync_cycle(tables, dry_run=session.options.dry_run)
-            else:
-                for table in tables:
-                    table.run()
-            selected = [table for table in tables if table.selected]
-            for table in selected:
-                table.update()
-                first = session.options.dry_run or files.is_first_sync(folder, table.plan.name, table.plan.id)
-                if table.plan.on_match != "update":
-                    table.compare(first=first)
-                table.find_moved()
-        except RuntimeError as error:
-            # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.
-            connection.invalidate()
-            raise TableError(f"the server does not keep to the protocol, and got nothing: {error}") from error
+                table.run()
+        selected = [table for table in tables if table.selected]
+        for table in selected:
+            table.update()
+            first = session.options.dry_run or files.is_first_sync(folder, table.plan.name, table.plan.id)
+            if table.plan.on_match != "update":
+                table.compare(first=first)
+            table.find_moved()
         for table in selected:
             table.check()
         if session.options.dry_run:
@@ -197,23 +190,6 @@ def _settle(session: Session, tables: Sequence[TableSync], fault: CommitError) -
         log.debug("whether it counted cannot be seen", exc_info=True)
         return UNKNOWN, _NO_ANSWER.format(reason=reason)
     return ROLLED_BACK, None
-
-
-@contextmanager
-def _transaction(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
-    """Commit at the end; roll back for an error, which is raised also where the rollback fails."""
-    transaction = connection.begin()
-    try:
-        yield transaction
-    except BaseException:
-        try:
-            transaction.rollback()
-        except Exception:
-            log.debug("no ROLLBACK gets through; without the connection the server does it", exc_info=True)
-            connection.invalidate()
-        raise
-    if transaction.is_active:
-        transaction.commit()
 
 
 def _record(session: Session, table: TableSync, folder: Path) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pymysql.constants import CLIENT
 from sqlalchemy import event
 
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, TableError
 from dfsync.target.errors import CLIENT_ERROR_CODES, CONNECTION_LOST, SERVER_ERRORS, error_code, explain
 from dfsync.target.quoting import always_quote
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 _LOCK_NAME_CHARACTERS = 64
 _LOCK_SECONDS = 60
+# In seconds: 24 days, the highest value that every system takes.
+_LONGEST_WAIT = 2147483
 _NO_CONNECTION: tuple[type[Exception], ...] = (*SERVER_ERRORS, OSError, RuntimeError)
 # For this session alone. Numbers, since DEFAULT would be what the administrator has set.
 _SESSION = (
@@ -132,6 +134,58 @@ def begin_snapshot(connection: sa.Connection, *, read_only: bool = False) -> Non
     connection.execute(sa.text(f"START TRANSACTION {options}"))
 
 
+def commit_snapshot(connection: sa.Connection) -> None:
+    """Commit what was written since `begin_snapshot`, within a `snapshot_transaction` that goes on with another one.
+
+    Parameters
+    ----------
+    connection
+        A connection in such a transaction. The server lets it wait for the next one as long as the run takes.
+    """
+    connection.execute(sa.text("COMMIT"))
+    connection.execute(sa.text(f"SET SESSION wait_timeout = {_LONGEST_WAIT}"))
+
+
+@contextmanager
+def snapshot_transaction(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
+    """Begin a snapshot and commit at the end; roll back for an error, which is raised also where the rollback fails.
+
+    Parameters
+    ----------
+    connection
+        A connection without a transaction.
+
+    Yields
+    ------
+    sqlalchemy.RootTransaction
+        Rolled back by the caller where nothing is to be committed.
+
+    Raises
+    ------
+    TableError
+        The server asks for a file that nobody has offered.
+    """
+    transaction = connection.begin()
+    try:
+        begin_snapshot(connection)
+        yield transaction
+    except BaseException as error:
+        # What PyMySQL says of a server that asks for a file unasked. No ROLLBACK: it may wait for ever.
+        unasked = isinstance(error, RuntimeError)
+        if unasked:
+            connection.invalidate()
+        try:
+            transaction.rollback()
+        except Exception:
+            log.debug("no ROLLBACK gets through; without the connection the server does it", exc_info=True)
+            connection.invalidate()
+        if unasked:
+            raise TableError(f"the server does not keep to the protocol, and got nothing: {error}") from error
+        raise
+    if transaction.is_active:
+        transaction.commit()
+
+
 def abort(connection: sa.Connection) -> None:
     """Shut down a connection's socket, also while another thread waits on it, which then gets a lost connection.
 
@@ -188,7 +242,7 @@ def exclusive_lock(engine: sa.Engine) -> Iterator[None]:
     name = f"dfsync {engine.url.database}"[:_LOCK_NAME_CHARACTERS]
     with connect(engine) as connection:
         # The connection is idle for as long as the run takes.
-        connection.execute(sa.text("SET SESSION wait_timeout = 2147483"))
+        connection.execute(sa.text(f"SET SESSION wait_timeout = {_LONGEST_WAIT}"))
         acquired = connection.scalar(sa.select(sa.func.get_lock(name, _LOCK_SECONDS)))
         if acquired != 1:
             raise DfsyncError(

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from dfsync.model.errors import TableError
 from dfsync.output.result import SyncResult
-from dfsync.pipeline.table_sync import TableSync
+from dfsync.pipeline.table_sync.sync import TableSync
 from tests.support.git_history import execute, run_sql
 from tests.support.scenario import Scenario
 

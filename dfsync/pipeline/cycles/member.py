@@ -17,7 +17,7 @@ from dfsync.pipeline.cycles.dependencies import reference_ids, row_dependencies
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.match import KnownRows, find_known_rows
-from dfsync.pipeline.table_sync import TableSync
+from dfsync.pipeline.table_sync.sync import TableSync
 from dfsync.plan.binding import TableBinding
 
 

@@ -16,7 +16,7 @@ from dfsync.pipeline.cycles.member import CycleMember, OrphanMember
 from dfsync.pipeline.cycles.ordered_load import sync_in_order
 from dfsync.pipeline.cycles.orphans import empty_references, fill_deferred, resolve_orphans
 from dfsync.pipeline.cycles.retract import delete_orphans
-from dfsync.pipeline.table_sync import TableSync
+from dfsync.pipeline.table_sync.sync import TableSync
 
 
 def is_cycle(tables: Sequence[TableSync]) -> bool:
