@@ -57,6 +57,16 @@ Tables = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option(metavar="N", callback=_positive, help="Rows read and sent at a time.")]
 Jobs = Annotated[int, typer.Option(metavar="N", help="Tables at a time, where they do not need each other.")]
+CommitEvery = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Commit the new rows of a table in pieces of N rows. Default: all at once."),
+]
+Writers = Annotated[
+    int,
+    typer.Option(
+        metavar="N", help="Connections that insert pieces of one table at a time, where the server lets them."
+    ),
+]
 OnMatch = Annotated[
     Literal["skip", "update"] | None,
     typer.Option(

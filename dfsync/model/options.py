@@ -15,6 +15,10 @@ MAX_BATCH_ROWS = 10_000_000
 """The maximum of `batch_size`: more rows need more memory than any machine has."""
 MAX_JOBS = 64
 """The maximum of `jobs`: each takes a connection, and a server limits their number."""
+MAX_WRITERS = 64
+"""The maximum of `writers`, for the same reason."""
+PIECE_ROWS = 100_000
+"""Rows of a piece where several writers are asked for and `commit_every` is not."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class SyncOptions:
     """Whether `LOAD DATA LOCAL` may be used; where not, or where the server refuses it, INSERT is used."""
     jobs: int = 3
     """How many tables may be synced at a time, where they do not depend on each other; each has its own transaction."""
+    commit_every: int | None = None
+    """Commit the new rows of a table in pieces of so many rows; None commits a table in one transaction."""
+    writers: int = 1
+    """How many connections may insert pieces of one table at a time, where `innodb_autoinc_lock_mode` is 2. With more
+    than one and no `commit_every` a piece has `PIECE_ROWS` rows."""
 
     keep_runs: int = 20
     """How many runs, this one too, keep the journal by which they can be taken back; 0 keeps none."""
@@ -56,7 +65,18 @@ class SyncOptions:
             raise DfsyncError(f"A batch cannot have {self.batch_size} rows: give a number from 1 to {MAX_BATCH_ROWS}.")
         if not 1 <= self.jobs <= MAX_JOBS:
             raise DfsyncError(f"There cannot be {self.jobs} tables at a time: give a number from 1 to {MAX_JOBS}.")
+        if self.commit_every is not None and self.commit_every < 1:
+            raise DfsyncError(f"A piece cannot have {self.commit_every} rows: give commit_every a number from 1 on.")
+        if not 1 <= self.writers <= MAX_WRITERS:
+            raise DfsyncError(f"A table cannot have {self.writers} writers: give a number from 1 to {MAX_WRITERS}.")
         if self.plan is not None:
             object.__setattr__(self, "plan", Path(self.plan))
         if self.tables is not None:
             object.__setattr__(self, "tables", (self.tables,) if isinstance(self.tables, str) else tuple(self.tables))
+
+    @property
+    def piece_rows(self) -> int | None:
+        """Rows of a piece; None where a table is committed in one transaction, as in every dry run."""
+        if self.dry_run:
+            return None
+        return PIECE_ROWS if self.commit_every is None and self.writers > 1 else self.commit_every

@@ -25,6 +25,7 @@ from dfsync.output.evidence import MapOrigin, read_origin
 from dfsync.output.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED = "mappings", "rejects", "verify", "rekeyed", "unmapped"
+PIECES = "pieces"
 SUMMARY, ID_MAPPINGS = "summary.json", "id_mappings.json"
 _ROWS_PER_GROUP = 100_000
 # Keys hardly repeat, and ids go up step by step: half the time and half the size of Parquet's defaults.
@@ -48,7 +49,7 @@ def open_folder(out: Path) -> None:
     DfsyncError
         Where it cannot be written.
     """
-    for folder in (out, out / MAPPINGS, out / REJECTS):
+    for folder in (out, out / MAPPINGS, out / REJECTS, *filter(Path.exists, [out / PIECES])):
         _ensure_writable(folder)
 
 
@@ -139,7 +140,7 @@ def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
 
 
 def _maps(out: Path) -> list[Path]:
-    return [path for folder in (MAPPINGS, UNMAPPED) for path in sorted((out / folder).glob("[!.]*.parquet"))]
+    return [path for folder in (MAPPINGS, UNMAPPED, PIECES) for path in sorted((out / folder).glob("[!.]*.parquet"))]
 
 
 def other_end(out: Path, end: str, name: str) -> str | None:
@@ -172,14 +173,17 @@ def other_end(out: Path, end: str, name: str) -> str | None:
 
 
 def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame], origin: MapOrigin | None = None) -> None:
-    """Write `mappings/NAME.parquet`.
+    """Write `mappings/NAME.parquet`, of what `write_map_file` takes."""
+    write_map_file(out / MAPPINGS / f"{name}.parquet", parts, origin)
+
+
+def write_map_file(path: Path, parts: Iterable[pd.DataFrame], origin: MapOrigin | None) -> None:
+    """Write a mapping.
 
     Parameters
     ----------
-    out
-        The output folder.
-    name
-        The planned table.
+    path
+        The file.
     parts
         At least one frame, with the columns of `SyncResult.mappings` and the same dtypes in all of them.
     origin
@@ -188,7 +192,7 @@ def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame], origin: M
     tables = map(_table, parts)
     first = next(tables)
     schema = first.schema.with_metadata(origin.metadata() if origin else None)
-    _write_tables(out / MAPPINGS / f"{name}.parquet", schema, itertools.chain([first], tables), **_ENCODING)
+    _write_tables(path, schema, itertools.chain([first], tables), **_ENCODING)
 
 
 def write_beside_mapping(out: Path, folder: str, name: str, table: pa.Table) -> None:

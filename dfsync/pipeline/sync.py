@@ -24,6 +24,7 @@ from dfsync.model.rejects import no_rejects
 from dfsync.output import files
 from dfsync.output.journal.record import RunRecord
 from dfsync.output.mappings import LazyFrames
+from dfsync.output.pieces import remove_empty_folder
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.journal.run import RunJournal
 from dfsync.pipeline.journal.settle import settle_runs
@@ -86,6 +87,7 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
             write_errors=session.write_errors,
         )
         if not dry_run:
+            remove_empty_folder(folder)
             with collect_write_errors(session, folder):
                 files.write_id_mappings(folder, session.plan.names)
             if session.journal is not None:

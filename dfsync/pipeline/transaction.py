@@ -16,8 +16,9 @@ from dfsync.model.errors import DfsyncError, OutputWriteError
 from dfsync.output import files
 from dfsync.output.evidence import MapOrigin
 from dfsync.output.journal.record import COMMITTED, ROLLED_BACK, UNKNOWN, Part
+from dfsync.output.pieces import remove_pieces
 from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
-from dfsync.pipeline.journal.run import TableWrites
+from dfsync.pipeline.journal.run import NO_ANSWER, TableWrites
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table_sync.sync import TableSync
@@ -30,12 +31,6 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _EXPECTED = (*SERVER_ERRORS, pa.ArrowException, OSError, DfsyncError)
-
-
-_NO_ANSWER = (
-    "the connection was lost while the rows were committed ({reason}), and nobody can see now whether they are in the "
-    "target; the next sync or undo with this folder looks, and says it in the list of runs"
-)
 
 
 class CommitError(Exception):
@@ -123,7 +118,8 @@ def _attempt(
                     session.journal.mark([table.plan.name for table in tables], ROLLED_BACK)
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
             error = explain(fault) if isinstance(fault, _EXPECTED) else _internal_error(fault)
-            if error_code(fault) not in RETRYABLE:
+            # What is committed in pieces would be called matched by another attempt.
+            if error_code(fault) not in RETRYABLE or any(table.in_pieces for table in tables):
                 break
             if attempt < _ATTEMPTS:
                 log.warning("%s: %s; once more", group[0].name, error)
@@ -146,6 +142,8 @@ def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) ->
             table.open(connection)
         if is_cycle(tables):
             sync_cycle(tables, dry_run=session.options.dry_run)
+            for table in tables:
+                table.note_one_transaction()
         else:
             for table in tables:
                 table.run()
@@ -188,7 +186,7 @@ def _settle(session: Session, tables: Sequence[TableSync], fault: CommitError) -
             return COMMITTED, None
     except _EXPECTED:
         log.debug("whether it counted cannot be seen", exc_info=True)
-        return UNKNOWN, _NO_ANSWER.format(reason=reason)
+        return UNKNOWN, NO_ANSWER.format(reason=reason)
     return ROLLED_BACK, None
 
 
@@ -209,6 +207,7 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
                 files.write_mapping(folder, name, found, origin)
                 if unmapped is not until_then:
                     files.write_beside_mapping(folder, files.UNMAPPED, name, unmapped)
+                remove_pieces(folder, name)
     with collect_write_errors(session, folder):
         files.write_rejects(folder, table.plan.name, table.rejects())
 

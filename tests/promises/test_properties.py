@@ -46,8 +46,8 @@ def test_any_rows_of_any_schema(server_url: str, case: SchemaWithRows) -> None:
         check(case, Path(folder), engine)
 
 
-def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
-    """Two runs of the case, held against the promises."""
+def check(case: SchemaWithRows, folder: Path, engine: Engine, **options: Any) -> Reported:
+    """Two runs of the case with these options, held against the promises; what the first one reported."""
     source, out = folder / "source.db", folder / "out"
     plan = folder / "plan.toml" if case.plan else None
     if plan and case.plan:
@@ -61,7 +61,7 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
     rehearsed = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, batch_size=3, dry_run=True))
     assert read_target(engine, case.tables) == before
     foretold = _told(rehearsed)
-    first = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, batch_size=3))
+    first = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, batch_size=3, **options))
     after = read_target(engine, case.tables)
     reported = Reported.by(first)
     if not any(
@@ -70,7 +70,7 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
         assert foretold == _told(first)
     Oracle(case, before, after, reported).hold()
     known = (out / "id_mappings.json").read_bytes()
-    again = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, local_infile=False))
+    again = sync(source, engine.url, out=out, options=SyncOptions(plan=plan, local_infile=False, **options))
     assert {c.name: c.inserted for c in again.counts if c.inserted or c.updated} == {}
     assert read_target(engine, case.tables) == after
     assert (out / "id_mappings.json").read_bytes() == known
@@ -79,6 +79,7 @@ def check(case: SchemaWithRows, folder: Path, engine: Engine) -> None:
         second.actions, True
     )
     assert second.rejected == reported.rejected
+    return reported
 
 
 def _told(result: SyncResult) -> dict[str, Any]:

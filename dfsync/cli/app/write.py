@@ -13,6 +13,7 @@ from dfsync.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SOURCE,
     BatchSize,
+    CommitEvery,
     Debug,
     DryRun,
     Jobs,
@@ -28,6 +29,7 @@ from dfsync.cli.options import (
     Tables,
     Target,
     Verbose,
+    Writers,
     table_names,
 )
 from dfsync.cli.target import open_target
@@ -44,6 +46,8 @@ def sync(
     tables: Tables = None,
     batch_size: BatchSize = SyncOptions.batch_size,
     jobs: Jobs = SyncOptions.jobs,
+    commit_every: CommitEvery = None,
+    writers: Writers = SyncOptions.writers,
     on_match: OnMatch = None,
     keep_runs: KeepRuns = SyncOptions.keep_runs,
     dry_run: DryRun = False,
@@ -71,17 +75,27 @@ def sync(
     if verbose and quiet:
         raise DfsyncError(VERBOSE_AND_QUIET)
     options = SyncOptions(
-        plan, table_names(tables), batch_size, on_match, dry_run, not no_local_infile, jobs, keep_runs
+        plan=plan,
+        tables=table_names(tables),
+        batch_size=batch_size,
+        on_match=on_match,
+        dry_run=dry_run,
+        local_infile=not no_local_infile,
+        jobs=jobs,
+        commit_every=commit_every,
+        writers=writers,
+        keep_runs=keep_runs,
     )
     from rich.console import Console as RichConsole
 
     from dfsync.cli.render.sync import ErrorConsole, SyncConsole
 
     kind, stream = (ErrorConsole, RichConsole(stderr=True)) if as_json else (SyncConsole, RichConsole())
+    told, in_pieces = not (quiet or as_json), options.piece_rows is not None
     with (
-        kind(stream, folder=out, verbose=verbose, quiet=quiet or as_json, dry_run=dry_run) as console,
+        kind(stream, folder=out, verbose=verbose, quiet=not told, dry_run=dry_run, in_pieces=in_pieces) as console,
         interruptible(console.interruption_message),
-        open_target(target, source, told=not (quiet or as_json)) as choice,
+        open_target(target, source, told=told) as choice,
     ):
         from dfsync.cli.allocator import release_freed_memory
         from dfsync.commands.sync import sync as run

@@ -62,6 +62,8 @@ class SyncConsole(Observer):
         Whether only what failed and the overall line are written.
     dry_run
         Whether nothing is written to the target.
+    in_pieces
+        Whether a table is committed in pieces.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class SyncConsole(Observer):
         verbose: bool = False,
         quiet: bool = False,
         dry_run: bool = False,
+        in_pieces: bool = False,
     ) -> None:
         import rich.console
 
@@ -80,6 +83,7 @@ class SyncConsole(Observer):
         self._verbose = verbose
         self._quiet = quiet
         self._dry_run = dry_run
+        self._undone = "of which whole pieces are committed" if in_pieces else "rolled back"
         self._bar: rich.progress.Progress | None = None
         # Several at a time where tables refer to each other in a cycle.
         self._active: dict[str, _TableProgress] = {}
@@ -119,7 +123,7 @@ class SyncConsole(Observer):
             return "stopped; nothing was written, this was a dry run."
         committed = ", ".join(map(title_case_name, self._committed)) or "nothing yet"
         active = [f"{title_case_name(name)} after {at.done} of {at.total} rows" for name, at in self._active.items()]
-        where = f" in {', '.join(active)}, rolled back" if active else ""
+        where = f" in {', '.join(active)}, {self._undone}" if active else ""
         return f"stopped{where}. Committed: {committed}. Run the same command again to go on from there."
 
     def run_started(self, plan: Plan, names: list[str]) -> None:
@@ -205,9 +209,11 @@ class SyncConsole(Observer):
         at = self._active.pop(table.name, _TableProgress(counts.total))
         name = title_case_name(table.name)
         if counts.error is not None:
-            self._failed_parents[table.name] = "was rolled back"
+            # Only a table that is committed in pieces fails with rows inserted.
+            kept = f"{with_count(counts.inserted, 'rows')} committed before" if counts.inserted else "rolled back"
+            self._failed_parents[table.name] = "failed" if counts.inserted else "was rolled back"
             self.say()
-            message = f"{name}: FAILED, rolled back: {printable(counts.error, LONG_MESSAGE)}"
+            message = f"{name}: FAILED, {kept}: {printable(counts.error, LONG_MESSAGE)}"
             self.say(message, STYLES["FAIL"], always=True)
         elif counts.note is None:
             self._committed.append(table.name)
@@ -225,8 +231,9 @@ class SyncConsole(Observer):
         for counts in result.counts:
             self._summarize(counts)
         sums = result.as_dict()["overall"]
-        failed_tables = sum(counts.error is not None for counts in result.counts)
-        tables = f", {with_count(failed_tables, 'tables')} rolled back" if failed_tables else ""
+        failed_tables = [counts for counts in result.counts if counts.error is not None]
+        how = "failed" if not self._dry_run and any(counts.inserted for counts in failed_tables) else "rolled back"
+        tables = f", {with_count(len(failed_tables), 'tables')} {how}" if failed_tables else ""
         unfit = sum(counts.unfit for counts in result.counts)
         outcome = self._outcome(with_count(sums["inserted"], "records"), None, sums["updated"], sums["failed"], unfit)
         overall = f"OVERALL: {outcome}{tables}"
@@ -316,7 +323,8 @@ class SyncConsole(Observer):
             if counts.unfit:
                 self.say(f"  Unfit:   {counts.unfit} (skipped: their values do not fit, the target's rows keep theirs)")
         if counts.error is not None:
-            self.say(f"  Rolled back: {printable(counts.error, LONG_MESSAGE)}")
+            how = "Failed as a whole" if counts.inserted and not self._dry_run else "Rolled back"
+            self.say(f"  {how}: {printable(counts.error, LONG_MESSAGE)}")
         self.say()
 
     def _start_bar(self, total: int) -> None:

@@ -31,6 +31,12 @@ from dfsync.plan.binding import TableBinding
 from dfsync.target.connection import connect
 from dfsync.target.schema.reflection import reflect
 
+NO_ANSWER = (
+    "the connection was lost while the rows were committed ({reason}), and nobody can see now whether they are in the "
+    "target; the next sync or undo with this folder looks, and says it in the list of runs"
+)
+"""What to say of a COMMIT that cannot be settled."""
+
 
 @dataclass(frozen=True)
 class TableWrites:
@@ -159,6 +165,53 @@ class RunJournal:
             self.mark(names, UNKNOWN)
             raise
         self.mark(names, COMMITTED if there else ROLLED_BACK)
+        return there
+
+    def write_piece(self, writes: TableWrites) -> int:
+        """Write what one of several transactions of a table did, before it commits, whatever the others do meanwhile.
+
+        Parameters
+        ----------
+        writes
+            The table.
+
+        Returns
+        -------
+        int
+            The number of the part, for `mark_piece` and `settle_piece`.
+
+        Raises
+        ------
+        OutputWriteError
+            It must not commit then.
+        """
+        table = self._table(writes.binding)
+        with self._lock:
+            # Until it is on the disk, nothing of it can be in the target.
+            table.parts.append(Part(ROLLED_BACK, 0, 0))
+            number = len(table.parts)
+        part = writes.write(self.folder, number)
+        with self._lock:
+            table.parts[number - 1] = part
+            write_record(self._out, self._record)
+        return number
+
+    def mark_piece(self, name: str, number: int, state: str) -> None:
+        """Say what became of a part of a table. Raises `OutputWriteError`."""
+        with self._lock:
+            self._record.table(name).parts[number - 1].state = state
+            write_record(self._out, self._record)
+
+    def settle_piece(self, name: str, number: int, engine: sa.Engine) -> bool:
+        """Look whether a part of a table is in the target, as `settle` does, and say so in the record."""
+        try:
+            with connect(engine) as connection:
+                there = is_there(connection, reflect(connection), self.folder, self._record.table(name), number)
+                connection.rollback()
+        except BaseException:
+            self.mark_piece(name, number, UNKNOWN)
+            raise
+        self.mark_piece(name, number, COMMITTED if there else ROLLED_BACK)
         return there
 
     def finish(self, counts: Iterable[TableCounts]) -> None:

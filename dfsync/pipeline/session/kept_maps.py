@@ -19,6 +19,7 @@ from dfsync.model.rejects import display_values
 from dfsync.model.types import Mask, NewIds, OldIds
 from dfsync.output.evidence import MapOrigin, other_plan, read_origin
 from dfsync.output.files import MAPPINGS, UNMAPPED
+from dfsync.output.pieces import piece_files
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.model import Plan
 from dfsync.source.base import Source
@@ -46,12 +47,11 @@ class KeptMap:
     def read(self) -> tuple[OldIds, NewIds]:
         """Read the old ids (int64, ascending, unique), and the target row of each then."""
         tables = [pq.read_table(path, columns=[frames.OLD_ID, frames.NEW_ID]) for path in self.paths]
-        (old_id, new_id), *others = [[column.to_numpy() for column in table.columns] for table in tables]
-        new_id = new_id.astype(self.dtype, copy=False)
-        for more_old, more_new in others:
-            old_id, first = np.unique(np.concatenate([old_id, more_old]), return_index=True)
-            new_id = np.concatenate([new_id, more_new.astype(self.dtype)])[first]
-        return old_id, new_id
+        columns = [[table.column(name).to_numpy() for name in (frames.OLD_ID, frames.NEW_ID)] for table in tables]
+        if len(columns) == 1:
+            return columns[0][0], columns[0][1].astype(self.dtype, copy=False)
+        old_id, first = np.unique(np.concatenate([old for old, _ in columns]), return_index=True)
+        return old_id, np.concatenate([new.astype(self.dtype) for _, new in columns])[first]
 
     def find(self, ids: OldIds) -> tuple[Mask, NewIds]:
         """Look up source rows.
@@ -113,16 +113,16 @@ class KeptMap:
             The columns of `mappings/NAME.parquet` with its metadata, by ascending `old_id`; without the rows that the
             map does not have.
         """
-        tables: list[pa.Table] = []
+        rows: pa.Table | None = None
         for path in self.paths:
             file, wanted = pq.ParquetFile(path), pa.array(ids)
             batches = (batch.filter(pc.is_in(batch.column(frames.OLD_ID), wanted)) for batch in file.iter_batches())
             table = pa.Table.from_batches(batches, file.schema_arrow)
-            if tables:
-                table = table.filter(pc.invert(pc.is_in(table.column(frames.OLD_ID), tables[0].column(frames.OLD_ID))))
-                tables[0], table = _alike(tables[0], table)
-            tables.append(table)
-        return pa.concat_tables(tables).sort_by(frames.OLD_ID) if tables else pa.table({})
+            if rows is not None:
+                table = table.filter(pc.invert(pc.is_in(table.column(frames.OLD_ID), rows.column(frames.OLD_ID))))
+                table = pa.concat_tables(_alike(rows, table))
+            rows = table
+        return pa.table({}) if rows is None else rows.sort_by(frames.OLD_ID)
 
 
 def _alike(first: pa.Table, second: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -208,7 +208,8 @@ class KeptMaps:
         if self.out is None or plan.id is None:
             return None, None
         now = MapOrigin.of(source.path, self.target, plan)
-        files = [self.out / folder / f"{plan.name}.parquet" for folder in (MAPPINGS, UNMAPPED)]
+        whole = [self.out / folder / f"{plan.name}.parquet" for folder in (MAPPINGS, UNMAPPED)]
+        files = [*piece_files(self.out, plan.name), *whole]
         origins = {path: read_origin(path) for path in files}
         unlike = next(filter(None, (other_plan(then, now) for then in origins.values())), None)
         kept = KeptMap(tuple(path for path in files if origins[path] == now), binding.id_dtype)

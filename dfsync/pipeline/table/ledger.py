@@ -58,6 +58,8 @@ class RowLedger:
         As in `RowMatches`, of all rows entered so far.
     created
         bool: whether this run inserted a target row for the row, also where the row became a reject afterwards.
+    committed
+        bool: whether that target row stays where the transaction at hand rolls back.
     """
 
     def __init__(self) -> None:
@@ -69,6 +71,7 @@ class RowLedger:
         self.old_id, self.new_id = matches.old_id, matches.new_id
         self.resolved, self.representative_id = matches.resolved, matches.representative_id
         self._action, self.created = action, created
+        self.committed = np.zeros(len(created), dtype=bool)
 
     def __len__(self) -> int:
         return len(self.old_id)
@@ -127,11 +130,16 @@ class RowLedger:
         self._rejects = [rejects[~rejects.index.isin(ids)] for rejects in self._rejects]
         self._resolve(self.positions(ids), new_ids, _MATCHED)
 
-    def record_insert(self, new_ids: pd.Series[int]) -> None:
-        """Give rows of the ledger the target rows that were inserted for them; index `old_id`."""
+    def record_insert(self, new_ids: pd.Series[int], *, committed: bool = False) -> None:
+        """Give rows of the ledger the target rows that were inserted for them, and are `committed`; index `old_id`."""
         positions = self.positions(new_ids.index)
         self._resolve(positions, np.asarray(new_ids), _INSERTED)
         self.created[positions] = True
+        self.committed[positions] = committed
+
+    def record_commit(self) -> None:
+        """Note that the target rows inserted so far are committed."""
+        self.committed |= self.created
 
     def record_update(self, ids: OldIds | pd.Index[int]) -> None:
         """Note that the target rows of these rows have taken the source's values."""
@@ -233,10 +241,10 @@ class RowLedger:
         self._action[rows] = _MATCHED
 
     def revert_writes(self) -> None:
-        """Forget what was inserted and updated: the transaction rolled back. What was matched stays."""
-        self.resolved &= ~self.is_new()
+        """Forget what was inserted and updated: the transaction rolled back. What was matched or committed stays."""
+        self.resolved &= ~self.is_new() | self.committed | self.committed[self.positions(self.representative_id)]
         self._action[self.with_action(UPDATED)] = _MATCHED
-        self.created[:] = False
+        self.created &= self.committed
         self._rejects = []
 
     def id_map(self) -> pd.DataFrame:
@@ -246,8 +254,8 @@ class RowLedger:
         return frames.from_arrow(pa.table(arrays, names=[frames.OLD_ID, frames.NEW_ID]))
 
     def inserted_rows(self) -> tuple[OldIds, NewIds]:
-        """Return the `old_id` and the new id of the rows for which this run has a row in the target."""
-        rows = self.created & self.resolved
+        """Return the `old_id` and the new id of the rows for which the transaction at hand has inserted a row."""
+        rows = self.created & self.resolved & ~self.committed
         # Not copied where all are new: there may be millions.
         return (self.old_id, self.new_id) if rows.all() else (self.old_id[rows], self.new_id[rows])
 

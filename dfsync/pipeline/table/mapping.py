@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from dfsync.model import frames
 from dfsync.model.frames import INSERTED, empty_frame
@@ -51,6 +52,30 @@ def mapping_parts(
             mapped[frames.NEW_ID] = mapped[frames.NEW_ID].where(~is_new[rows][ledger.resolved[rows]])
         own = part.loc[mapped.index].set_axis(names, axis=1)
         yield pd.concat([mapped, own], axis=1).rename_axis(frames.OLD_ID).reset_index()
+
+
+def inserted_part(binding: TableBinding, new_ids: pd.Series[int], keys: pd.DataFrame) -> pd.DataFrame:
+    """Make a part of the mapping frame of rows that were inserted.
+
+    Parameters
+    ----------
+    binding
+        The table.
+    new_ids
+        Their new ids; index `old_id`.
+    keys
+        The natural keys of these rows, and maybe of others; index `old_id`.
+
+    Returns
+    -------
+    DataFrame
+        As of `mapping_parts`.
+    """
+    ids = np.asarray(new_ids).astype(binding.id_dtype, copy=False)
+    columns = {frames.NEW_ID: pa.array(ids), frames.ACTION: pa.repeat(INSERTED, len(ids))}
+    mapped = frames.from_arrow(pa.table(columns), np.asarray(new_ids.index))
+    own = keys.loc[new_ids.index].set_axis(_unique_names(binding.key_names), axis=1)
+    return pd.concat([mapped, own], axis=1).rename_axis(frames.OLD_ID).reset_index()
 
 
 def _slices(ledger: RowLedger) -> Iterator[tuple[slice, pd.DataFrame]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,7 @@ import sqlalchemy as sa
 from dfsync.execution.timing import StageTimer
 from dfsync.model import frames
 from dfsync.model.batch import ValueNote
-from dfsync.model.errors import TableError
-from dfsync.model.frames import INSERTED, MATCHED, UPDATED, empty_frame
+from dfsync.model.frames import empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
@@ -28,6 +28,7 @@ from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import (
+    LoadedBatch,
     Loader,
     Send,
     load_rows,
@@ -39,9 +40,12 @@ from dfsync.pipeline.table.mapping import mapping_parts
 from dfsync.pipeline.table.match import MatchResult, match_table
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.pipeline.table.update import count_differences, follow_keys, update_rows
+from dfsync.pipeline.table_sync.outcome import count_rows, one_transaction_note, require_accounted, unfit_note
+from dfsync.pipeline.table_sync.pieces import PieceLoader, allowed_writers, commit_piece
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.validation import BY_ID, EMPTY, GENERATED, generated_columns, identity_note
 from dfsync.stages.remap import Absence
+from dfsync.target.connection import begin_snapshot, commit_snapshot
 
 _MAX_SHOWN_CELLS = 10_000
 # So many take some three seconds.
@@ -66,6 +70,8 @@ class TableSync:
         What became of each source row so far.
     fully_matched
         Whether every row was looked for in the target; until then, what an earlier run found stands.
+    in_pieces
+        Whether a part of its new rows is committed before the others.
     updated_cells
         In a dry run the first cells that a run would update, as of `stages.diff.cell_differences`.
     notes
@@ -84,7 +90,7 @@ class TableSync:
         self.binding = binding
         self.selected = binding.plan.name in session.names
         self.ledger = RowLedger()
-        self.fully_matched = False
+        self.fully_matched = self.in_pieces = False
         note = identity_note(binding.plan)
         self.messages = [f"{self.plan.table} has {note}."] if note not in (None, BY_ID) else []
         generated = generated_columns(binding.plan, binding.source, binding.target)
@@ -173,9 +179,14 @@ class TableSync:
             self.ledger.record_update(batch.ids)
             self.record(batch.unfit, batch.notes)
             unfit.append(batch.unfit)
-            if self._shown_cells < _MAX_SHOWN_CELLS:
-                self.updated_cells.append(batch.cells.head(_MAX_SHOWN_CELLS - self._shown_cells))
-        self._note_unfit_updates(pd.concat(unfit))
+            shown = sum(map(len, self.updated_cells))
+            self.updated_cells += [batch.cells.head(_MAX_SHOWN_CELLS - shown)] if shown < _MAX_SHOWN_CELLS else []
+        self.notes |= unfit_note(pd.concat(unfit))
+
+    def note_one_transaction(self) -> None:
+        """Tell that the new rows are committed at once, where the user asked for pieces that are smaller."""
+        if self.selected:
+            self.messages += one_transaction_note(self.binding, self.ledger, self._session.options.piece_rows)
 
     def compare(self, *, first: bool) -> None:
         """Count of the matched rows those that have other values in the target, for the user to know.
@@ -192,13 +203,7 @@ class TableSync:
     def check(self) -> None:
         """Raise `TableError` where a source row is neither mapped nor rejected (promise 1)."""
         rejects, unfit = self.ledger.rejects(), self.ledger.unfit()
-        total = self.context.count()
-        mapped = int(np.count_nonzero(self.ledger.resolved))
-        if mapped + len(rejects) != total:
-            raise TableError(
-                f"of {total} source rows {mapped} have a target row and {len(rejects)} are rejects: the others "
-                "are unaccounted for, which is a fault of dfsync; please report it"
-            )
+        require_accounted(self.ledger, self.context.count())
         self._unfit = len(unfit)
         self.explain_absences()
         listed = unfit.assign(reason=unfit["reason"] + KEEPS_OTHER_VALUES)
@@ -215,7 +220,7 @@ class TableSync:
         self._rejects, self._unfit = no_rejects(), 0
         self._moved = None
         self.publish()
-        self._put_absence("since the table was rolled back")
+        self._put_absence(f"since the table {'failed' if self.in_pieces else 'was rolled back'}")
 
     def close(self) -> None:
         """Give back what only the way through the stages needed."""
@@ -267,7 +272,7 @@ class TableSync:
         self._keys = keys
 
     def load(self, send: Send | None = None) -> None:
-        """Insert the rows that have no target row.
+        """Insert the rows that have no target row, in pieces where the user wants them and `send` is None.
 
         Among source rows of one natural key the one with the lowest id is inserted; where the server rejects it the
         next one is tried. A second turn of the loop is rare.
@@ -282,24 +287,45 @@ class TableSync:
         while (candidates := ledger.next_candidates(attempted)).any():
             attempted |= candidates
             # Not copied where all are new: there may be millions.
-            self._insert(ledger.old_id if candidates.all() else ledger.old_id[candidates], send or self._send)
-            ledger.share_target_rows(candidates)
+            ids = ledger.old_id if candidates.all() else ledger.old_id[candidates]
+            rows = self._session.options.piece_rows
+            try:
+                if send is None and rows is not None and len(ids) > rows:
+                    self._insert_in_pieces(ids)
+                else:
+                    self._insert(load_rows(self.context, ids, send or self._send))
+            finally:
+                # Also with a piece that is committed before another one fails.
+                ledger.share_target_rows(candidates)
 
     def _send(self, rows: pd.DataFrame) -> tuple[pd.Series[int], pd.DataFrame]:
         return self.loader.insert(with_deferred_nulls(self.context, rows))
 
-    def _insert(self, ids: OldIds, send: Send) -> None:
+    def _insert(self, batches: Iterable[LoadedBatch], *, committed: bool = False) -> None:
         refused = [np.array([], np.int64)]
-        for batch in load_rows(self.context, ids, send):
-            self.record_inserts(batch.new_ids)
+        for batch in batches:
+            self.record_inserts(batch.new_ids, committed=committed)
             self.record(batch.rejects, batch.notes)
             refused.append(batch.refused)
         self.match_refused(np.concatenate(refused))
 
-    def record_inserts(self, new_ids: pd.Series[int]) -> None:
+    def _insert_in_pieces(self, ids: OldIds) -> None:
+        connection, options = self.context.connection, self._session.options
+        writers, note = allowed_writers(connection, options.writers)
+        self.messages += [f"{self.plan.table}: {note}"] if note and not self.in_pieces else []
+        self.in_pieces = True
+        # What it may have inserted are the rows of kept ids.
+        commit_piece(self._session, self.context, partial(commit_snapshot, connection), *self.ledger.inserted_rows())
+        self.ledger.record_commit()
+        self._insert(PieceLoader(self._session, self.context, writers).load(ids), committed=True)
+        # What is left to do for the table is done in a transaction that sees the pieces.
+        begin_snapshot(connection)
+        self.open_loader()
+
+    def record_inserts(self, new_ids: pd.Series[int], *, committed: bool = False) -> None:
         """Enter the new ids (index `old_id`) of inserted rows into the ledger."""
-        self.ledger.record_insert(new_ids)
-        if self.context.journal is not None:
+        self.ledger.record_insert(new_ids, committed=committed)
+        if self.context.journal is not None and not committed:
             self.context.journal.note_inserts(np.asarray(new_ids))
         self._advance(len(new_ids))
 
@@ -357,43 +383,17 @@ class TableSync:
         return self._rejects.reset_index()
 
     def counts(self, total: int, error: str | None) -> TableCounts:
-        """Count what became of `total` source rows; `error` says why the table rolled back."""
-        inserted, matched, updated = (
-            int(np.count_nonzero(self.ledger.with_action(action))) for action in (INSERTED, MATCHED, UPDATED)
-        )
-        return TableCounts(
-            name=self.plan.name,
-            table=self.plan.table,
-            total=total,
-            inserted=inserted,
-            matched=matched,
-            updated=updated,
-            failed=total - inserted - matched - updated,
-            shared=int(np.count_nonzero(self.ledger.resolved & ~self.ledger.lowest_of_group())),
-            rekeyed=self._rekeyed,
-            error=error,
-            unfit=self._unfit,
-            differing=self._differing,
-            changed_values=count_changed_values(self._value_notes, self.ledger, self.binding.key_names),
-            seconds=dict(self._timer.seconds),
-        )
+        """Count what became of `total` source rows; `error` says why the table failed as a whole."""
+        counts = count_rows(self.plan, self.ledger, total, error)
+        counts.rekeyed, counts.unfit, counts.differing = self._rekeyed, self._unfit, self._differing
+        counts.changed_values = count_changed_values(self._value_notes, self.ledger, self.binding.key_names)
+        counts.seconds = dict(self._timer.seconds)
+        return counts
 
     def record(self, rejects: pd.DataFrame, notes: Iterable[ValueNote]) -> None:
         """Keep what a stage found besides its rows: rejects in the ledger, and notes about values."""
         self.ledger.record_reject(rejects)
         self._value_notes += notes
-
-    def _note_unfit_updates(self, unfit: pd.DataFrame) -> None:
-        if len(unfit):
-            # The server does not always name a column.
-            first = f"row {unfit.index[0]}: {' '.join(unfit[['column', 'reason']].iloc[0].dropna())}"
-            self.notes["update"] = (
-                f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"
-            )
-
-    @property
-    def _shown_cells(self) -> int:
-        return sum(map(len, self.updated_cells))
 
     def _advance(self, rows: int) -> None:
         self._done += rows

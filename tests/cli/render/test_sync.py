@@ -162,6 +162,16 @@ Repositories: 2 synced, 1 skipped, 0 failed
         assert "Commits: FAILED, rolled back: Lock wait\\ntimeout\n" in screen.text
         assert "synced" not in screen.text
 
+    def test_one_that_fails_after_some_of_its_pieces(self) -> None:
+        screen = Screen()
+        screen.console.table_started(REPOSITORIES, 3)
+        failed = TableCounts("repositories", "repositories", 3, inserted=2, failed=1, error="the table is full")
+        screen.console.table_finished(REPOSITORIES, failed)
+        screen.console.run_finished(result(failed))
+        assert "Repositories: FAILED, 2 rows committed before: the table is full\n" in screen.text
+        assert "  Failed:  1\n  Failed as a whole: the table is full\n" in screen.text
+        assert "OVERALL: 2 records synced, 1 failed, 1 table failed\n" in screen.text
+
     def test_one_that_the_source_lacks(self) -> None:
         screen = Screen()
         screen.console.table_missing(REPOSITORIES, "the source has no table repositories")
@@ -329,6 +339,14 @@ class TestWhereItStood:
         assert screen.console.interruption_message() == (
             "stopped in Commits after 1 of 60 rows, rolled back. Committed: Repositories. "
             "Run the same command again to go on from there."
+        )
+
+    def test_in_the_middle_of_a_table_in_pieces(self) -> None:
+        screen = Screen(in_pieces=True)
+        screen.console.table_started(COMMITS, 60)
+        screen.console.progress(COMMITS, 1)
+        assert screen.console.interruption_message().startswith(
+            "stopped in Commits after 1 of 60 rows, of which whole pieces are committed. Committed: nothing yet. "
         )
 
     def test_in_a_dry_run(self) -> None:

@@ -109,6 +109,13 @@ class TestWhatItTells:
         assert "not in this run" in text
         assert "not synced: not in this run, or not in the source" in text
 
+    def test_a_table_that_failed_after_some_of_its_pieces(self, tmp_path: Path) -> None:
+        counts = [TableCounts("a", "a", 3, inserted=2, failed=1, error="the disk is full", seconds=SECONDS)]
+        text = page(run_folder(tmp_path, plan(table("a")), counts)).text
+        assert "1 of 3 rows has no row in the target; 1 table failed." in text
+        assert "a failed after 2 rows were committed: the disk is full" in text
+        assert "olled back" not in text
+
     def test_a_row_of_a_table_without_ids(self, tmp_path: Path) -> None:
         out = run_folder(tmp_path, plan(table("links", id=None)), [TableCounts("links", "links", 1, failed=1)])
         files.write_rejects(out, "links", reject_frame([7], "c", ["v"], "too long").reset_index())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
@@ -69,9 +71,9 @@ class Clients:
         time.sleep(0.002)
 
 
-def sync_among_others(source: Path, target: Engine, out: Path, local_infile: bool) -> None:
+def sync_among_others(source: Path, target: Engine, out: Path, local_infile: bool, **options: Any) -> None:
     with Clients(target.url.render_as_string(hide_password=False)) as others:
-        result = run(source, target, out, batch_size=60, local_infile=local_infile, tables=TABLES)
+        result = run(source, target, out, **{"batch_size": 60, **options}, local_infile=local_infile, tables=TABLES)
     assert others.failures == []
     assert counts(result)["commits"] == (300, 0, 0)
     assert_copied(source, target, result.mappings)
@@ -102,6 +104,22 @@ def counting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield server.url
 
 
+@pytest.fixture
+def counted(counting: str) -> Iterator[Engine]:
+    """A new database there, with the nine tables and a repository of somebody else."""
+    server = create_engine(counting, isolation_level="AUTOCOMMIT")
+    name = f"counting_{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+    server.dispose()
+    target = create_engine(make_url(counting).set(database=name))
+    create_tables(target)
+    with target.begin() as connection:
+        connection.execute(text("INSERT INTO repositories (slug) VALUES ('theirs')"))
+    yield target
+    target.dispose()
+
+
 class TestOtherClients:
     @WAYS
     def test_and_how_this_server_counts(self, source: Path, target: Engine, tmp_path: Path, local_infile: bool) -> None:
@@ -111,18 +129,12 @@ class TestOtherClients:
         sync_among_others(source, target, tmp_path / "out", local_infile)
 
     @WAYS
-    def test_and_every_way_to_count(self, source: Path, counting: str, tmp_path: Path, local_infile: bool) -> None:
-        server = create_engine(counting, isolation_level="AUTOCOMMIT")
-        with server.connect() as connection:
-            name = f"counting_{local_infile}".lower()
-            connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
-        server.dispose()
-        target = create_engine(make_url(counting).set(database=name))
-        create_tables(target)
-        with target.begin() as connection:
-            connection.execute(text("INSERT INTO repositories (slug) VALUES ('theirs')"))
-        sync_among_others(source, target, tmp_path / "out", local_infile)
-        target.dispose()
+    def test_and_every_way_to_count(self, counted: Engine, source: Path, tmp_path: Path, local_infile: bool) -> None:
+        sync_among_others(source, counted, tmp_path / "out", local_infile)
+
+    @WAYS
+    def test_and_several_writers(self, counted: Engine, source: Path, tmp_path: Path, local_infile: bool) -> None:
+        sync_among_others(source, counted, tmp_path / "out", local_infile, batch_size=9, commit_every=20, writers=2)
 
 
 class _Pausing(Observer):

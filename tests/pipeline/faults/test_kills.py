@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from sqlalchemy.exc import OperationalError
 import dfsync.target.connection
 from dfsync.model.errors import DfsyncError
 from dfsync.target.connection import exclusive_lock
-from tests.support.git_history import assert_copied, create_tables, fetch, run, target_rows
-from tests.support.runs.killed import HISTORY, KILLED
+from tests.support.git_history import assert_copied, create_tables, fetch, run, run_sql, target_rows
+from tests.support.runs.killed import HISTORY, KILLED, KILLED_AT_A_CALL
+from tests.support.scenario import Scenario
+from tests.support.tables import visits
 
 
 class TestAProcessThatIsKilled:
@@ -48,6 +51,59 @@ class TestAProcessThatIsKilled:
         assert (out / "id_mappings.json").read_bytes() == (out.with_name("again") / "id_mappings.json").read_bytes()
         assert_copied(source, target, again.mappings, also_matched=True)
         assert not [path for path in out.rglob("*") if "partial" in path.name]
+
+
+class TestARunInPiecesThatIsKilled:
+    @pytest.fixture
+    def scenario(self, tmp_path: Path, target: Engine) -> Scenario:
+        scenario = Scenario(tmp_path, target)
+        scenario.create_source(visits.SOURCE, "[tables.places]\n[tables.visits]\nidentity = 'id'\n")
+        scenario.create_target(visits.TARGET, "INSERT INTO places (name) VALUES ('elsewhere'), ('Place 4')")
+        return scenario
+
+    def kill(self, scenario: Scenario, call: str, number: int, **options: int) -> None:
+        """Kill a run in pieces of four rows."""
+        asked = json.dumps({"plan": str(scenario.plan), "commit_every": 4, **options})
+        url = scenario.target.url.render_as_string(hide_password=False)
+        ends = [str(scenario.source), url, str(scenario.folder / "out")]
+        command = [sys.executable, "-c", KILLED_AT_A_CALL, *ends, call, str(number), asked]
+        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        _wait_until_alone(scenario.target)
+
+    @pytest.mark.parametrize(
+        ("call", "number"), [*(("commit", n) for n in range(2, 12)), *(("fsync", n) for n in range(6, 76, 7))]
+    )
+    def test_ends_like_a_clean_run_when_run_again(self, scenario: Scenario, call: str, number: int) -> None:
+        self.kill(scenario, call, number)
+        result = scenario.sync(commit_every=4)
+        assert result.ok
+        assert [c.inserted + c.matched for c in result.counts] == [visits.ROWS, visits.ROWS]
+        assert [len(rows) for rows in scenario.all_rows().values()] == [visits.ROWS + 1, visits.ROWS]
+        scenario.assert_same(visits.JOINED)
+        known = (scenario.folder / "out" / "id_mappings.json").read_bytes()
+        again = scenario.sync()
+        assert [c.matched for c in again.counts] == [visits.ROWS, visits.ROWS]
+        assert (scenario.folder / "out" / "id_mappings.json").read_bytes() == known
+        assert not (scenario.folder / "out" / "pieces").exists()
+
+    def test_knows_its_rows_though_the_source_has_changed_since(self, scenario: Scenario) -> None:
+        # The five of the places, and of the three pieces of the visits that are committed the first two.
+        self.kill(scenario, "write_piece", 8)
+        assert fetch(scenario.target, "SELECT COUNT(*) FROM visits") == [(12,)]
+        run_sql(scenario.source, "UPDATE visits SET note = 'another' WHERE id IN (1, 8)")
+        result = scenario.sync(commit_every=4, on_match="update")
+        assert [(c.inserted, c.updated) for c in result.counts] == [(0, 0), (visits.ROWS - 12, 2)]
+        scenario.assert_same(visits.JOINED)
+        again = scenario.sync(commit_every=4)
+        assert [(c.inserted, c.matched) for c in again.counts] == [(0, visits.ROWS)] * 2
+
+    def test_and_killed_again_still_knows_them(self, scenario: Scenario) -> None:
+        self.kill(scenario, "write_piece", 8)
+        self.kill(scenario, "write_piece", 1)
+        run_sql(scenario.source, "UPDATE visits SET note = 'another' WHERE id = 1")
+        result = scenario.sync(commit_every=4, on_match="update")
+        assert sum(c.inserted for c in result.counts) == visits.ROWS - 16
+        assert fetch(scenario.target, "SELECT COUNT(*) FROM visits") == [(visits.ROWS,)]
 
 
 def test_another_run_that_does_not_end_is_named(

@@ -41,3 +41,32 @@ if event == "fsync":
 options = SyncOptions(batch_size=50, tables=("repositories", "commits", "pull_requests", "pr_approvals"))
 sync(source, target, out=out, options=options, observer=Killer())
 """
+KILLED_AT_A_CALL = """
+import itertools, json, os, signal, sys
+from pathlib import Path
+from sqlalchemy import Engine, event
+from dfsync.model.options import SyncOptions
+from dfsync.commands.sync import sync
+from dfsync.pipeline.table_sync import pieces
+
+source, target, out, call, number, options = sys.argv[1:]
+
+
+def count(*_, calls=itertools.count(1)):
+    if next(calls) == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if call == "fsync":
+    os.fsync = count
+elif call == "write_piece":
+    write = pieces.write_piece
+    pieces.write_piece = lambda *piece: (count(), write(*piece))
+else:
+    event.listen(Engine, call, count)
+options = json.loads(options)
+if "plan" in options:
+    options["plan"] = Path(options["plan"])
+sync(source, target, out=out, options=SyncOptions(**options))
+"""
+"""Kills itself instead of the call of this number: `fsync`, `write_piece`, or an event of an engine (`commit`)."""
