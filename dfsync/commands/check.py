@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from dfsync.commands.preflight import (
+from dfsync.commands.preflight.inspection import (
     Preflight,
     TableInspection,
     changed_value_findings,
@@ -22,6 +22,7 @@ from dfsync.commands.preflight import (
     reject_findings,
     value_findings,
 )
+from dfsync.commands.preflight.sizes import size_findings
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
@@ -184,6 +185,10 @@ def _check(
             findings += value_findings(preflight, plan[name])
     counts = (_check_counts(plan[name], inspections[name], dry_run) for name in names)
     tables = tuple(count for count in counts if count is not None)
+    for count in tables:
+        new = count.total - count.shared if count.inserted is None else count.inserted
+        findings += size_findings(preflight, plan[count.name], new, options.piece_rows)
+    connection.rollback()
     return CheckResult(str(source.path), display_name(url), plan, tuple(findings), tables)
 
 

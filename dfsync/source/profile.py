@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from dfsync.model.schema import Column, Table
 from dfsync.source.base import Source
 
 _MEASURES_PER_QUERY = 200
+_NUMBER_BYTES = 8
 _COLLATION_PROBES = {"NOCASE": ("a", "A"), "RTRIM": ("a", "a ")}
 
 
@@ -119,6 +120,33 @@ def profile_columns(
         name: ColumnProfile(**{**row, "classes": frozenset(filter(None, (row["classes"] or "").split(",")))})
         for name, row in values.items()
     }
+
+
+def average_row_bytes(source: Source, table: Table, columns: Iterable[str]) -> float:
+    """Measure how many bytes a row has on the average: those of texts and blobs, and eight for any other value.
+
+    Parameters
+    ----------
+    source
+        The source.
+    table
+        One of its tables.
+    columns
+        Names of its columns.
+
+    Returns
+    -------
+    float
+        0 where the table is empty.
+    """
+    values: Iterator[sa.ColumnElement[Any]] = map(sa.column, columns)
+    sizes = [
+        sa.case((sa.func.typeof(value).in_(["text", "blob"]), sa.func.octet_length(value)), else_=_NUMBER_BYTES)
+        for value in values
+    ]
+    average = sa.func.avg(sum(sizes, start=sa.literal(_NUMBER_BYTES))).label("bytes")
+    (row,) = source.query(sa.select(average).select_from(sa.table(table.name))).to_pylist()
+    return float(row["bytes"] or 0)
 
 
 class SourceProfiler:

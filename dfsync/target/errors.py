@@ -85,6 +85,9 @@ _EXPLANATIONS = {
     2003: "no server answers there; check that it runs, and host and port",
     _TLS_FAILED: "the TLS connection failed, and plain text is not tried in its place",
 }
+# Galera has no number of its own for it.
+_TOO_LARGE = "maximum writeset size exceeded"
+_DIVIDE = "the cluster takes no transaction so large; --commit-every divides it, and `check` tells by how many rows"
 # Why the client found no server (2003), where it is plain.
 _NO_SERVER: dict[type, str] = {
     FileNotFoundError: "there is no such socket; check its path, and that the server runs",
@@ -109,6 +112,7 @@ def explain(error: BaseException) -> str:
     code = error_code(error)
     reason = _NO_SERVER.get(type(getattr(original, "original_exception", None))) or _EXPLANATIONS.get(code)
     message = (str(original.args[1]) if len(original.args) > 1 else str(original)) or "the connection is gone"
+    reason = _DIVIDE if message.lower() == _TOO_LARGE else reason
     return f"{reason} ({code}: {message})" if reason else (f"{message} ({code})" if code else message)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import pymysql
 import sqlalchemy as sa
@@ -16,6 +17,24 @@ _DENIED = {1142, 1143}
 _TRIGGERS = sa.text("""
     SELECT EVENT_OBJECT_TABLE, EVENT_MANIPULATION, TRIGGER_NAME FROM information_schema.TRIGGERS
     WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND ACTION_TIMING = 'BEFORE' ORDER BY 1, 2, 3""")
+
+_LIMITS = {
+    "wsrep_max_ws_rows": "rows",
+    "wsrep_max_ws_size": "bytes",
+    "group_replication_transaction_size_limit": "bytes",
+}
+_GALERA, _OFF = "wsrep", ("0", "OFF")
+
+
+@dataclass(frozen=True)
+class TransactionLimit:
+    """What a server that is a member of a cluster takes in one transaction."""
+
+    setting: str
+    """The server's variable."""
+    unit: str
+    """`rows` or `bytes`."""
+    maximum: int
 
 
 def require_transactional(tables: Iterable[Table]) -> None:
@@ -102,3 +121,34 @@ def before_triggers(connection: sa.Connection) -> dict[tuple[str, str], list[str
     for table, event, name in connection.execute(_TRIGGERS):
         triggers.setdefault((str(table), str(event)), []).append(str(name))
     return triggers
+
+
+def transaction_limits(connection: sa.Connection) -> list[TransactionLimit]:
+    """Find what the server takes in one transaction, because it sends it to the other members of its cluster.
+
+    Parameters
+    ----------
+    connection
+        The target.
+
+    Returns
+    -------
+    list of TransactionLimit
+        None where the server is no member of a cluster, or has no limit.
+
+    References
+    ----------
+    https://mariadb.com/docs/galera-cluster/reference/galera-cluster-system-variables
+    https://dev.mysql.com/doc/refman/9.7/en/group-replication-limitations.html
+    """
+    shown = sa.text("SHOW GLOBAL VARIABLES WHERE Variable_name IN :names").bindparams(
+        sa.bindparam("names", ["wsrep_on", *_LIMITS], expanding=True)
+    )
+    found = {str(name): str(value) for name, value in connection.execute(shown)}
+    if found.get("wsrep_on", "OFF") in _OFF:
+        found = {name: value for name, value in found.items() if not name.startswith(_GALERA)}
+    return [
+        TransactionLimit(name, unit, int(found[name]))
+        for name, unit in _LIMITS.items()
+        if found.get(name, "0") not in _OFF
+    ]

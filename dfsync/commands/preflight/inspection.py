@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,12 @@ from dfsync.stages.remap import EMPTIED
 from dfsync.target.collation import normalize_pair
 from dfsync.target.quoting import quote_literal_identifier
 from dfsync.target.schema.indexes import index_statement
-from dfsync.target.schema.preconditions import before_triggers, missing_privileges
+from dfsync.target.schema.preconditions import (
+    TransactionLimit,
+    before_triggers,
+    missing_privileges,
+    transaction_limits,
+)
 from dfsync.text.wording import is_mostly_other, other_values, printable
 
 _KEY_BATCH_ROWS = 1_000_000
@@ -44,6 +49,8 @@ class Preflight:
     plan: Plan
     triggers: Mapping[tuple[str, str], list[str]]
     """The names of the triggers that may change a row before it is written, by table and event."""
+    limits: Sequence[TransactionLimit]
+    """What the target takes in one transaction."""
 
     def tables(self, plan: TablePlan) -> tuple[Table | None, Table | None]:
         """Find a planned table in the source and in the target; None where it is missing."""
@@ -81,7 +88,7 @@ def open_preflight(source: Source, connection: sa.Connection, target: Schema, pl
     -------
     Preflight
     """
-    return Preflight(source, connection, target, plan, before_triggers(connection))
+    return Preflight(source, connection, target, plan, before_triggers(connection), transaction_limits(connection))
 
 
 def inspect_table(preflight: Preflight, plan: TablePlan, *, written: bool) -> TableInspection:
