@@ -34,7 +34,10 @@ SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 FOREIGN_ROWS = 5_000_000
 # Room in memory for the indexes, as a server that serves such tables has; when it writes to the disk is its default.
 SERVER_OPTIONS = ("--innodb-buffer-pool-size=3G", "--innodb-log-file-size=1G")
-EXTRAS = ("foreign", "start")
+EXTRAS = ("foreign", "start", "writers")
+WRITERS_ROWS = 1_000_000
+# As MySQL 8 and Galera have it; it cannot be changed while a server runs.
+SIDE_BY_SIDE = "--innodb-autoinc-lock-mode=2"
 
 
 def arguments() -> argparse.Namespace:
@@ -76,6 +79,12 @@ def main() -> int:
             bench.foreign(asked.foreign)
         machine = describe(WORK, target.version(), SERVER_OPTIONS)
         machine["Stolen"] = stolen(results)
+    if "writers" in only:
+        # Not beside the other server, which has memory of its own.
+        with EmbeddedServer(WORK / "mariadb-side-by-side", options=(*SERVER_OPTIONS, SIDE_BY_SIDE)) as server:
+            bench = Bench(WORK, Target(server.url), results, patience, only, partial(print, flush=True))
+            for rows in asked.rows or [WRITERS_ROWS]:
+                bench.writers(rows)
     for grid in grids(results):
         console.print(grid.as_rich())
     write_markdown(HERE / "RESULTS.md", machine, grids(results))

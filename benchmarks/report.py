@@ -11,7 +11,20 @@ from rich.table import Table
 
 from benchmarks.results import Results
 from benchmarks.runner import STARTS, TO_EMPTY, TO_FOREIGN
-from benchmarks.steps import DFSYNC, FIRST, FLOOR, FOREIGN, PLAIN, READING, SECOND, START, TENTH, TO_SQL
+from benchmarks.steps import (
+    DFSYNC,
+    FIRST,
+    FLOOR,
+    FOREIGN,
+    PLAIN,
+    READING,
+    SECOND,
+    START,
+    TENTH,
+    TO_SQL,
+    TWO_WRITERS,
+    WRITERS,
+)
 
 _INTRODUCTION = """# How fast
 
@@ -95,6 +108,10 @@ def _goals(results: Results) -> Iterator[tuple[str, ...]]:
         )
         for work, ours, against, goal in lines:
             yield from _goal(f"{rows:,} commits: {work}", ours, against, goal if rows == _GOAL_ROWS else None)
+    for rows in results.sizes(WRITERS):
+        two, floor = (results.seconds(WRITERS, who, rows) for who in (TWO_WRITERS, FLOOR))
+        work = "two writers, where innodb_autoinc_lock_mode is 2, against the floor of one connection"
+        yield from _goal(f"{rows:,} commits: {work}", two, floor, 0.8 if rows == _GOAL_ROWS else None)
     for rows in results.sizes(FOREIGN):
         empty, foreign = (results.seconds(FOREIGN, who, rows) for who in (TO_EMPTY, TO_FOREIGN))
         yield from _goal(f"1,000 commits to {rows:,} foreign ones, against an empty target", foreign, empty, 2)

@@ -16,7 +16,20 @@ import sqlalchemy as sa
 from benchmarks.machine import processor_time
 from benchmarks.process import NotDone, Ran, run
 from benchmarks.results import Measured, Results
-from benchmarks.steps import CHAINS, DFSYNC, FIRST, FOREIGN, NEED_FRAMES, OURS, ROOT, START, TENTH, Ground, Step
+from benchmarks.steps import (
+    CHAINS,
+    DFSYNC,
+    FIRST,
+    FOREIGN,
+    NEED_FRAMES,
+    OURS,
+    ROOT,
+    SIDE_BY_SIDE,
+    START,
+    TENTH,
+    Ground,
+    Step,
+)
 from benchmarks.target import TABLES, Target
 
 ROUNDS = 3
@@ -72,6 +85,22 @@ class Bench:
                 self._create(ground)
                 self.target.settle()
                 self._take(Step(FOREIGN, _first, TO_EMPTY), ground, commits, number)
+
+    def writers(self, rows: int) -> None:
+        """One connection into a table, and two, on the server of this target."""
+        turns = [(number, step) for number in range(ROUNDS) for step in SIDE_BY_SIDE]
+        lacking = [(n, step) for n, step in turns if not self.results.has(step.case, step.contestant, rows, n)]
+        if not lacking:
+            return
+        ground, complete = self._ground(rows), self._finished(rows) / FIRST / "complete"
+        # The first one also makes the rows that the floor loads.
+        for number, step in lacking if complete.exists() else dict.fromkeys([turns[0], *lacking]):
+            with self.target.empty():
+                self._create(ground)
+                self.target.settle()
+                if self._take(step, ground, rows, number) and not complete.exists():
+                    self.target.export(ground.finished / FIRST)
+        shutil.rmtree(ground.finished, ignore_errors=True)
 
     def start(self) -> None:
         """How long it takes before anything happens."""

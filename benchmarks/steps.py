@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 DFSYNC, PLAIN, FLOOR, READING = "dfsync", "dfsync, plain inserts", "floor", "bare reading"
 TO_SQL, MULTI, SQLITE3MYSQL, DBMERGE = "pandas to_sql", "pandas to_sql multi", "sqlite3-to-mysql", "dbmerge"
 OUR_PATIENCE = 3600.0
-FIRST, SECOND, TENTH, FOREIGN, START = "first", "second", "tenth", "foreign", "start"
+FIRST, SECOND, TENTH, FOREIGN, START, WRITERS = "first", "second", "tenth", "foreign", "start", "writers"
+TWO_WRITERS = "dfsync --writers 2"
 
 
 @dataclass(frozen=True)
@@ -80,5 +81,11 @@ CHAINS: dict[str, tuple[Step, ...]] = {
     MULTI: (Step(FIRST, lambda ground: ground.peer("multi", ground.finished / "frames", ground.target.url_text)),),
     SQLITE3MYSQL: (Step(FIRST, _copy),),
 }
+SIDE_BY_SIDE = (
+    Step(WRITERS, lambda ground: ground.sync(ground.source), DFSYNC),
+    Step(WRITERS, lambda ground: ground.sync(ground.source, "--writers", "2"), TWO_WRITERS),
+    Step(WRITERS, lambda ground: Ran(ground.target.load(ground.finished / FIRST)), FLOOR),
+)
+"""On a server that lets several bulk inserts into one table run side by side; the floor has one connection."""
 OURS = (DFSYNC, FLOOR)
 NEED_FRAMES = (TO_SQL, DBMERGE, MULTI)
