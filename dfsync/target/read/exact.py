@@ -1,8 +1,8 @@
 """Rows exactly as the server has them: each value as bytes from which it can be made again, and a digest of a row.
 
 The digest is made by the server, of all columns, so that what defaults, triggers, rounding and generated columns did to
-a row is in it. It is the first half of a SHA-1, which processors have instructions for: joining the columns takes four
-times as long as that, and MD5 would take as long as joining them again.
+a row is in it. It is the first quarter of a SHA-256, which processors have instructions for: joining the columns takes
+four times as long as that. MySQL 9 has neither MD5 nor SHA-1 any more.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Digests = NDArray[np.uint64]
 
 _ROWS_PER_STATEMENT = 20_000
 _IDS_PER_STATEMENT = 10_000
-_BYTES_PER_ROW = 64
-_DIGITS, _DIGITS_THAT_COUNT = 40, 16
+_BYTES_PER_ROW = 96
+_DIGITS, _DIGITS_THAT_COUNT = 64, 16
 _ROWS_PER_FETCH = 20_000
 # Beyond so many bytes in a row, its widest columns go into the digest as hashes of their own: the server gives NULL for
 # a text that is larger than max_allowed_packet.
@@ -91,16 +91,16 @@ def digest(table: Table) -> sa.ColumnElement[Any]:
     Returns
     -------
     sqlalchemy.ColumnElement
-        40 hexadecimal digits, the same in every session of dfsync; the first 16 count.
+        64 hexadecimal digits, the same in every session of dfsync; the first 16 count.
     """
     # The separator is bytes, and so all is: texts are joined as they are, whatever their character sets.
     row = sa.func.concat_ws(sa.literal_column("X'001F'"), *map(_cell, table.columns, _too_wide(table)))
-    return sa.func.sha1(row)
+    return sa.func.sha2(row, 256)
 
 
 def _cell(column: Column, too_wide: bool) -> sa.ColumnElement[Any]:
     cell = sa.func.hex(sa.column(column.name)) if is_binary_form(column) else _as_text(column)
-    cell = sa.func.sha1(cell) if too_wide else cell
+    cell = sa.func.sha2(cell, 256) if too_wide else cell
     # NULL would be left out, and what follows take its place.
     return sa.func.ifnull(cell, sa.literal_column("X'004E'")) if column.nullable else cell
 

@@ -117,7 +117,7 @@ def test_a_second_connection_reads_the_digests_of_large_tables(
     levels = []
 
     def note(connection: object, cursor: object, statement: str, *_: object) -> None:
-        if "sha1" in statement:
+        if "sha2" in statement:
             levels.append(connection.get_isolation_level())  # type: ignore[attr-defined]
 
     event.listen(Engine, "before_cursor_execute", note)
