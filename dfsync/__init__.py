@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from dfsync.commands.runs import RunsResult as RunsResult
     from dfsync.commands.runs import runs as runs
     from dfsync.commands.sync import sync as sync
+    from dfsync.commands.undo import UndoResult as UndoResult
+    from dfsync.commands.undo import undo as undo
     from dfsync.commands.verify import VerifyResult as VerifyResult
     from dfsync.commands.verify import verify as verify
     from dfsync.model.errors import DfsyncError as DfsyncError
     from dfsync.model.options import SyncOptions as SyncOptions
+    from dfsync.model.options import UndoOptions as UndoOptions
     from dfsync.output.mappings import load_mappings as load_mappings
     from dfsync.output.report.page import write_report as write_report
     from dfsync.output.result import SyncResult as SyncResult
@@ -33,6 +36,8 @@ _MODULES = {
     "RunsResult": "commands.runs",
     "SyncOptions": "model.options",
     "SyncResult": "output.result",
+    "UndoOptions": "model.options",
+    "UndoResult": "commands.undo",
     "VerifyResult": "commands.verify",
     "check": "commands.check",
     "create_tables": "commands.create_tables",
@@ -40,6 +45,7 @@ _MODULES = {
     "resolve_plan": "commands.plan",
     "runs": "commands.runs",
     "sync": "commands.sync",
+    "undo": "commands.undo",
     "verify": "commands.verify",
     "write_report": "output.report.page",
 }

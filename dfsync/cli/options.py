@@ -97,5 +97,20 @@ WritePlan = Annotated[
     Path | None, typer.Option("--write", metavar="FILE", dir_okay=False, help="Write it as a plan file, ready to edit.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file that --write names.")]
+Run = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="The run's id, or its first or last signs. Default: the newest.")
+]
+AllSince = Annotated[
+    str | None, typer.Option(metavar="RUN", help="Take back this run and all that came after it, the newest first.")
+]
+ForceUndo = Annotated[
+    bool, typer.Option("--force", help="Take back also rows that were changed since the run, with these changes.")
+]
+RunTriggers = Annotated[
+    bool, typer.Option("--run-triggers", help="Take back also tables with triggers on DELETE: the triggers run.")
+]
+DryUndo = Annotated[
+    bool, typer.Option("--dry-run", help="Do all of it, tell, and roll it back. Meanwhile the rows are locked.")
+]
 DataDir = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for the server's data.")]
 Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]

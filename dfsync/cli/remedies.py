@@ -15,6 +15,8 @@ OPTION_NAMES: Mapping[str, str] = {
     "tables": "--tables",
     "force": "--force",
     "runs": "python -m dfsync runs",
+    "all_since": "--all-since",
+    "run_triggers": "--run-triggers",
 }
 """What the parameters that a remedy names are called on the command line."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_target(target: str | None, source: Path, *, told: bool = True) -> Iterator[TargetLocation]:
+def open_target(target: str | None, source: Path | None, *, told: bool = True) -> Iterator[TargetLocation]:
     """Open the target, and say on standard error where it is the private MariaDB and nobody sees that.
 
     Parameters
@@ -26,7 +26,7 @@ def open_target(target: str | None, source: Path, *, told: bool = True) -> Itera
     target
         The value of `--target`; None where it was not given.
     source
-        The SQLite file, which is refused first where it cannot be read.
+        The SQLite file, which is refused first where it cannot be read; None where none is needed.
     told
         Whether the output begins with the target's name.
 

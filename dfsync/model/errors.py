@@ -14,6 +14,8 @@ PYTHON_NAMES: Mapping[str, str] = {
     "tables": "SyncOptions(tables=...)",
     "force": "force=True",
     "runs": "dfsync.runs(out)",
+    "all_since": "all_since=",
+    "run_triggers": "UndoOptions(run_triggers=True)",
 }
 """What the parameters that a remedy names are called in Python."""
 
@@ -25,8 +27,9 @@ class Remedy:
     Parameters
     ----------
     sentence
-        The advice. `{source}`, `{target}`, `{out}`, `{plan}`, `{tables}` and `{force}` stand for parameters, `{runs}`
-        for the command or the call that lists runs, `{create_tables}` for the one that creates the missing tables.
+        The advice. `{source}`, `{target}`, `{out}`, `{plan}`, `{tables}`, `{force}`, `{all_since}` and `{run_triggers}`
+        stand for parameters, `{runs}` for the command or the call that lists runs, `{create_tables}` for the one that
+        creates the missing tables.
     source
         The SQLite file of `{create_tables}`.
     plan

@@ -80,3 +80,15 @@ class SyncOptions:
         if self.dry_run:
             return None
         return PIECE_ROWS if self.commit_every is None and self.writers > 1 else self.commit_every
+
+
+@dataclass(frozen=True)
+class UndoOptions:
+    """The choices of an undo, the same for the command line and Python."""
+
+    force: bool = False
+    """Whether rows that were changed since the run go, too, with these changes."""
+    dry_run: bool = False
+    """Whether all of it is rolled back at the end."""
+    run_triggers: bool = False
+    """Whether tables with a trigger on DELETE are undone, whatever the trigger does."""

@@ -16,9 +16,11 @@ from dfsync.model.errors import DfsyncError, OutputWriteError
 from dfsync.output import files
 from dfsync.output.evidence import MapOrigin
 from dfsync.output.journal.record import COMMITTED, ROLLED_BACK, UNKNOWN, Part
+from dfsync.output.journal.rows import REPLACED, rows_file, write_rows
 from dfsync.output.pieces import remove_pieces
 from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.journal.run import NO_ANSWER, TableWrites
+from dfsync.pipeline.known.evidence import replaced_rows
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table_sync.sync import TableSync
@@ -171,10 +173,15 @@ def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) ->
 
 
 def _write_journal(table: TableSync, run: Path, part: int) -> Part:
-    context = table.context
+    context, name = table.context, table.plan.name
     assert context.journal is not None
     with context.timer("total"), context.timer("journal"):
-        return context.journal.write(run, part, *table.ledger.inserted_rows())
+        written = context.journal.write(run, part, *table.ledger.inserted_rows())
+        # Also where the new rows were committed in pieces before.
+        if context.kept is not None and (written.updated or table.ledger.created.any()):
+            replaced = replaced_rows(context.kept, table.ledger, table.followers)
+            write_rows(rows_file(run, REPLACED, name, part), [replaced])
+        return written
 
 
 def _settle(session: Session, tables: Sequence[TableSync], fault: CommitError) -> tuple[str, str | None]:

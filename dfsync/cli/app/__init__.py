@@ -8,7 +8,7 @@ command that needs it, so that `--help` and mistakes answer at once.
 from dfsync.cli.app.group import ALL_WELL, NOT_STARTED, SOME_FAILED, app
 from dfsync.cli.app.write import sync
 from dfsync.cli.app.look import check, plan, report, verify
-from dfsync.cli.app.past import runs
+from dfsync.cli.app.past import runs, undo
 from dfsync.cli.app.make import create_tables, server
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "runs",
     "server",
     "sync",
+    "undo",
     "verify",
 ]

@@ -6,9 +6,12 @@ import json
 
 import typer
 
-from dfsync.cli.app.group import ALL_WELL, app, print_lines
+from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, app, print_lines
+from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import log_to_stderr
-from dfsync.cli.options import DEFAULT_OUT, Debug, Json, Out
+from dfsync.cli.options import DEFAULT_OUT, AllSince, Debug, DryUndo, ForceUndo, Json, Out, Run, RunTriggers, Target
+from dfsync.cli.target import open_target
+from dfsync.model.options import UndoOptions
 
 
 @app.command(short_help="List the runs of a folder.")
@@ -36,3 +39,46 @@ def runs(out: Out = DEFAULT_OUT, as_json: Json = False, debug: Debug = False) ->
 
         print_table(runs_table(result), table_console())
     return ALL_WELL
+
+
+@app.command(short_help="Take a run back.")
+def undo(
+    run: Run = None,
+    target: Target = None,
+    out: Out = DEFAULT_OUT,
+    all_since: AllSince = None,
+    force: ForceUndo = False,
+    run_triggers: RunTriggers = False,
+    dry_run: DryUndo = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Take a run back: rows that it inserted are deleted, rows that it updated get their values of before.
+
+    What others did stays: rows that were changed since, and rows to which rows refer that stay. They are listed in
+    runs/ID/kept/NAME.parquet of --out. The maps there forget what is gone, so the next sync inserts it again.
+
+    Exit status: 0 nothing of the run is left; 1 some rows stay or a table failed; 2 it could not start.
+
+    \b
+    Examples:
+      python -m dfsync undo --dry-run
+      python -m dfsync undo
+      python -m dfsync undo --all-since 20261127T034006278Z-683f00
+    """
+    log_to_stderr(debug)
+    stopped = "stopped; tables that were taken back stay so. Run the same command again for the others."
+    with interruptible(stopped), open_target(target, None, told=not as_json) as choice:
+        from dfsync.commands.undo import undo as take_back
+
+        if not as_json:
+            print_lines([choice.description])
+        options = UndoOptions(force, dry_run, run_triggers)
+        result = take_back(out, run, target=choice.url, all_since=all_since, options=options)
+    if as_json:
+        typer.echo(json.dumps(result.as_dict()))
+    else:
+        from dfsync.cli.render.undo import undo_lines
+
+        print_lines(undo_lines(result))
+    return ALL_WELL if result.ok else SOME_FAILED

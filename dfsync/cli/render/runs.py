@@ -18,7 +18,8 @@ _MAX_NAME = 200
 def runs_table(result: RunsResult) -> Table:
     """Make the table of the runs."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("run", "source", "target"):
+    table.add_column("run", no_wrap=True)
+    for name in ("source", "target"):
         table.add_column(name, overflow="fold")
     for name in ("inserted", "updated", "failed"):
         table.add_column(name, justify="right")

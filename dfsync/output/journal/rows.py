@@ -10,6 +10,9 @@ table had then.
 name the row there, as bytes; `digest_before` and `digest` uint64, of the row before the run and after it; `before`, a
 struct of all columns that can be written, as bytes (`target.read.exact`).
 
+`replaced/NAME.parquet`: rows of the map of the run before, as that map had them, of source rows that have another
+target row now, or whose target row took another natural key.
+
 `kept/NAME.parquet`: the rows that an undo left: `new_id`, `old_id`, `reason`, each NULL where it has no meaning.
 
 A table that is committed in several parts has the files of the first one there, and those of part N in the folder `N`
@@ -27,7 +30,7 @@ import pyarrow.parquet as pq
 from dfsync.model.errors import DfsyncError
 from dfsync.output.atomic import make_private, sync_folder, write_atomic
 
-INSERTED, BEFORE, KEPT = "inserted", "before", "kept"
+INSERTED, BEFORE, REPLACED, KEPT = "inserted", "before", "replaced", "kept"
 KEPT_SCHEMA = pa.schema([("new_id", pa.uint64()), ("old_id", pa.int64()), ("reason", pa.string())])
 _ENCODING = {"compression": "zstd", "use_dictionary": False}
 
@@ -40,7 +43,7 @@ def rows_file(run: Path, what: str, name: str, part: int = 1) -> Path:
     run
         The folder of the run.
     what
-        `INSERTED`, `BEFORE` or `KEPT`.
+        `INSERTED`, `BEFORE`, `REPLACED` or `KEPT`.
     name
         The planned table.
     part

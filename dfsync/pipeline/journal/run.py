@@ -112,16 +112,20 @@ class RunJournal:
         tables
             Those of the transaction. One to which nothing was written gets no part.
         """
+        changed = False
         for writes in tables:
             table = self._table(writes.binding)
             if table.parts and table.parts[-1].state != COMMITTED:
                 # Of an attempt that was rolled back.
                 table.parts.pop()
+                changed = True
             part = writes.write(self.folder, len(table.parts) + 1)
             if part.inserted or part.updated:
                 table.parts.append(part)
+                changed = True
         with self._lock:
-            write_record(self._out, self._record)
+            if changed:
+                write_record(self._out, self._record)
 
     def mark(self, names: Iterable[str], state: str) -> None:
         """Say what became of the last part of tables that is not committed. Raises `OutputWriteError`."""
@@ -217,13 +221,15 @@ class RunJournal:
     def finish(self, counts: Iterable[TableCounts]) -> None:
         """End the run, and drop the journals of the oldest. Raises `OutputWriteError`."""
         with self._lock:
-            by_name = {table.name: table for table in self._record.tables}
+            known = {table.name: table for table in self._record.tables}
+            by_name: dict[str, TableRecord] = {}
             for entry in counts:
-                if entry.name not in by_name and entry.note is None:
-                    self._record.tables.append(TableRecord(entry.name, entry.table, None))
-                    by_name[entry.name] = self._record.tables[-1]
                 if entry.note is None:
-                    by_name[entry.name].failed, by_name[entry.name].error = entry.failed, entry.error
+                    table = known.get(entry.name) or TableRecord(entry.name, entry.table, None)
+                    table.failed, table.error = entry.failed, entry.error
+                    by_name[entry.name] = table
+            # In the plan's order.
+            self._record.tables = list(by_name.values())
             self._record.finished = now()
             write_record(self._out, self._record)
         drop_oldest(self._out, self._keep)

@@ -5,6 +5,7 @@ A transaction that is still open on the server holds locks on the rows that it w
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Schema, Table
 from dfsync.output.journal.record import (
     COMMITTED,
@@ -75,8 +77,10 @@ def settle(out: Path, record: RunRecord, engine: sa.Engine) -> None:
         for table in record.tables:
             for number, part in enumerate(table.parts, 1):
                 if part.state in OPEN_STATES:
-                    there = is_there(connection, schema, run_folder(out, record.id), table, number)
-                    part.state = COMMITTED if there else ROLLED_BACK
+                    # A damaged journal is no reason to sync nothing more; that part stays unknown.
+                    with suppress(DfsyncError):
+                        there = is_there(connection, schema, run_folder(out, record.id), table, number)
+                        part.state = COMMITTED if there else ROLLED_BACK
                     # Locks that the look took are given back.
                     connection.rollback()
     write_record(out, record)

@@ -193,3 +193,25 @@ def unmapped_rows(kept: KeptMap | None, ledger: RowLedger, rolled_back: OldIds) 
     rows = kept.rows(held) if len(held) else pa.table({})
     both = np.union1d(held, kept.unmapped_ids())
     return kept.rows(both) if len(both) > len(held) else rows, rows
+
+
+def replaced_rows(kept: KeptMap, ledger: RowLedger, followers: OldIds) -> pa.Table:
+    """Find what an undo of this run has to put back into the map.
+
+    Parameters
+    ----------
+    kept
+        The map of the last run.
+    ledger
+        What became of the rows.
+    followers
+        int64, ascending: the rows whose target row took another natural key.
+
+    Returns
+    -------
+    pyarrow.Table
+        Rows of the map of the last run, of source rows that have another target row now, and of followers.
+    """
+    known, previous = kept.find(ledger.old_id)
+    ids = np.union1d(ledger.old_id[known & ledger.resolved & (previous != ledger.new_id)], followers)
+    return kept.rows(ids) if len(ids) else pa.table({})

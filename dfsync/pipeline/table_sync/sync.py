@@ -105,7 +105,7 @@ class TableSync:
         self._spools = ExitStack()
         self._concurrent_keys = empty_frame(binding.key)
         self._value_notes: list[ValueNote] = []
-        self._known = self._followers = np.array([], np.int64)
+        self._known = self.followers = np.array([], np.int64)
         self._rekeyed = 0
         self._rejects = no_rejects()
         self._rolled_back = self._known
@@ -156,21 +156,21 @@ class TableSync:
     def update(self) -> None:
         """Let target rows follow new natural keys, and bring matched rows to the source's values, as the plan says."""
         updates = self.plan.on_match == "update"
-        if not updates and not len(self._followers):
+        if not updates and not len(self.followers):
             return
         with self._timer("total"), self._timer("update"):
-            if len(self._followers):
+            if len(self.followers):
                 self._follow()
             if updates:
                 self._update_matched()
             # Not before, since an updated row would be passed over.
-            self.ledger.record_update(self._followers)
+            self.ledger.record_update(self.followers)
 
     def _follow(self) -> None:
-        refused = follow_keys(self.context, self.ledger, self._followers, dry_run=self._session.options.dry_run)
+        refused = follow_keys(self.context, self.ledger, self.followers, dry_run=self._session.options.dry_run)
         if len(refused):
             self.ledger.record_unfollowed(refused)
-            self._followers = np.setdiff1d(self._followers, refused.index)
+            self.followers = np.setdiff1d(self.followers, refused.index)
             self.publish()
 
     def _update_matched(self) -> None:
@@ -215,7 +215,7 @@ class TableSync:
         self._rolled_back = self.ledger.without_target_row()
         self.ledger.revert_writes()
         # The target rows of followers, and of who shares them, have their old keys again.
-        followed = self.ledger.new_id[self.ledger.positions(self._followers)]
+        followed = self.ledger.new_id[self.ledger.positions(self.followers)]
         self.ledger.unresolve(np.isin(self.ledger.new_id, followed))
         self._rejects, self._unfit = no_rejects(), 0
         self._moved = None
@@ -235,7 +235,7 @@ class TableSync:
         """Enter what the match found into the ledger, after the plan's `on_rekey`, and take the keys."""
         settled = settle_rekeyed(self.context, result.parts)
         if settled.rekeyed is not None:
-            self._rekeyed, self._followers = len(settled.rekeyed.old_id), settled.followers
+            self._rekeyed, self.followers = len(settled.rekeyed.old_id), settled.followers
             self.messages.append(settled.note)
         for part in settled.parts:
             self.ledger.enter(part)
@@ -252,7 +252,7 @@ class TableSync:
             return
         kept = find_kept(self.context, self.ledger)
         self.ledger.unresolve(np.isin(self.ledger.old_id, kept.rejects.index))
-        self._followers = kept.followers
+        self.followers = kept.followers
         self.messages += kept.notes
         self.record(kept.rejects, ())
         self.ledger.record_match(kept.present, kept.present)

@@ -1,0 +1,51 @@
+"""What a person sees of `undo`: a line per table, what stays and why, and the sums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfsync.text.wording import printable, with_count
+
+if TYPE_CHECKING:
+    from dfsync.commands.undo import UndoneRun, UndoResult
+    from dfsync.pipeline.undo.run import UndoneTable
+
+_MAX_MESSAGE = 500
+
+
+def undo_lines(result: UndoResult) -> list[str]:
+    """Word the result for a terminal."""
+    lines = []
+    for run in result.runs:
+        lines += [
+            f"Run {run.run}",
+            *(line for table in run.tables for line in _table_lines(table)),
+            *_kept_line(result, run),
+        ]
+    sums = {key: sum(getattr(t.undone, key) for run in result.runs for t in run.tables) for key in _TOLD}
+    what = "Dry run: it would be" if result.dry_run else "Overall:"
+    return [*lines, "", f"{what} {_counts(sums)}"]
+
+
+_TOLD = {"inserted": "deleted", "updated": "given their values of before", "kept": "kept"}
+
+
+def _counts(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{numbers[key]:,} {told}" for key, told in _TOLD.items() if numbers[key] or key != "updated")
+
+
+def _table_lines(table: UndoneTable) -> list[str]:
+    name = printable(table.name)
+    if table.error is not None:
+        return [f"  [FAIL] {name}: nothing was taken back: {printable(table.error, _MAX_MESSAGE)}"]
+    reasons = [f"    {count:,} kept: {printable(reason, _MAX_MESSAGE)}" for reason, count in table.reasons.items()]
+    return [f"  {name}: {_counts(vars(table.undone))}", *reasons]
+
+
+def _kept_line(result: UndoResult, run: UndoneRun) -> list[str]:
+    kept = sum(table.undone.kept for table in run.tables)
+    if not kept or result.dry_run:
+        return []
+    folder = Path(result.out) / "runs" / run.run / "kept"
+    return [f"  {with_count(kept, 'rows')} of the run kept; which ones, and why: {printable(folder, _MAX_MESSAGE)}"]

@@ -1,0 +1,170 @@
+"""Undo: the target as it was before a run, but for what others did or need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.options import UndoOptions
+from dfsync.output.journal.record import RunRecord, find_record, read_records, remove_partial_files
+from dfsync.output.result import Result
+from dfsync.pipeline.journal.settle import settle_runs
+from dfsync.pipeline.session.ends import open_target
+from dfsync.pipeline.undo.run import RunUndo, UndoneTable
+from dfsync.target.connection import display_name, exclusive_lock, make_engine
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class UndoneRun:
+    """One run that was taken back: its id, and what became of its tables, children first."""
+
+    run: str
+    tables: tuple[UndoneTable, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class UndoResult(Result):
+    """The outcome of `dfsync.undo`."""
+
+    runs: tuple[UndoneRun, ...]
+    """The newest first."""
+    out: str
+    dry_run: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing of the runs is left in the target."""
+        return not any(table.error or table.undone.kept for run in self.runs for table in run.tables)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per run and table, index `run` and `name`.
+
+        `table` str; `inserted` int64, the inserted rows that are gone; `updated` int64, the rows that have their values
+        of before; `kept` int64, the rows that stay; `error` str or None, why the table failed.
+        """
+        import pandas as pd
+
+        names = ["run", "name", "table", "inserted", "updated", "kept", "error"]
+        rows = [
+            {"run": run.run, "name": t.name, "table": t.table, **asdict(t.undone), "error": t.error}
+            for run in self.runs
+            for t in run.tables
+        ]
+        return pd.DataFrame(rows, columns=names).set_index(["run", "name"])
+
+    def __repr__(self) -> str:
+        tables = [table for run in self.runs for table in run.tables]
+        sums = {key: sum(getattr(t.undone, key) for t in tables) for key in ("inserted", "updated", "kept")}
+        dry = "dry run, " if self.dry_run else ""
+        return f"<UndoResult: {dry}{len(self.runs)} runs, {', '.join(f'{n} {key}' for key, n in sums.items())}>"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what `--json` prints."""
+        return {"ok": self.ok, "dry_run": self.dry_run, "out": self.out, "runs": [asdict(run) for run in self.runs]}
+
+
+def undo(
+    out: str | Path = "dfsync-out",
+    run: str | None = None,
+    *,
+    target: str | sa.URL | None = None,
+    all_since: str | None = None,
+    options: UndoOptions | None = None,
+) -> UndoResult:
+    """Take a run back: delete the rows that it inserted, and give the rows that it updated their values of before.
+
+    What others did stays: rows that were changed since, and rows to which rows refer that stay. They are counted as
+    kept, and are in `runs/ID/kept/NAME.parquet` with the reason. The maps in `out` are without the rows that are gone.
+
+    Parameters
+    ----------
+    out
+        The folder of the run.
+    run
+        The id of the run, or a part of it at either end; None takes the newest run that has rows in the target.
+    target
+        As for `dfsync.sync`; it has to be that of the run.
+    all_since
+        Take back this run and all later ones, the newest first, in place of one.
+    options
+        Whether to take changed rows, too, and to do all of it or to look; None takes the defaults.
+
+    Returns
+    -------
+    UndoResult
+
+    Raises
+    ------
+    DfsyncError
+        There is no such run, a later one stands on it, the target is another one or out of reach, or a table has a
+        trigger on DELETE.
+    """
+    folder, options = Path(out), options or UndoOptions()
+    if run is not None and all_since is not None:
+        raise DfsyncError("Either one run is named or the first of several: leave out one of the two.")
+    # Before a server is asked for.
+    _chosen(folder, run, all_since)
+    with open_target(target) as location:
+        engine = make_engine(location.url)
+        try:
+            with exclusive_lock(engine):
+                remove_partial_files(folder)
+                settle_runs(folder, engine)
+                records = _chosen(folder, run, all_since)
+                _require_target(records, display_name(engine.url))
+                done = [UndoneRun(each.id, tuple(RunUndo(folder, each, engine, options).run())) for each in records]
+        finally:
+            engine.dispose()
+    return UndoResult(tuple(done), str(folder), options.dry_run)
+
+
+def _chosen(out: Path, run: str | None, all_since: str | None) -> list[RunRecord]:
+    """The runs to take back, the newest first."""
+    records = read_records(out)
+    if all_since is not None:
+        first = find_record(out, all_since)
+        chosen = [record for record in reversed(records) if record.id >= first.id and _has_rows(record)]
+        if chosen:
+            return chosen
+    elif run is None:
+        chosen = [record for record in reversed(records) if _has_rows(record)][:1]
+        if chosen:
+            return chosen
+    else:
+        record = find_record(out, run)
+        later = [other for other in records if other.id > record.id and other.wrote and other.target == record.target]
+        if later:
+            raise DfsyncError(
+                f"{_listed(later)} came after {record.id} and may stand on its rows.",
+                Remedy(f"Take back those first, or all of them with {{all_since}} {record.id}."),
+            )
+        return [record]
+    raise DfsyncError(f"{out} has no run that can be taken back.", Remedy("Runs are listed by {runs}."))
+
+
+def _has_rows(record: RunRecord) -> bool:
+    """Whether rows of the run are in the target; some may be left by an undo."""
+    return record.wrote or any(table.undone is not None and table.undone.kept for table in record.tables)
+
+
+def _listed(records: Sequence[RunRecord]) -> str:
+    runs = "the run" if len(records) == 1 else "the runs"
+    return f"{runs} {', '.join(record.id for record in records)}".capitalize()
+
+
+def _require_target(records: Sequence[RunRecord], target: str) -> None:
+    for record in records:
+        if record.target != target:
+            raise DfsyncError(
+                f"The run {record.id} wrote into {record.target}, and this target is {target}.",
+                Remedy("Name its target with {target}."),
+            )

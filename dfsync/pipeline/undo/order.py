@@ -1,0 +1,50 @@
+"""Which tables are undone together, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from graphlib import TopologicalSorter
+
+from dfsync.target.read.references import Reference
+
+
+def groups_of(tables: Sequence[str], references: Iterable[Reference]) -> list[list[str]]:
+    """Group tables that refer to each other in a circle, and order the groups: children before their parents.
+
+    Parameters
+    ----------
+    tables
+        Names of tables.
+    references
+        How they and others refer to each other.
+
+    Returns
+    -------
+    list of list of str
+        Each of the tables once.
+    """
+    names = {table.lower(): table for table in tables}
+    parents: dict[str, set[str]] = {name: set() for name in names}
+    for reference in references:
+        child, parent = reference.child.lower(), reference.parent.lower()
+        if reference.schema is None and child in names and parent in names:
+            parents[child].add(parent)
+    reach = {name: _reachable(name, parents) for name in names}
+    group = {name: frozenset({name} | {other for other in reach[name] if name in reach[other]}) for name in names}
+    # A group comes when those that refer to it are done.
+    before: dict[frozenset[str], set[frozenset[str]]] = {members: set() for members in group.values()}
+    for child, of_child in parents.items():
+        for parent in of_child:
+            if group[child] != group[parent]:
+                before[group[parent]].add(group[child])
+    return [[names[name] for name in names if name in members] for members in TopologicalSorter(before).static_order()]
+
+
+def _reachable(name: str, parents: dict[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    frontier = [name]
+    while frontier:
+        new = parents[frontier.pop()] - reached
+        reached |= new
+        frontier += new
+    return reached
