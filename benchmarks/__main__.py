@@ -34,7 +34,8 @@ SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 FOREIGN_ROWS = 5_000_000
 # Room in memory for the indexes, as a server that serves such tables has; when it writes to the disk is its default.
 SERVER_OPTIONS = ("--innodb-buffer-pool-size=3G", "--innodb-log-file-size=1G")
-EXTRAS = ("foreign", "start", "writers")
+EXTRAS = ("foreign", "fleet", "start", "writers")
+FLEET_FILES, QUICK_FLEET_FILES = 1_000, 100
 WRITERS_ROWS = 1_000_000
 # As MySQL 8 and Galera have it; it cannot be changed while a server runs.
 SIDE_BY_SIDE = "--innodb-autoinc-lock-mode=2"
@@ -75,6 +76,8 @@ def main() -> int:
             bench.start()
         for rows in asked.rows or (SIZES[:-1] if asked.quick else SIZES):
             bench.size(rows)
+        if "fleet" in only:
+            bench.fleet(QUICK_FLEET_FILES if asked.quick else FLEET_FILES)
         if "foreign" in only:
             bench.foreign(asked.foreign)
         machine = describe(WORK, target.version(), SERVER_OPTIONS)

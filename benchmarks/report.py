@@ -14,6 +14,7 @@ from benchmarks.runner import STARTS, TO_EMPTY, TO_FOREIGN
 from benchmarks.steps import (
     DFSYNC,
     FIRST,
+    FLEET,
     FLOOR,
     FOREIGN,
     PLAIN,
@@ -39,6 +40,7 @@ source's tables over ADBC, and the target's ids and natural keys over connectorx
 
 # The size that the goals name; those of memory name theirs.
 _GOAL_ROWS = 1_000_000
+_FLEET_FILES = 1_000
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,10 @@ def _goals(results: Results) -> Iterator[tuple[str, ...]]:
         two, floor = (results.seconds(WRITERS, who, rows) for who in (TWO_WRITERS, FLOOR))
         work = "two writers, where innodb_autoinc_lock_mode is 2, against the floor of one connection"
         yield from _goal(f"{rows:,} commits: {work}", two, floor, 0.8 if rows == _GOAL_ROWS else None)
+    for files in results.sizes(FLEET):
+        took = results.seconds(FLEET, DFSYNC, files)
+        work = f"{files:,} files of 1,000 rows into one target, against 60 s"
+        yield from _goal(work, took, 60.0 if took is not None else None, 1 if files == _FLEET_FILES else None)
     for rows in results.sizes(FOREIGN):
         empty, foreign = (results.seconds(FOREIGN, who, rows) for who in (TO_EMPTY, TO_FOREIGN))
         yield from _goal(f"1,000 commits to {rows:,} foreign ones, against an empty target", foreign, empty, 2)

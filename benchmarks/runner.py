@@ -13,6 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from benchmarks.fleet import FLEET_ROWS, make_fleet
 from benchmarks.machine import processor_time
 from benchmarks.process import NotDone, Ran, run
 from benchmarks.results import Measured, Results
@@ -20,6 +21,7 @@ from benchmarks.steps import (
     CHAINS,
     DFSYNC,
     FIRST,
+    FLEET,
     FOREIGN,
     NEED_FRAMES,
     OURS,
@@ -101,6 +103,23 @@ class Bench:
                 if self._take(step, ground, rows, number) and not complete.exists():
                     self.target.export(ground.finished / FIRST)
         shutil.rmtree(ground.finished, ignore_errors=True)
+
+    def fleet(self, files: int) -> None:
+        """So many files of a thousand rows into an empty target."""
+        if self.results.has(FLEET, DFSYNC, files, 0):
+            return
+        ground = self._ground(FOREIGN_SOURCE)
+        folder = make_fleet(ground.out.parent / f"fleet-{files}", files)
+        with self.target.empty():
+            self._create(ground)
+            self.target.settle()
+            try:
+                ran = ground.sync(folder, "--quiet")
+                new = Measured(FLEET, DFSYNC, files, 0, ran.seconds, ran.peak_mb, files * FLEET_ROWS)
+            except NotDone as error:
+                new = Measured(FLEET, DFSYNC, files, 0, None, error=str(error))
+        self.results.add(new)
+        self.say(f"{files:>11,}  {FLEET:<8}{DFSYNC:<28}{new.error or f'{new.seconds:.2f} s'}")
 
     def start(self) -> None:
         """How long it takes before anything happens."""

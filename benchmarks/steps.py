@@ -16,6 +16,8 @@ TO_SQL, MULTI, SQLITE3MYSQL, DBMERGE = "pandas to_sql", "pandas to_sql multi", "
 OUR_PATIENCE = 3600.0
 FIRST, SECOND, TENTH, FOREIGN, START, WRITERS = "first", "second", "tenth", "foreign", "start", "writers"
 TWO_WRITERS = "dfsync --writers 2"
+FLEET = "fleet"
+"""Many files into one target."""
 
 
 @dataclass(frozen=True)

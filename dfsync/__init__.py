@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dfsync.model.errors import DfsyncError as DfsyncError
     from dfsync.model.options import SyncOptions as SyncOptions
     from dfsync.model.options import UndoOptions as UndoOptions
+    from dfsync.output.mappings import crosswalk as crosswalk
     from dfsync.output.mappings import load_mappings as load_mappings
     from dfsync.output.report.page import write_report as write_report
     from dfsync.output.result import SyncResult as SyncResult
@@ -41,6 +42,7 @@ _MODULES = {
     "VerifyResult": "commands.verify",
     "check": "commands.check",
     "create_tables": "commands.create_tables",
+    "crosswalk": "output.mappings",
     "load_mappings": "output.mappings",
     "resolve_plan": "commands.plan",
     "runs": "commands.runs",

@@ -7,6 +7,7 @@ comes to more than is in use; without it a run takes about a fifth more of the p
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,18 +15,20 @@ import pyarrow as pa
 
 LARGE_SOURCE_BYTES = 1 << 30
 """Bytes of a source from which on memory counts for more than time."""
+MANY_SOURCES = 100
+"""As `LARGE_SOURCE_BYTES`: the number of files."""
 # From malloc.h.
 _M_MMAP_THRESHOLD = -3
 _THRESHOLD_BYTES = 1 << 18
 
 
-def release_freed_memory(source: Path) -> None:
+def release_freed_memory(sources: Iterable[Path]) -> None:
     """For a large source, have this process give memory back to the system as soon as it is freed.
 
     Parameters
     ----------
-    source
-        The SQLite file; its size decides.
+    sources
+        The SQLite files; their size decides.
 
     Notes
     -----
@@ -35,7 +38,8 @@ def release_freed_memory(source: Path) -> None:
     ----------
     https://man7.org/linux/man-pages/man3/mallopt.3.html
     """
-    if source.stat().st_size < LARGE_SOURCE_BYTES:
+    sizes = [path.stat().st_size for path in sources if path.exists()]
+    if sum(sizes) < LARGE_SOURCE_BYTES and len(sizes) < MANY_SOURCES:
         return
     pa.set_memory_pool(pa.system_memory_pool())
     # No other C library has this function, nor the need for it.

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dfsync.model.errors import DfsyncError
+from dfsync.model.source_file import SourceFile
 
 DEFAULT_SOURCE = Path("git_history.db")
 DEFAULT_OUT = Path("dfsync-out")
@@ -38,7 +39,59 @@ def table_names(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-Source = Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="The SQLite file to read.")]
+def source_files(given: list[str] | None, listed: Path | None) -> tuple[SourceFile, ...]:
+    """Find the files of `--source` and `--sources`.
+
+    Parameters
+    ----------
+    given
+        The values of `--source`; None where it was not given.
+    listed
+        The file of `--sources`.
+
+    Returns
+    -------
+    tuple of SourceFile
+        Those of `--source` first; `git_history.db` where neither was given.
+    """
+    # Slow to import, and not needed for what is said about mistakes in other options.
+    from dfsync.source.many.files import find_files, read_list
+
+    spec = [*(given or ([] if listed else [str(DEFAULT_SOURCE)])), *(read_list(listed) if listed else [])]
+    return find_files(spec)
+
+
+def _present(context: typer.Context, given: list[str] | None) -> list[str] | None:
+    """Refuse the one file that is not there; of several the others go on without it."""
+    if not given and context.params.get("sources"):
+        return given
+    paths = given or [str(DEFAULT_SOURCE)]
+    is_pattern = any(sign in paths[0] for sign in "*?[:") and "://" not in paths[0]
+    if len(paths) == 1 and not is_pattern and not Path(paths[0]).exists():
+        raise typer.BadParameter(f"File {paths[0]!r} does not exist.")
+    return given
+
+
+Source = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        callback=_present,
+        help="The SQLite file to read, a folder of them or a quoted glob; NAME:FILE names it. May be given several "
+        "times: then rows of one natural key are one row. [default: git_history.db]",
+    ),
+]
+SourceList = Annotated[
+    Path | None,
+    typer.Option(
+        "--sources",
+        metavar="LIST",
+        exists=True,
+        dir_okay=False,
+        is_eager=True,
+        help="A file with a source in each line.",
+    ),
+]
 Target = Annotated[
     str | None,
     typer.Option(

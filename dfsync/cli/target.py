@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from dfsync.cli.process_title import hide_from_process_list
 from dfsync.cli.remedies import OPTION_NAMES
+from dfsync.model.source_file import SourceFile
 
 if TYPE_CHECKING:
     from dfsync.target.config import TargetLocation
 
 
 @contextmanager
-def open_target(target: str | None, source: Path | None, *, told: bool = True) -> Iterator[TargetLocation]:
+def open_target(
+    target: str | None, source: Sequence[SourceFile] | None, *, told: bool = True
+) -> Iterator[TargetLocation]:
     """Open the target, and say on standard error where it is the private MariaDB and nobody sees that.
 
     Parameters
@@ -26,7 +28,7 @@ def open_target(target: str | None, source: Path | None, *, told: bool = True) -
     target
         The value of `--target`; None where it was not given.
     source
-        The SQLite file, which is refused first where it cannot be read; None where none is needed.
+        The SQLite files, which are refused first where none can be read; None where none is needed.
     told
         Whether the output begins with the target's name.
 

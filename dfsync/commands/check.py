@@ -26,6 +26,7 @@ from dfsync.commands.preflight.sizes import size_findings
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
+from dfsync.model.source_file import SourceSpec
 from dfsync.output.result import COUNTED, Result, SyncResult
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_ends
@@ -37,7 +38,7 @@ from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select
 from dfsync.plan.questions import Question
 from dfsync.plan.validation import ERROR, NOTE, UNDECIDED, WARNING, Finding
-from dfsync.source.base import Source
+from dfsync.source.base import Source, title
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import with_count
@@ -73,6 +74,8 @@ class CheckResult(Result):
     plan: Plan
     findings: tuple[Finding, ...]
     tables: tuple[CheckCounts, ...]
+    path: str = ""
+    """The file whose tables count: of several sources the first that can be read."""
 
     @property
     def ok(self) -> bool:
@@ -121,7 +124,7 @@ def _finding_as_dict(finding: Finding) -> dict[str, Any]:
 
 
 def check(
-    source: str | Path,
+    source: SourceSpec,
     target: str | sa.URL | None = None,
     *,
     options: SyncOptions | None = None,
@@ -133,7 +136,7 @@ def check(
     Parameters
     ----------
     source
-        The SQLite file.
+        The SQLite file, or several, as `dfsync.sync` takes them.
     target
         A URL; None looks where the command line looks.
     options
@@ -154,7 +157,7 @@ def check(
     """
     options = options or SyncOptions()
     with open_ends(source, target) as ends:
-        return _check(ends.source, ends.connection, options, partial(sync, out=out, observer=observer))
+        return _check(ends.source, ends.connection, options, partial(sync, source, out=out, observer=observer))
 
 
 def _check(
@@ -164,6 +167,7 @@ def _check(
     target = reflect(connection)
     plan = resolve_draft(options.plan, source, expected_schema(source.schema, target), options.on_match)
     names = select(plan, options.tables or plan.names)
+    source = source.with_plan(plan)
     preflight = open_preflight(source, connection, target, plan)
     # The parents too: without their mappings no row of the children is inserted.
     needed = {*names, *ancestors(plan, names)}
@@ -177,7 +181,8 @@ def _check(
     # A sync with these options starts as soon as the others are decided.
     ready = ready_tables(plan, names, blocked | {question.table for question in questions})
     dry_run, dry_run_findings = _dry_run(preflight, url, replace(options, tables=tuple(ready), dry_run=True), run_sync)
-    findings = [*books, *(_as_finding(question) for question in questions)]
+    unreadable = [Finding(ERROR, "", None, f"the source {name}: {why}") for name, why in source.failures.items()]
+    findings = [*unreadable, *books, *(_as_finding(question) for question in questions)]
     findings += [finding for inspection in inspections.values() for finding in inspection.findings]
     findings += dry_run_findings
     for name in names:
@@ -189,7 +194,7 @@ def _check(
         new = count.total - count.shared if count.inserted is None else count.inserted
         findings += size_findings(preflight, plan[count.name], new, options.piece_rows)
     connection.rollback()
-    return CheckResult(str(source.path), display_name(url), plan, tuple(findings), tables)
+    return CheckResult(title(source), display_name(url), plan, tuple(findings), tables, str(source.path))
 
 
 def _as_finding(question: Question) -> Finding:
@@ -204,7 +209,7 @@ def _dry_run(
     if not options.tables:
         return None, []
     try:
-        result = run_sync(preflight.source.path, url, options=options)
+        result = run_sync(target=url, options=options)
     except DfsyncError as error:
         return None, [Finding(ERROR, "", None, str(error), error=error)]
     findings = []

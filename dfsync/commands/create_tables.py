@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +16,7 @@ from dfsync.model.options import SyncOptions
 from dfsync.model.partition import Partition
 from dfsync.model.rejects import no_rejects
 from dfsync.model.schema import Column, Schema
+from dfsync.model.source_file import SourceSpec
 from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.planning import resolve_draft
@@ -68,7 +68,7 @@ class CreateTablesResult(Result):
 
 
 def create_tables(
-    source: str | Path,
+    source: SourceSpec,
     target: str | sa.URL | None = None,
     *,
     options: SyncOptions | None = None,
@@ -79,7 +79,7 @@ def create_tables(
     Parameters
     ----------
     source
-        The SQLite file.
+        The SQLite file, or several, as `dfsync.sync` takes them: the types hold the values of all.
     target
         The URL of the database; None looks where `sync` looks.
     options
@@ -113,6 +113,7 @@ def _create_missing(
     new = [table for table in present.values() if target_schema.find(table.table) is None]
     existing = [table for table in present.values() if table not in new]
     refuse_undecided(plan, source, target_schema, requested)
+    source = source.with_plan(plan)
     built = TableBuilder(source.schema, SourceProfiler(source), target_schema, plan, connection).build(new)
     if not print_only:
         _execute(connection, built.statements)
@@ -123,6 +124,7 @@ def _create_missing(
         existing=tuple(table.table for table in existing),
         lacking=tuple(table.table for table in tables if table.table.lower() not in present),
         notes=(
+            *(f"The source {name} is left out: {why}" for name, why in source.failures.items()),
             *built.notes,
             *_values_that_do_not_fit(source, new, built.doubtful),
             *_missing_unique_keys(existing, target_schema),

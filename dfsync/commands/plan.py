@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
+from dfsync.model.source_file import SourceSpec
 from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.planning import complete_draft
@@ -22,6 +22,7 @@ from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
 from dfsync.plan.questions import Question, with_likely_answers
 from dfsync.plan.validation import EMPTY, identity_warnings
+from dfsync.source.base import title
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable, with_count
@@ -42,6 +43,8 @@ class ResolvedPlan(Result):
     """What a person must decide before a sync starts."""
     no_order: str | None = None
     """Why no order of the tables puts parents before children, so that no sync starts; None where one does."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """By name, why sources of several cannot be read, as far as they were asked."""
 
     @property
     def to_write(self) -> Plan:
@@ -69,7 +72,7 @@ class ResolvedPlan(Result):
             for table in self.plan.tables
             if table.empty_columns
         ]
-        return left_out + empty
+        return left_out + empty + [f"the source {printable(name)}: {why}" for name, why in self.unreadable.items()]
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -115,14 +118,14 @@ class ResolvedPlan(Result):
 
 
 def resolve_plan(
-    source: str | Path, target: str | sa.URL | None = None, *, options: SyncOptions | None = None
+    source: SourceSpec, target: str | sa.URL | None = None, *, options: SyncOptions | None = None
 ) -> ResolvedPlan:
     """Complete the plan that a sync with these options would follow, also where tables are missing.
 
     Parameters
     ----------
     source
-        The SQLite file.
+        The SQLite file, or several, as `dfsync.sync` takes them: the first that can be read has the schema that counts.
     target
         The URL of the database; None looks where `sync` looks.
     options
@@ -150,7 +153,7 @@ def resolve_plan(
         table.name: [name for name, schema in schemas.items() if schema.find(table.table) is None]
         for table in plan.tables
     }
-    return ResolvedPlan(plan, missing, str(ends.source.path), place, questions, no_order)
+    return ResolvedPlan(plan, missing, title(ends.source), place, questions, no_order, dict(ends.source.failures))
 
 
 def _ordered(plan: Plan) -> tuple[Plan, str | None]:

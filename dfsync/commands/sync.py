@@ -8,7 +8,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dfsync.model.options import SyncOptions
+from dfsync.model.source_file import SourceSpec
 from dfsync.output.result import SyncResult
+from dfsync.output.same_ends import holds_several
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_target
 from dfsync.pipeline.session.kept_maps import KeptMaps
@@ -18,7 +20,7 @@ from dfsync.target.connection import display_name, exclusive_lock
 
 
 def sync(
-    source: str | Path,
+    source: SourceSpec,
     target: str | sa.URL | None = None,
     *,
     options: SyncOptions | None = None,
@@ -30,7 +32,8 @@ def sync(
     Parameters
     ----------
     source
-        The SQLite file. It is opened read-only and read from one snapshot.
+        The SQLite file, or several of one schema: a folder, a glob, a list, or a mapping of names to paths. Each is
+        opened read-only and read from one snapshot. Rows of one natural key in several files are one row.
     target
         The URL of the database, as `mysql://user:password@host/database`. None takes `MARIADB_URL`, else
         `MARIADB_CONFIG` of a `config.py` in the working directory, else a private MariaDB.
@@ -53,7 +56,7 @@ def sync(
         another run writes into the same target.
     """
     with open_target(target, source) as location:
-        session = open_session(source, location.url, options or SyncOptions())
+        session = open_session(source, location.url, options or SyncOptions(), several=holds_several(Path(out)))
         session.kept = KeptMaps.of(Path(out), display_name(location.url), session.plan)
         with session, nullcontext() if session.options.dry_run else exclusive_lock(session.engine):
             return run_sync(session, Path(out), observer or Observer())

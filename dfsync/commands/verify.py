@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,18 @@ from dfsync.commands.verifying.references import reference_notes
 from dfsync.commands.verifying.rows import TableVerifier
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
+from dfsync.model.source_file import SourceSpec
 from dfsync.output import files
 from dfsync.output.evidence import MapOrigin
-from dfsync.output.last_run import require_same_ends, require_same_plan
+from dfsync.output.last_run import require_same_plan
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import Result
+from dfsync.output.same_ends import holds_several, require_same_ends
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_target
 from dfsync.pipeline.session.session import Session, open_session
 from dfsync.plan.model import Plan
+from dfsync.source.base import title
 from dfsync.stages.diff import empty_differences
 from dfsync.target.connection import begin_snapshot, connect, display_name
 
@@ -55,13 +58,16 @@ class VerifyResult(Result):
     notes: tuple[str, ...] = ()
     """What nothing of the plan compares, in a sentence each: undeclared references that point to other rows."""
 
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """By name, why sources of several cannot be read: their rows are not compared."""
+
     @property
     def ok(self) -> bool:
         """Whether nothing differs but what the plan asks for, such as rows of the target that `on_match` leaves.
 
         Rejected rows are no difference: the sync reported them.
         """
-        return not any(table.differ for table in self.tables)
+        return not self.unreadable and not any(table.differ for table in self.tables)
 
     @property
     def strict_ok(self) -> bool:
@@ -96,12 +102,13 @@ class VerifyResult(Result):
             "as_planned": sum(table.as_planned for table in self.tables),
             "tables": [table.as_dict() for table in self.tables],
             "notes": list(self.notes),
+            **({"unreadable": dict(self.unreadable)} if self.unreadable else {}),
             "plan": None if self.plan is None else self.plan.as_dict(),
         }
 
 
 def verify(
-    source: str | Path,
+    source: SourceSpec,
     target: str | sa.URL | None = None,
     *,
     options: SyncOptions | None = None,
@@ -115,7 +122,7 @@ def verify(
     Parameters
     ----------
     source
-        The SQLite file.
+        The SQLite file, or several, as `dfsync.sync` takes them.
     target
         The URL of the database; None looks where `sync` looks.
     options
@@ -136,21 +143,22 @@ def verify(
         Where it cannot start: source or target is out of reach, `out` has no mappings, or they are of another
         source, target or plan.
     """
-    with open_target(target, source) as location, _open(source, location.url, options) as run:
+    with open_target(target, source) as location, _open(source, location.url, options, Path(out)) as run:
         return _verify(run, Path(out), observer or Observer())
 
 
-def _open(source: str | Path, url: sa.URL, options: SyncOptions | None) -> Session:
+def _open(source: SourceSpec, url: sa.URL, options: SyncOptions | None, out: Path) -> Session:
     # What is undecided now does not change what a sync has written.
-    return open_session(source, url, options or SyncOptions(), decided=False)
+    return open_session(source, url, options or SyncOptions(), decided=False, several=holds_several(out))
 
 
 def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
     started, start = datetime.now(UTC), time.perf_counter()
     target = display_name(run.engine.url)
-    require_same_ends(out, run.source.path, target)
+    require_same_ends(out, run.source.files, target)
     plans = {name: binding.plan for name, binding in run.bindings.items() if binding.plan.id is not None}
-    origins = {name: MapOrigin.of(run.source.path, target, plan) for name, plan in plans.items()}
+    several = run.source.several
+    origins = {name: MapOrigin.of(run.source.files, target, plan, several=several) for name, plan in plans.items()}
     require_same_plan(out, origins, run.plan.source)
     checks = [TableVerifier(run, name, out) for name in run.names]
     with connect(run.engine) as connection, connection.begin():
@@ -165,10 +173,11 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
         differences=LazyFrames(out / files.VERIFY, [c.name for c in counts], empty_differences),
         seconds=time.perf_counter() - start,
         plan=run.plan,
-        source=str(run.source.path),
+        source=title(run.source),
         target=target,
         started=started.isoformat(timespec="seconds"),
         notes=notes,
+        unreadable=run.source.failures,
     )
     files.write_verify_summary(out, {key: value for key, value in result.as_dict().items() if key != "plan"})
     return result

@@ -105,5 +105,20 @@ class OutputWriteError(DfsyncError):
         super().__init__(f"{path} cannot be written: {self.reason}. Make room or choose another folder, and run again.")
 
 
+class SourceError(DfsyncError):
+    """One file of several that cannot be read any more: the others go on, exit status 1.
+
+    Parameters
+    ----------
+    name
+        The name of the source.
+    reason
+        Why it cannot be read.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The source {name} fails. {reason}")
+
+
 class TableError(DfsyncError):
     """A table that fails as a whole: its transaction rolls back, the other tables go on, exit status 1."""

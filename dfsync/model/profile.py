@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 from dfsync.model.schema import Column, Table
@@ -37,6 +37,17 @@ class ColumnProfile:
     """Whether some text ends in a space."""
     broken: int | None = None
     """Whether some text is not JSON."""
+
+
+def widest(profiles: Sequence[ColumnProfile]) -> ColumnProfile:
+    """Join the profiles of a column in several files, at least one: what they measured holds for all values."""
+    measured = {
+        measure.name: [value for profile in profiles if (value := getattr(profile, measure.name)) is not None]
+        for measure in fields(ColumnProfile)
+        if measure.name != "classes"
+    }
+    ends = {name: (min if name == "low" else max)(values, default=None) for name, values in measured.items()}
+    return ColumnProfile(frozenset().union(*(profile.classes for profile in profiles)), **ends)
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ them: with its columns and its `MapOrigin`. Without it the next run would take t
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dfsync.model.source_file import SourceFile
 from dfsync.plan.model import TablePlan
 
 _METADATA = b"dfsync"
@@ -37,7 +39,7 @@ class MapOrigin:
     """Whose rows a map maps."""
 
     source: str
-    """The absolute path of the SQLite file."""
+    """The absolute path of the SQLite file; empty where the map is of several."""
     target: str
     """Database and server."""
     table: str
@@ -45,30 +47,71 @@ class MapOrigin:
     natural_key: tuple[str, ...]
     foreign_keys: tuple[tuple[str, str], ...]
     """Column and parent, ascending."""
+    files: tuple[tuple[str, str, bool], ...] = ()
+    """Name, absolute path, and whether a person gave the name, of each file of several, or of one that was named."""
 
     @classmethod
-    def of(cls, source: Path, target: str, plan: TablePlan) -> MapOrigin:
+    def of(cls, files: Sequence[SourceFile], target: str, plan: TablePlan, *, several: bool = False) -> MapOrigin:
         """Say it of the map that a run writes.
 
         Parameters
         ----------
-        source
-            The SQLite file.
+        files
+            The SQLite files.
         target
             Database and server, as `target.connection.display_name` gives them.
         plan
             The table's complete plan.
+        several
+            Whether the map says of each row of which file it is.
 
         Returns
         -------
         MapOrigin
         """
         keys = tuple(sorted(plan.parents.items()))
-        return cls(str(source.resolve()), target, plan.table, plan.id or "", plan.key, keys)
+        source = "" if several else str(files[0].path.resolve())
+        named = [(file.name, str(file.path.resolve()), file.named) for file in files if several or file.named]
+        return cls(source, target, plan.table, plan.id or "", plan.key, keys, tuple(named))
+
+    @property
+    def several(self) -> bool:
+        """Whether the map says of each row of which file it is."""
+        return not self.source
+
+    @property
+    def source_files(self) -> tuple[SourceFile, ...]:
+        """The files whose rows the map has."""
+        if not self.files:
+            return (SourceFile(Path(self.source).stem, Path(self.source)),)
+        return tuple(SourceFile(name, Path(path), named) for name, path, named in self.files)
+
+    def is_continued_by(self, now: MapOrigin) -> bool:
+        """Tell whether a map of this origin is evidence for a run: the same target and plan, and a file in common."""
+        same = replace(self, source="", files=()) == replace(now, source="", files=())
+        return same and self.shares_file(now)
+
+    def shares_file(self, now: MapOrigin) -> bool:
+        """Tell whether both have a file in common."""
+        return bool(matching(self.source_files, now.source_files))
 
     def metadata(self) -> dict[bytes, bytes]:
         """Give the metadata of a Parquet file's schema."""
-        return {_METADATA: json.dumps(asdict(self)).encode()}
+        content = {key: value for key, value in asdict(self).items() if key != "files" or value}
+        return {_METADATA: json.dumps(content).encode()}
+
+
+def matching(then: Sequence[SourceFile], now: Sequence[SourceFile]) -> list[tuple[SourceFile, SourceFile]]:
+    """Pair the files of an earlier run with those of this one that are the same source; at most one each."""
+    by_name = {file.name: file for file in then if file.named}
+    by_path = {file.path.resolve(): file for file in then}
+    pairs = []
+    for file in now:
+        named = by_name.get(file.name) if file.named else None
+        before = named or by_path.get(file.path.resolve())
+        if before is not None and before.is_same(file):
+            pairs.append((before, file))
+    return pairs
 
 
 def read_origin(path: Path) -> MapOrigin | None:
@@ -86,10 +129,10 @@ def read_origin(path: Path) -> MapOrigin | None:
     """
     try:
         content = json.loads((pq.read_schema(path).metadata or {})[_METADATA])
-        key = tuple(content.pop("natural_key"))
-        return MapOrigin(
-            **content | {"natural_key": key, "foreign_keys": tuple(map(tuple, content.pop("foreign_keys")))}
-        )
+        lists = ("natural_key", "foreign_keys", "files")
+        content |= {name: tuple(content.get(name, ())) for name in lists}
+        content |= {name: tuple(map(tuple, content[name])) for name in lists[1:]}
+        return MapOrigin(**content)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None
 

@@ -10,27 +10,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, Remedy
-from dfsync.model.types import OldIds
+from dfsync.model.source_file import SOURCE
 from dfsync.output.atomic import write_atomic
-from dfsync.output.evidence import MapOrigin, read_origin
+from dfsync.output.evidence import MapOrigin
 from dfsync.output.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED = "mappings", "rejects", "verify", "rekeyed", "unmapped"
 PIECES = "pieces"
-SUMMARY, ID_MAPPINGS = "summary.json", "id_mappings.json"
+SUMMARY = "summary.json"
 _ROWS_PER_GROUP = 100_000
 # Keys hardly repeat, and ids go up step by step: half the time and half the size of Parquet's defaults.
 _ENCODING: dict[str, Any] = {
-    "use_dictionary": [frames.ACTION],
     "column_encoding": dict.fromkeys([frames.OLD_ID, frames.NEW_ID], "DELTA_BINARY_PACKED"),
     "compression": "zstd",
 }
@@ -66,64 +63,6 @@ def _ensure_writable(folder: Path) -> None:
         raise DfsyncError(message, Remedy("Choose another {out}.")) from error
 
 
-def require_same_source(out: Path, source: Path) -> None:
-    """Refuse a folder with the maps of another source, which would be lost.
-
-    Parameters
-    ----------
-    out
-        The output folder.
-    source
-        The SQLite file of the run that starts.
-
-    Raises
-    ------
-    DfsyncError
-        Names the other file.
-    """
-    other = other_end(out, "source", str(source.resolve()))
-    if other is not None and _maps(out):
-        raise DfsyncError(
-            f"{out} holds the maps of a sync of {other}, and this one is of {source.resolve()}: they would be lost.",
-            Remedy("Choose another {out} for each source."),
-        )
-
-
-def discard_other_target(out: Path, target: str, *, whole: bool) -> str | None:
-    """Remove what a run into another target left, so that mappings of two targets do not mix.
-
-    Parameters
-    ----------
-    out
-        The output folder.
-    target
-        Database and server of the run that starts.
-    whole
-        Whether that run syncs all tables of the plan, and so writes all files anew.
-
-    Returns
-    -------
-    str or None
-        The other target; None where the files are of the same target, or there are none.
-
-    Raises
-    ------
-    DfsyncError
-        Where the files are of another target and the run is not `whole`.
-    """
-    before = other_end(out, "target", target)
-    if before is None:
-        return None
-    if not whole:
-        raise DfsyncError(
-            f"{out} holds the maps of a sync into {before}, and this one writes into {target}.",
-            Remedy("Choose another {out}, or sync without {tables}."),
-        )
-    for path in (*out.glob("*/*.parquet"), out / ID_MAPPINGS):
-        path.unlink(missing_ok=True)
-    return before
-
-
 def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
     """Tell whether no earlier run has left its files of a table.
 
@@ -139,45 +78,20 @@ def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
     return not (out / SUMMARY if id_column is None else out / MAPPINGS / f"{name}.parquet").exists()
 
 
-def _maps(out: Path) -> list[Path]:
-    return [path for folder in (MAPPINGS, UNMAPPED, PIECES) for path in sorted((out / folder).glob("[!.]*.parquet"))]
-
-
-def other_end(out: Path, end: str, name: str) -> str | None:
-    """Find another source or target whose files a folder holds.
-
-    Parameters
-    ----------
-    out
-        The output folder.
-    end
-        `source` or `target`.
-    name
-        The absolute path of the SQLite file, or database and server.
-
-    Returns
-    -------
-    str or None
-        What the files are of, where that is something else; None where it is the same, or there are none.
-    """
-    origins = [origin for origin in map(read_origin, _maps(out)) if origin is not None]
-    ends = {str(getattr(origin, end)) for origin in origins}
-    if not origins:
-        # Maps from before they said it themselves; or none, since no table has an id or every row is a reject.
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            before = str(json.loads((out / SUMMARY).read_text())[end])
-            # A relative path may start in another folder than this.
-            known = end == "target" or Path(before).is_absolute() or Path(before).exists()
-            ends = {before if end == "target" else str(Path(before).resolve())} if known else set()
-    return min(ends - {name}, default=None)
-
-
-def write_mapping(out: Path, name: str, parts: Iterable[pd.DataFrame], origin: MapOrigin | None = None) -> None:
+def write_mapping(
+    out: Path,
+    name: str,
+    parts: Iterable[pd.DataFrame],
+    origin: MapOrigin | None = None,
+    others: Iterable[pa.Table] = (),
+) -> None:
     """Write `mappings/NAME.parquet`, of what `write_map_file` takes."""
-    write_map_file(out / MAPPINGS / f"{name}.parquet", parts, origin)
+    write_map_file(out / MAPPINGS / f"{name}.parquet", parts, origin, others)
 
 
-def write_map_file(path: Path, parts: Iterable[pd.DataFrame], origin: MapOrigin | None) -> None:
+def write_map_file(
+    path: Path, parts: Iterable[pd.DataFrame], origin: MapOrigin | None, others: Iterable[pa.Table] = ()
+) -> None:
     """Write a mapping.
 
     Parameters
@@ -188,11 +102,27 @@ def write_map_file(path: Path, parts: Iterable[pd.DataFrame], origin: MapOrigin 
         At least one frame, with the columns of `SyncResult.mappings` and the same dtypes in all of them.
     origin
         Whose rows it maps; without it the file is no evidence for the next run.
+    others
+        Rows of sources that this run has not read, as their map had them; they follow the others.
     """
     tables = map(_table, parts)
     first = next(tables)
     schema = first.schema.with_metadata(origin.metadata() if origin else None)
-    _write_tables(path, schema, itertools.chain([first], tables), **_ENCODING)
+    dictionaries = [column for column in (SOURCE, frames.ACTION) if column in schema.names]
+    rows = itertools.chain([first], tables, (_alike(table, schema) for table in others))
+    _write_tables(path, schema, rows, **{**_ENCODING, "use_dictionary": dictionaries})
+
+
+def _alike(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows of an older map; a value of a key that has become of another type is NULL where that does not take it."""
+    columns = []
+    for field in schema:
+        column = table.column(field.name) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        try:
+            columns.append(column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            columns.append(pa.nulls(len(table), field.type))
+    return pa.table(columns, schema=schema)
 
 
 def write_beside_mapping(out: Path, folder: str, name: str, table: pa.Table) -> None:
@@ -267,13 +197,22 @@ def read_columns(path: Path, names: Sequence[str]) -> pa.Table:
         raise DfsyncError(f"The file {path} cannot be read: {error}. A sync makes it anew.") from error
 
 
-def read_rejected(out: Path, name: str) -> OldIds:
-    """Read the `old_id` of each row that the last sync rejected, int64. Raises `DfsyncError` for a damaged file."""
+def read_rejected(out: Path, name: str) -> pd.DataFrame:
+    """Read the `old_id` (Arrow int64) of each row that the last sync rejected, of several sources with its `source`.
+
+    Raises `DfsyncError` for a damaged file.
+    """
     path = out / REJECTS / f"{name}.parquet"
     if not path.exists():
-        return np.array([], dtype=np.int64)
-    rejected: OldIds = read_columns(path, [frames.OLD_ID]).column(0).to_numpy()
-    return rejected
+        return frames.from_arrow(pa.table({frames.OLD_ID: pa.array([], pa.int64())}))
+    return frames.from_arrow(read_columns(path, [*source_column(path), frames.OLD_ID]))
+
+
+def source_column(path: Path) -> list[str]:
+    """Give the column `source` of a file where it has one; none where it is damaged, which its reader finds."""
+    with suppress(OSError, pa.ArrowException):
+        return [SOURCE] if SOURCE in pq.read_schema(path).names else []
+    return []
 
 
 def write_differences(out: Path, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
@@ -304,42 +243,6 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     # The source's name may hold bytes that are no text; in JSON, too, \udcff is how to write one.
     content = f"{text}\n".encode(errors="backslashreplace")
     write_atomic(path, lambda file: file.write(content))
-
-
-def write_id_mappings(out: Path, names: Iterable[str]) -> None:
-    """Write `id_mappings.json` from the mapping files of `names`: old id to new id by table, by ascending old id.
-
-    The same mappings give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
-    """
-    write_atomic(out / ID_MAPPINGS, lambda file: file.writelines(_json(out, list(names))))
-
-
-def _json(out: Path, names: list[str]) -> Iterator[bytes]:
-    paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").is_file()]
-    yield b"{"
-    for number, path in enumerate(paths):
-        yield (",\n  " if number else "\n  ").encode() + json.dumps(path.stem, ensure_ascii=False).encode() + b": {"
-        started = False
-        for batch in _read_ids(path):
-            old, new = (pc.cast(column, pa.string()) for column in batch.columns)
-            entries = pc.binary_join_element_wise('    "', old, '": ', new, "")
-            yield (",\n" if started else "\n").encode() + pc.binary_join(_listed(entries), ",\n")[
-                0
-            ].as_buffer().to_pybytes()
-            started = True
-        yield b"\n  }" if started else b"}"
-    yield b"\n}\n" if paths else b"}\n"
-
-
-def _read_ids(path: Path) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from pq.ParquetFile(path).iter_batches(_ROWS_PER_GROUP, columns=[frames.OLD_ID, frames.NEW_ID])
-    except (OSError, pa.ArrowException) as error:
-        raise OSError(f"{path} cannot be read, a sync of its table makes it anew: {error}") from error
-
-
-def _listed(entries: pa.Array) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array([0, len(entries)], pa.int32()), entries)
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:

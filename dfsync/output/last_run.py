@@ -77,34 +77,6 @@ def read_last_run(out: Path) -> LastRun:
         return LastRun()
 
 
-def require_same_ends(out: Path, source: Path, target: str) -> None:
-    """Refuse maps of another source or target.
-
-    Parameters
-    ----------
-    out
-        The output folder.
-    source
-        The SQLite file.
-    target
-        Database and server.
-
-    Raises
-    ------
-    DfsyncError
-        Names both.
-    """
-    own = str(source.resolve())
-    other = files.other_end(out, "source", own)
-    if other is not None:
-        remedy = Remedy("Name its {out} or {source}.")
-        raise DfsyncError(f"The maps in {out} are of {other}, and not of {own}.", remedy)
-    other = files.other_end(out, "target", target)
-    if other is not None:
-        remedy = Remedy("Name its {out} or {target}.")
-        raise DfsyncError(f"The maps in {out} are of a sync into {other}, and not into {target}.", remedy)
-
-
 def require_same_plan(out: Path, origins: Mapping[str, MapOrigin], plan: str) -> None:
     """Refuse maps of another plan.
 
@@ -147,7 +119,8 @@ def read_rekeyed(out: Path, name: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The columns of `REKEYED_SCHEMA`; ids are uint64 where the target's need it. No rows where there is no file.
+        The columns of `REKEYED_SCHEMA`, of several sources `source` too; ids are uint64 where the target's need it. No
+        rows where there is no file.
 
     Raises
     ------
@@ -157,7 +130,7 @@ def read_rekeyed(out: Path, name: str) -> pd.DataFrame:
     path = out / files.REKEYED / f"{name}.parquet"
     if not path.is_file():
         return frames.from_arrow(REKEYED_SCHEMA.empty_table())
-    return frames.from_arrow(files.read_columns(path, REKEYED_SCHEMA.names))
+    return frames.from_arrow(files.read_columns(path, [*files.source_column(path), *REKEYED_SCHEMA.names]))
 
 
 @dataclass(frozen=True)

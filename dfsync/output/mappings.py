@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.source_file import SOURCE
 
 if TYPE_CHECKING:
     import pandas as pd
+
+OLD_ID, NEW_ID, ACTION = "old_id", "new_id", "action"
 
 
 class LazyFrames(Mapping[str, "pd.DataFrame"]):
@@ -55,24 +58,37 @@ class LazyFrames(Mapping[str, "pd.DataFrame"]):
         return len(self._names)
 
 
-def load_mappings(folder: str | Path) -> Mapping[str, pd.DataFrame]:
+@overload
+def load_mappings(folder: str | Path) -> Mapping[str, pd.DataFrame]: ...
+
+
+@overload
+def load_mappings(folder: str | Path, table: str) -> pd.DataFrame: ...
+
+
+def load_mappings(folder: str | Path, table: str | None = None) -> Mapping[str, pd.DataFrame] | pd.DataFrame:
     """Open the mappings that a run left in its output folder.
 
     Parameters
     ----------
     folder
         The `out` of the run.
+    table
+        One table's name in the plan. None opens all.
 
     Returns
     -------
-    Mapping of str to pandas.DataFrame
-        By table name in the plan's order, each read on access; columns as in `SyncResult.mappings`.
+    Mapping of str to pandas.DataFrame, or pandas.DataFrame
+        By table name in the plan's order, each read on access; columns as in `SyncResult.mappings`. Of one table the
+        frame, which has the column `source` (dictionary of string) before the others also where there is one source.
 
     Raises
     ------
     DfsyncError
         Where the folder holds none.
     """
+    if table is not None:
+        return _of_sources(Path(folder), table)
     mappings = Path(folder) / "mappings"
     names = sorted(path.stem for path in mappings.glob("[!.]*.parquet"))
     if not names:
@@ -87,3 +103,57 @@ def _planned(summary: Path) -> list[str] | None:
         return [table["name"] for table in json.loads(summary.read_bytes())["plan"]["tables"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def crosswalk(folder: str | Path, table: str) -> pd.DataFrame:
+    """Show which rows of the sources are one row of the target.
+
+    Parameters
+    ----------
+    folder
+        The `out` of a run.
+    table
+        The table's name in the plan.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per target row that a source row has, by ascending `new_id`: the natural key's columns with the
+        target's values, `new_id`, and for each source a column of its name with the old id (Int64, NULL where it has no
+        such row; of several of its rows the lowest). A source that is called like another column has ` (source)`
+        behind its name.
+
+    Raises
+    ------
+    DfsyncError
+        Where the folder has no mapping of the table.
+    """
+    import pandas as pd
+
+    mapping = load_mappings(folder, table)
+    key = [name for name in mapping.columns if name not in (SOURCE, OLD_ID, NEW_ID, ACTION)]
+    rows = mapping.drop_duplicates(NEW_ID).set_index(NEW_ID)[key].sort_index()
+    old_ids = mapping.groupby([NEW_ID, SOURCE], observed=True)[OLD_ID].min().unstack(SOURCE)
+    names = list(dict.fromkeys(mapping[SOURCE].astype(str)))
+    for name in names:
+        column = f"{name} (source)" if name in (*key, NEW_ID) else name
+        rows[column] = old_ids[name].astype("Int64")
+    rows = rows.reset_index()
+    return pd.DataFrame(rows[[*key, *(name for name in rows.columns if name not in key)]])
+
+
+def _of_sources(folder: Path, table: str) -> pd.DataFrame:
+    import pandas as pd
+
+    from dfsync.output.evidence import read_origin
+    from dfsync.output.files import mapping_file
+
+    path = mapping_file(folder, table)
+    mapping = pd.read_parquet(path, dtype_backend="pyarrow")
+    origin = read_origin(path)
+    if origin is None or not origin.several:
+        name = origin.source_files[0].name if origin is not None else "source"
+        own = pd.Series([name], dtype="category").repeat(len(mapping)).set_axis(mapping.index)
+        key = mapping.rename(columns={SOURCE: f"{SOURCE}_key"})
+        return pd.concat([own.rename(SOURCE), key], axis=1)
+    return mapping

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
+
+from dfsync.model.source_file import SourceFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,16 +82,34 @@ class TableCounts:
     known by their ids alone."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`."""
+    sources: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of several sources, by name: the five counts of the rows of each."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give the counts, and the seconds rounded."""
-        return {**self.__dict__, "seconds": {stage: round(s, 4) for stage, s in self.seconds.items()}}
+        counts = {name: value for name, value in self.__dict__.items() if name != "sources"}
+        return {**counts, "seconds": {stage: round(s, 4) for stage, s in self.seconds.items()}}
 
     def sums(self) -> dict[str, float | None]:
         """Give one number in place of each field that holds several: all changed values, and the seconds in total."""
         changed = sum(changed["rows"] for changed in self.changed_values)
         differing = None if self.differing is None else self.differing["rows"]
         return {"changed_values": changed, "differing": differing, "seconds": self.seconds.get("total", 0.0)}
+
+
+@dataclass(frozen=True)
+class SourceCounts:
+    """What became of the rows of one of several sources, in all tables together."""
+
+    name: str
+    path: str
+    total: int = 0
+    inserted: int = 0
+    matched: int = 0
+    updated: int = 0
+    failed: int = 0
+    error: str | None = None
+    """Why it cannot be read; rows that it had not given by then are among the failed ones where they were counted."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,6 +145,8 @@ class SyncResult(Result):
     """Database and server, without user or password."""
     out: str | None = None
     """The folder of the files; None where a dry run leaves none."""
+    sources: tuple[SourceCounts, ...] = ()
+    """Where there are several."""
     write_errors: Mapping[str, str] = field(default_factory=dict)
     """By file of that folder: why it could not be written. What was synced is in the target all the same, and another
     run makes the file anew."""
@@ -132,7 +154,8 @@ class SyncResult(Result):
     @property
     def ok(self) -> bool:
         """Whether every source row has a target row that could take its values, and every file is written."""
-        return not self.write_errors and not any(c.failed or c.unfit or c.error for c in self.counts)
+        failed = any(c.failed or c.unfit or c.error for c in self.counts) or any(s.error for s in self.sources)
+        return not self.write_errors and not failed
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -165,6 +188,7 @@ class SyncResult(Result):
             "started": self.started,
             "seconds": round(self.seconds, 4),
             "source": self.source,
+            **({"sources": [asdict(source) for source in self.sources]} if self.sources else {}),
             "target": self.target,
             "out": self.out,
             "overall": self._sums,
@@ -175,3 +199,30 @@ class SyncResult(Result):
 
 
 COUNTED = ("total", "inserted", "matched", "updated", "failed")
+
+
+def count_sources(
+    files: Sequence[SourceFile], counts: Iterable[TableCounts], failures: Mapping[str, str]
+) -> tuple[SourceCounts, ...]:
+    """Add up the counts of each source.
+
+    Parameters
+    ----------
+    files
+        The sources.
+    counts
+        Of each table.
+    failures
+        By name, why sources cannot be read.
+
+    Returns
+    -------
+    tuple of SourceCounts
+        In the order of `files`.
+    """
+    sums = {file.name: dict.fromkeys(COUNTED, 0) for file in files}
+    for table in counts:
+        for name, of_source in table.sources.items():
+            for key, number in of_source.items():
+                sums[name][key] += number
+    return tuple(SourceCounts(f.name, str(f.path), **sums[f.name], error=failures.get(f.name)) for f in files)

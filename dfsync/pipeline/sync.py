@@ -22,17 +22,21 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.rejects import no_rejects
 from dfsync.output import files
+from dfsync.output.id_mappings import write_id_mappings, write_id_mappings_of_each
 from dfsync.output.journal.record import RunRecord
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.pieces import remove_empty_folder
-from dfsync.output.result import SyncResult, TableCounts
+from dfsync.output.result import SyncResult, TableCounts, count_sources
+from dfsync.output.same_ends import discard_other_target, require_same_source
 from dfsync.pipeline.journal.run import RunJournal
 from dfsync.pipeline.journal.settle import settle_runs
 from dfsync.pipeline.observer import Observer, OrderedProgress
+from dfsync.pipeline.session.file_rows import of_files
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.transaction import GroupResult, collect_write_errors, sync_group
 from dfsync.plan.graph import group_dependencies, transaction_groups
 from dfsync.plan.model import TablePlan
+from dfsync.source.base import title
 from dfsync.target.connection import display_name
 from dfsync.target.schema.preconditions import require_transactional
 from dfsync.text.wording import other_values, with_count
@@ -59,12 +63,12 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
     """
     started, start = datetime.now(UTC), time.perf_counter()
     require_transactional(session.bindings[name].target for name in session.names if name in session.bindings)
-    files.require_same_source(out, session.source.path)
+    require_same_source(out, session.source.files)
     observer.run_started(session.plan, session.names)
-    dry_run = session.options.dry_run
+    dry_run, several = session.options.dry_run, session.source.several
     with _folder(out, dry_run=dry_run) as (folder, keep):
         target = display_name(session.engine.url)
-        before = files.discard_other_target(folder, target, whole=session.names == session.plan.names)
+        before = discard_other_target(folder, target, whole=session.names == session.plan.names)
         if before is not None:
             observer.maps_removed(folder, before)
         if not dry_run:
@@ -81,7 +85,8 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
             keep=keep,
             plan=session.plan,
             started=started.isoformat(timespec="seconds"),
-            source=str(session.source.path),
+            source=title(session.source),
+            sources=count_sources(session.source.files, counts, session.source.failures) if several else (),
             target=target,
             out=None if dry_run else str(folder),
             write_errors=session.write_errors,
@@ -89,7 +94,7 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
         if not dry_run:
             remove_empty_folder(folder)
             with collect_write_errors(session, folder):
-                files.write_id_mappings(folder, session.plan.names)
+                (write_id_mappings_of_each if several else write_id_mappings)(folder, session.plan.names)
             if session.journal is not None:
                 with collect_write_errors(session, folder):
                     session.journal.finish(counts)
@@ -105,7 +110,7 @@ def _record_of(session: Session, started: datetime) -> RunRecord:
     return RunRecord(
         id="",
         started=started.isoformat(timespec="seconds"),
-        source=str(session.source.path.resolve()),
+        source=title(session.source) if session.source.several else str(session.source.path.resolve()),
         target=display_name(session.engine.url),
         dfsync=version("dfsync"),
         plan=session.plan.as_dict(),
@@ -182,7 +187,8 @@ def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Obser
                 for column, note in table.notes.items():
                     observer.note(table.plan, f"{table.plan.table}.{column}: {note}")
                 for cells in table.updated_cells:
-                    observer.cells_updated(table.plan, cells)
+                    rows = of_files(table.context.source, table.plan, cells.reset_index())
+                    observer.cells_updated(table.plan, rows.set_index(frames.OLD_ID))
                 for message in table.messages:
                     observer.note(table.plan, message)
                 observer.rows_done(table.plan, table.mapping(), table.rejects())

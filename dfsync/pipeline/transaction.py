@@ -12,15 +12,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError, OutputWriteError
+from dfsync.model.errors import DfsyncError, OutputWriteError, SourceError
 from dfsync.output import files
-from dfsync.output.evidence import MapOrigin
 from dfsync.output.journal.record import COMMITTED, ROLLED_BACK, UNKNOWN, Part
 from dfsync.output.journal.rows import REPLACED, rows_file, write_rows
 from dfsync.output.pieces import remove_pieces
 from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.journal.run import NO_ANSWER, TableWrites
 from dfsync.pipeline.known.evidence import replaced_rows
+from dfsync.pipeline.known.other_sources import OtherSources
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table_sync.sync import TableSync
@@ -101,7 +101,8 @@ def _attempt(
 ) -> tuple[list[TableSync], str | None]:
     """The tables after the attempt that counts, and why it failed; what may pass by itself is tried again."""
     present = [session.bindings[table.name] for table in group if table.name in session.bindings]
-    for attempt in range(1, _ATTEMPTS + 1):
+    attempt = 1
+    while True:
         # Each attempt begins anew, since its snapshot may show other rows.
         tables = [TableSync(session, binding, progress, folder) for binding in present]
         try:
@@ -119,15 +120,22 @@ def _attempt(
                 with collect_write_errors(session, folder):
                     session.journal.mark([table.plan.name for table in tables], ROLLED_BACK)
             log.debug("attempt %d of %s failed", attempt, [table.name for table in group], exc_info=True)
+            if isinstance(fault, SourceError) and not any(table.in_pieces for table in tables):
+                # The next one is without this file.
+                _close_all(tables)
+                continue
             error = explain(fault) if isinstance(fault, _EXPECTED) else _internal_error(fault)
             # What is committed in pieces would be called matched by another attempt.
-            if error_code(fault) not in RETRYABLE or any(table.in_pieces for table in tables):
-                break
-            if attempt < _ATTEMPTS:
-                log.warning("%s: %s; once more", group[0].name, error)
-                for table in tables:
-                    table.close()
-    return tables, error
+            if error_code(fault) not in RETRYABLE or any(t.in_pieces for t in tables) or attempt == _ATTEMPTS:
+                return tables, error
+            log.warning("%s: %s; once more", group[0].name, error)
+            _close_all(tables)
+            attempt += 1
+
+
+def _close_all(tables: Sequence[TableSync]) -> None:
+    for table in tables:
+        table.close()
 
 
 def _internal_error(fault: Exception) -> str:
@@ -140,8 +148,9 @@ def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) ->
     with session.connected() as connection, snapshot_transaction(connection) as transaction:
         # The transaction sees the target as it is now, plus what it does itself: see `BulkLoader`.
         log.debug("began the transaction of %s", names)
+        source = session.source.current()
         for table in tables:
-            table.open(connection)
+            table.open(connection, source)
         if is_cycle(tables):
             sync_cycle(tables, dry_run=session.options.dry_run)
             for table in tables:
@@ -201,19 +210,20 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
     if table.plan.id is not None and table.fully_matched:
         # What a dry run would insert has no id yet.
         name, found = table.plan.name, (part[part[frames.NEW_ID].notna()] for part in table.mapping())
-        origin = MapOrigin.of(session.source.path, display_name(session.engine.url), table.plan)
+        others = OtherSources.of(table.context.source, display_name(session.engine.url), table.plan, folder)
         with collect_write_errors(session, folder):
             if session.options.dry_run:
-                files.write_mapping(folder, name, found, origin)
+                files.write_mapping(folder, name, found, others.origin)
             else:
                 # They are made from the files of the last run, which are replaced below.
                 (until_then, unmapped), moved = _read_last_run(table, folder)
+                others_unmapped = others.unmapped()
                 # In this order every row of the last run is in a file, wherever the run is killed.
-                files.write_beside_mapping(folder, files.UNMAPPED, name, until_then)
+                files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(until_then, others_unmapped))
                 files.write_beside_mapping(folder, files.REKEYED, name, moved)
-                files.write_mapping(folder, name, found, origin)
+                files.write_mapping(folder, name, found, others.origin, others.mapped())
                 if unmapped is not until_then:
-                    files.write_beside_mapping(folder, files.UNMAPPED, name, unmapped)
+                    files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(unmapped, others_unmapped))
                 remove_pieces(folder, name)
     with collect_write_errors(session, folder):
         files.write_rejects(folder, table.plan.name, table.rejects())

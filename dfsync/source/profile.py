@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dfsync.model.profile import ColumnProfile, DeclaredType
+from dfsync.model.profile import ColumnProfile, DeclaredType, widest
 from dfsync.model.schema import Column, Table
-from dfsync.source.base import Source
+from dfsync.source.base import ASKED_FILES, Queryable, Source
 
 _MEASURES_PER_QUERY = 200
 _NUMBER_BYTES = 8
@@ -50,7 +50,7 @@ _MEASURES: dict[str, Callable[[sa.ColumnElement[Any], DeclaredType], sa.ColumnEl
 }
 
 
-def collations(source: Source, table: Table, columns: Iterable[Column]) -> dict[str, str]:
+def collations(source: Queryable, table: Table, columns: Iterable[Column]) -> dict[str, str]:
     """Detect the collations of text columns, of which SQLite's pragmas say nothing.
 
     Parameters
@@ -87,7 +87,7 @@ def _distinct_count(table: Table, column: Column, *values: str) -> sa.ColumnElem
 
 
 def profile_columns(
-    source: Source, table: Table, requests: Mapping[str, tuple[DeclaredType, tuple[str, ...]]]
+    source: Queryable, table: Table, requests: Mapping[str, tuple[DeclaredType, tuple[str, ...]]]
 ) -> dict[str, ColumnProfile]:
     """Measure the values of columns, in one query per table where there are no more than 200 measures.
 
@@ -137,7 +137,7 @@ def average_row_bytes(source: Source, table: Table, columns: Iterable[str]) -> f
     Returns
     -------
     float
-        0 where the table is empty.
+        0 where the table is empty; of several files the largest average of the first ones.
     """
     values: Iterator[sa.ColumnElement[Any]] = map(sa.column, columns)
     sizes = [
@@ -145,8 +145,8 @@ def average_row_bytes(source: Source, table: Table, columns: Iterable[str]) -> f
         for value in values
     ]
     average = sa.func.avg(sum(sizes, start=sa.literal(_NUMBER_BYTES))).label("bytes")
-    (row,) = source.query(sa.select(average).select_from(sa.table(table.name))).to_pylist()
-    return float(row["bytes"] or 0)
+    select = sa.select(average).select_from(sa.table(table.name))
+    return max(source.each(lambda file: float(file.query(select).to_pylist()[0]["bytes"] or 0), ASKED_FILES))
 
 
 class SourceProfiler:
@@ -164,9 +164,11 @@ class SourceProfiler:
     def profile(
         self, table: Table, requests: Mapping[str, tuple[DeclaredType, tuple[str, ...]]]
     ) -> dict[str, ColumnProfile]:
-        """See `profile_columns`."""
-        return profile_columns(self._source, table, requests)
+        """See `profile_columns`; of several files the widest values count."""
+        profiles = self._source.each(lambda file: profile_columns(file, table, requests))
+        return {name: widest([profile[name] for profile in profiles]) for name in requests}
 
     def collations(self, table: Table, columns: Iterable[Column]) -> dict[str, str]:
         """See the function `collations`."""
-        return collations(self._source, table, columns)
+        columns = list(columns)
+        return self._source.each(lambda file: collations(file, table, columns), 1)[0]

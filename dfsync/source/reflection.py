@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync.model.schema import Column, ForeignKeyConstraint, Index, Schema, Table
-from dfsync.source.base import Source
 
 _QUOTED_OR_COMMENT = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*\]|--[^\n]*|/\*.*?\*/|[(),]""", re.DOTALL
 )
 
 
-def reflect(source: Source) -> Schema:
+class Reflected(Protocol):
+    """A file that answers queries, and whose tables may not be known yet."""
+
+    def query(self, statement: sa.ClauseElement, batch_rows: int = 1024) -> pa.Table:
+        """Run a query of SQLAlchemy; see `dfsync.source.base.Queryable`."""
+
+
+def reflect(source: Reflected) -> Schema:
     """Read the tables of a source.
 
     Parameters
@@ -43,12 +50,12 @@ def reflect(source: Source) -> Schema:
     return schema
 
 
-def _pragma(source: Source, pragma: str, argument: str) -> list[dict[str, Any]]:
+def _pragma(source: Reflected, pragma: str, argument: str) -> list[dict[str, Any]]:
     function = getattr(sa.func, pragma)(argument).table_valued()
     return list(source.query(sa.select(sa.text("*")).select_from(function)).to_pylist())
 
 
-def _reflect_table(source: Source, name: str, without_rowid: bool) -> Table:
+def _reflect_table(source: Reflected, name: str, without_rowid: bool) -> Table:
     info = _pragma(source, "pragma_table_xinfo", name)
     never_again = _is_autoincrement(source, name)
     columns = tuple(
@@ -76,7 +83,7 @@ def _reflect_table(source: Source, name: str, without_rowid: bool) -> Table:
     )
 
 
-def _is_autoincrement(source: Source, name: str) -> bool:
+def _is_autoincrement(source: Reflected, name: str) -> bool:
     """Whether SQLite never gives an id of the table twice.
 
     References
@@ -89,7 +96,7 @@ def _is_autoincrement(source: Source, name: str) -> bool:
     return any("AUTOINCREMENT" in _QUOTED_OR_COMMENT.sub(" ", sql or "").upper().split() for sql in statements)
 
 
-def _indexes(source: Source, name: str) -> tuple[Index, ...]:
+def _indexes(source: Reflected, name: str) -> tuple[Index, ...]:
     indexes = []
     for row in _pragma(source, "pragma_index_list", name):
         columns = [part["name"] for part in _pragma(source, "pragma_index_info", row["name"])]
@@ -99,7 +106,7 @@ def _indexes(source: Source, name: str) -> tuple[Index, ...]:
     return tuple(reversed(indexes))
 
 
-def _references(source: Source, name: str) -> tuple[ForeignKeyConstraint, ...]:
+def _references(source: Reflected, name: str) -> tuple[ForeignKeyConstraint, ...]:
     rows = pd.DataFrame(_pragma(source, "pragma_foreign_key_list", name))
     if rows.empty:
         return ()

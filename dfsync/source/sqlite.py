@@ -15,11 +15,12 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import adbc_driver_manager
@@ -28,35 +29,24 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite.base import SQLiteIdentifierPreparer
 
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.partition import Partition
-from dfsync.model.schema import Table
+from dfsync.model.schema import Schema, Table
+from dfsync.model.source_file import SourceFile
 from dfsync.model.types import OldIds
+from dfsync.plan.model import Plan
+from dfsync.source.base import Queryable
+from dfsync.source.dialect import compiled
 from dfsync.source.reflection import reflect
 from dfsync.source.storage_classes import is_valid, may_be_coerced, mixed_column, storage_classes, values_of_class
 
 log = logging.getLogger(__name__)
 
-
-class _QuotingPreparer(SQLiteIdentifierPreparer):
-    """Quotes every name: no list of reserved words is complete."""
-
-    def _requires_quotes(self, value: str) -> bool:
-        return True
+T = TypeVar("T")
 
 
-def _dialect() -> Any:
-    dialect: Any = sqlite.dialect(paramstyle="qmark")
-    dialect.preparer = _QuotingPreparer
-    dialect.identifier_preparer = _QuotingPreparer(dialect)
-    return dialect
-
-
-_DIALECT = _dialect()
 _WAIT_MS = 5_000
 _ROW_ID = "dfsync row"
 _REASONS = {
@@ -87,6 +77,12 @@ class SqliteSource:
     ----------
     path
         The SQLite file.
+    reflected
+        Gives the tables of the file; it reads them, or knows them from an equal file.
+    counts
+        The number of rows of the tables that were counted, by name; gets what is counted from now on.
+    cache_kib
+        The memory for pages of the file; None leaves it to SQLite.
 
     Raises
     ------
@@ -98,22 +94,31 @@ class SqliteSource:
     https://www.sqlite.org/isolation.html
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        reflected: Callable[[SqliteSource], Schema] = reflect,
+        counts: dict[str, int] | None = None,
+        cache_kib: int | None = None,
+    ) -> None:
         self.path = Path(path)
+        self.files: tuple[SourceFile, ...] = (SourceFile(self.path.stem, self.path),)
         if not os.path.isfile(self.path):
             raise DfsyncError(f"There is no source {self.path}.", Remedy("Name a SQLite file with {source}."))
         self._wal_path = Path(f"{self.path.resolve()}-wal")
         self._wal_existed = self._wal_path.exists()
         self._lock = Lock()
         self.stopped = False
-        self._counts: dict[str, int] = {}
+        self.counts: dict[str, int] = {} if counts is None else counts
         try:
             self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
         except adbc_driver_manager.Error as error:
             raise self._unreadable(error) from error
         try:
-            self.query(sa.text(f"PRAGMA busy_timeout = {_WAIT_MS}"))
-            self.schema = reflect(self)
+            self.run(f"PRAGMA busy_timeout = {_WAIT_MS}", [], 1)
+            if cache_kib is not None:
+                self.run(f"PRAGMA cache_size = -{cache_kib}", [], 1)
+            self.schema = reflected(self)
             if not self.schema:
                 remedy = Remedy("Name another SQLite file with {source}.")
                 raise DfsyncError(f"The source {self.path} has no tables.", remedy)
@@ -134,6 +139,37 @@ class SqliteSource:
         if not self._wal_existed:
             _remove_empty_wal(self._wal_path)
 
+    def each(self, ask: Callable[[Queryable], T], most: int | None = None) -> list[T]:
+        """Ask the file; see `dfsync.source.base.Source`."""
+        return [ask(self)]
+
+    @property
+    def several(self) -> bool:
+        """False: ids are those of the file."""
+        return False
+
+    @property
+    def readable(self) -> tuple[SourceFile, ...]:
+        """The file."""
+        return self.files
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Always empty: where the one file fails nothing is left."""
+        return {}
+
+    def with_plan(self, plan: Plan) -> Self:
+        """Return the source itself: ids of one file need no plan."""
+        return self
+
+    def current(self) -> Self:
+        """Return the source itself: where it fails nothing is left."""
+        return self
+
+    def row_ids(self, table: str) -> None:
+        """Return None: the ids are those of the file."""
+        return
+
     def stop(self) -> None:
         """Make every further read raise `DfsyncError`, also in other threads."""
         self.stopped = True
@@ -151,10 +187,10 @@ class SqliteSource:
         int
             Asked for once.
         """
-        if table.name not in self._counts:
+        if table.name not in self.counts:
             statement = sa.select(sa.func.count()).select_from(_table(table))
-            self._counts[table.name] = int(self.query(statement)[0][0].as_py())
-        return self._counts[table.name]
+            self.counts[table.name] = int(self.query(statement)[0][0].as_py())
+        return self.counts[table.name]
 
     def batches(self, partition: Partition, size: int, ids: OldIds | None = None) -> Iterator[pd.DataFrame]:
         """Read the rows of a partition, batch by batch.
@@ -179,21 +215,31 @@ class SqliteSource:
         DfsyncError
             The file cannot be read, a row id is no integer, or the run was stopped.
         """
+        for row_ids, rows in self.tables(partition, size, ids):
+            yield frames.from_arrow(rows, row_ids)
+
+    def tables(self, partition: Partition, size: int, ids: OldIds | None = None) -> Iterator[tuple[pa.Array, pa.Table]]:
+        """As `batches`, in Arrow: the ids (int64) of a batch, and its columns."""
         table = self.schema[partition.table]
         names = list(partition.columns)
-        key, rows = _row_key(table, partition.row_id)
+        key, rows = row_key(table, partition.row_id)
         last: int | None = None
         for batch_ids, limit in self._ranges(partition, size, ids):
             where = _where(key, partition, last, batch_ids)
-            select = sa.select(key.label(_ROW_ID), *(sa.column(name) for name in names))
-            read = self.query(select.select_from(rows).where(*where).order_by(key).limit(limit), limit)
+            if where:
+                select = sa.select(key.label(_ROW_ID), *(sa.column(name) for name in names))
+                read = self.query(select.select_from(rows).where(*where).order_by(key).limit(limit), limit)
+            else:
+                read = self.run(_first_rows(table, partition.row_id, partition.columns), [limit, 0], limit)
             if not read.num_rows:
                 return
             row_ids = _ids(table, read.column(0))
             within = [key >= row_ids[0].as_py(), key <= row_ids[-1].as_py(), *where]
-            read = self._restore_storage_classes(table, names, read, rows, (within, key))
+            columns = self._restore_storage_classes(table, names, read, rows, (within, key)).columns[1:]
+            yield row_ids, pa.table(columns, names=names)
             last = row_ids[-1].as_py()
-            yield frames.from_arrow(pa.table(read.columns[1:], names=names), row_ids)
+            if batch_ids is None and read.num_rows < limit:
+                return
 
     def _ranges(self, partition: Partition, size: int, ids: OldIds | None) -> Iterator[tuple[OldIds | None, int]]:
         """For each query the ids to ask for, None for those after the last, and the most rows to read."""
@@ -251,14 +297,16 @@ class SqliteSource:
         DfsyncError
             The file cannot be read, or `stop` was called.
         """
-        compiled: Any = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-        parameters = [compiled.params[name] for name in compiled.positiontup or ()]
+        return self.run(*compiled(statement), batch_rows)
+
+    def run(self, statement: str, parameters: list[Any], batch_rows: int) -> pa.Table:
+        """Run the text of a query, as `compiled` gives it; see `query`."""
         with self._lock, self._connection.cursor() as cursor:
             if self.stopped:
                 raise DfsyncError("The run was stopped.")
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows + 1)})
             try:
-                cursor.execute(str(compiled), parameters or None)
+                cursor.execute(statement, parameters or None)
                 return cursor.fetch_arrow_table().combine_chunks()
             except adbc_driver_manager.Error as error:
                 raise self._unreadable(error) from error
@@ -299,7 +347,7 @@ def _table(table: Table) -> sa.TableClause:
     return sa.table(table.name)
 
 
-def _row_key(table: Table, row_id: str | None) -> tuple[sa.ColumnElement[Any], sa.FromClause]:
+def row_key(table: Table, row_id: str | None) -> tuple[sa.ColumnElement[Any], sa.FromClause]:
     """The expression that identifies a row, and what to select from."""
     if row_id or table.rowid:
         return sa.column(row_id or table.rowid or "", is_literal=not row_id), _table(table)
@@ -308,6 +356,17 @@ def _row_key(table: Table, row_id: str | None) -> tuple[sa.ColumnElement[Any], s
         _table(table)
     )
     return sa.column(_ROW_ID), numbered.subquery()
+
+
+@lru_cache(maxsize=256)
+def _first_rows(table: Table, row_id: str | None, columns: tuple[str, ...]) -> str:
+    """The SQL of the first rows of a table by ascending id; its parameters are their number, and 0.
+
+    Kept, since of many files with equal tables each is read by the same statement.
+    """
+    key, rows = row_key(table, row_id)
+    select = sa.select(key.label(_ROW_ID), *(sa.column(name) for name in columns)).select_from(rows).order_by(key)
+    return compiled(select.limit(1))[0]
 
 
 def _all_ranges(size: int) -> Iterator[tuple[None, int]]:

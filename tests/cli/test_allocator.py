@@ -20,7 +20,7 @@ from dfsync.cli.allocator import release_freed_memory
 def held():
     return int(next(line for line in open("/proc/self/status") if line.startswith("RssAnon")).split()[1]) // 1024
 
-release_freed_memory(Path(sys.argv[1]))
+release_freed_memory([Path(sys.argv[1])])
 bytearray(30 << 20)
 before = held()
 kept = [bytearray(1 << 20) for _ in range(200)]

@@ -95,7 +95,9 @@ class TestMistakes:
         ("arguments", "says"),
         [
             (["--source", "no.db"], "'no.db' does not exist"),
-            (["sync", "--source", "."], "'.' is a directory"),
+            (["sync", "--source", "empty"], "There is no SQLite file in the folder empty. Name a file with --source."),
+            (["sync", "--source", "*.nothing"], "No file matches *.nothing. Name SQLite files with --source."),
+            (["sync", "--sources", "no.txt"], "'no.txt' does not exist"),
             (["check"], "'git_history.db' does not exist"),
             (["--plan", "no.toml"], "'no.toml' does not exist"),
             (["--batch-size", "0"], "give 1 or more"),
@@ -109,6 +111,7 @@ class TestMistakes:
         if says != "'git_history.db' does not exist":
             Path("git_history.db").touch()
         Path("file").touch()
+        Path("empty").mkdir()
         assert says in complaint(*arguments)
 
     @pytest.mark.parametrize("arguments", [["sync"], [], ["sync", "--source"], ["--on-match"], ["report", "x"]])

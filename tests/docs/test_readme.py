@@ -16,6 +16,7 @@ import typer.main
 from sqlalchemy import Engine
 
 from data.sample import make_synthetic
+from data.sample.laptops import make_laptops
 from dfsync.cli.app import app
 from dfsync.plan.file import BUILT_IN
 from dfsync.plan.model import TablePlan
@@ -45,6 +46,7 @@ def shows(shown: str, printed: str) -> bool:
 
 def test_the_readme_shows_what_the_commands_print(tmp_path: Path) -> None:
     make_synthetic(tmp_path / "git_history.db", 2_000)
+    make_laptops(tmp_path / "laptops")
     environment = {key: value for key, value in os.environ.items() if key != "MARIADB_URL"}
     environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     assert len(CONSOLE) >= 6

@@ -22,6 +22,7 @@ from dfsync.__main__ import main
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError
 from dfsync.output import files
+from dfsync.output.id_mappings import write_id_mappings
 from dfsync.output.mappings import LazyFrames
 from dfsync.pipeline.observer import Observer
 from dfsync.plan.model import TablePlan
@@ -50,41 +51,41 @@ class TestIdMappings:
         files.open_folder(tmp_path)
         files.write_mapping(tmp_path, "commits", [mapping((1, 1001), (2, 7), (100, -3))])
         files.write_mapping(tmp_path, "none", [mapping()])
-        files.write_id_mappings(tmp_path, ["none", "commits", "never synced"])
+        write_id_mappings(tmp_path, ["none", "commits", "never synced"])
         text = (tmp_path / "id_mappings.json").read_text()
         assert json.loads(text) == {"none": {}, "commits": {"1": 1001, "2": 7, "100": -3}}
         assert text == '{\n  "none": {},\n  "commits": {\n    "1": 1001,\n    "2": 7,\n    "100": -3\n  }\n}\n'
 
     def test_of_no_table_at_all(self, tmp_path: Path) -> None:
         files.open_folder(tmp_path)
-        files.write_id_mappings(tmp_path, ["commits"])
+        write_id_mappings(tmp_path, ["commits"])
         assert json.loads((tmp_path / "id_mappings.json").read_text()) == {}
 
     def test_of_more_rows_than_are_written_at_once(self, tmp_path: Path) -> None:
         files.open_folder(tmp_path)
         pairs = [(i, i + 5) for i in range(files._ROWS_PER_GROUP + 3)]
         files.write_mapping(tmp_path, "many", [mapping(*pairs)])
-        files.write_id_mappings(tmp_path, ["many"])
+        write_id_mappings(tmp_path, ["many"])
         known = json.loads((tmp_path / "id_mappings.json").read_text())["many"]
         assert known == {str(old): new for old, new in pairs}
 
     def test_of_a_map_that_is_damaged_leave_the_old_ones(self, tmp_path: Path) -> None:
         files.open_folder(tmp_path)
         files.write_mapping(tmp_path, "a", [mapping((1, 2))])
-        files.write_id_mappings(tmp_path, ["a", "b"])
+        write_id_mappings(tmp_path, ["a", "b"])
         before = (tmp_path / "id_mappings.json").read_bytes()
         damaged = tmp_path / "mappings" / "b.parquet"
         damaged.write_bytes(b"PAR1, and no more")
         with pytest.raises(
             OutputWriteError, match=f"{damaged} cannot be read, a sync of its table makes it anew: .*magic"
         ):
-            files.write_id_mappings(tmp_path, ["a", "b"])
+            write_id_mappings(tmp_path, ["a", "b"])
         assert (tmp_path / "id_mappings.json").read_bytes() == before
 
     def test_quote_a_name_that_needs_it(self, tmp_path: Path) -> None:
         files.open_folder(tmp_path)
         files.write_mapping(tmp_path, "a'b ä.c\"", [mapping((1, 2))])
-        files.write_id_mappings(tmp_path, ["a'b ä.c\""])
+        write_id_mappings(tmp_path, ["a'b ä.c\""])
         assert json.loads((tmp_path / "id_mappings.json").read_text()) == {"a'b ä.c\"": {"1": 2}}
 
 
@@ -93,7 +94,7 @@ class TestTheFolder:
         out = tmp_path / "new" / "out"
         files.open_folder(out)
         files.write_mapping(out, "a", [mapping((1, 2))])
-        files.write_id_mappings(out, ["a"])
+        write_id_mappings(out, ["a"])
         assert oct(out.stat().st_mode)[-3:] == "700"
         assert {oct(path.stat().st_mode)[-3:] for path in out.rglob("*") if path.is_file()} == {"600"}
 

@@ -11,7 +11,6 @@ from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import log_to_stderr
 from dfsync.cli.options import (
     DEFAULT_OUT,
-    DEFAULT_SOURCE,
     Debug,
     Force,
     Json,
@@ -20,11 +19,13 @@ from dfsync.cli.options import (
     QuietVerify,
     ReportFolder,
     Source,
+    SourceList,
     Strict,
     Tables,
     Target,
     VerboseVerify,
     WritePlan,
+    source_files,
     table_names,
 )
 from dfsync.cli.target import open_target
@@ -34,7 +35,8 @@ from dfsync.model.options import SyncOptions
 
 @app.command(short_help="See whether a sync would work, without writing.")
 def check(
-    source: Source = DEFAULT_SOURCE,
+    source: Source = None,
+    sources: SourceList = None,
     target: Target = None,
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
@@ -55,7 +57,8 @@ def check(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    with interruptible("stopped; nothing was changed."), open_target(target, source, told=not as_json) as choice:
+    files = source_files(source, sources)
+    with interruptible("stopped; nothing was changed."), open_target(target, files, told=not as_json) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.check import check_lines, with_options
@@ -65,7 +68,7 @@ def check(
         if not as_json:
             print_lines([choice.description])
         with ProgressBar(RichConsole(stderr=True)) as bar:
-            result = with_options(run(source, choice.url, options=options, out=out, observer=bar))
+            result = with_options(run(files, choice.url, options=options, out=out, observer=bar))
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:
@@ -75,7 +78,8 @@ def check(
 
 @app.command(short_help="Show tables, order and keys; write a plan file.")
 def plan(
-    source: Source = DEFAULT_SOURCE,
+    source: Source = None,
+    sources: SourceList = None,
     target: Target = None,
     plan: PlanFile = None,
     tables: Tables = None,
@@ -95,10 +99,11 @@ def plan(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
-    with interruptible("stopped; nothing was changed."), open_target(target, source, told=not as_json) as choice:
+    files = source_files(source, sources)
+    with interruptible("stopped; nothing was changed."), open_target(target, files, told=not as_json) as choice:
         from dfsync.commands.plan import resolve_plan
 
-        found = resolve_plan(source, choice.url, options=options)
+        found = resolve_plan(files, choice.url, options=options)
     from dfsync.cli.render.plan import show_plan
     from dfsync.cli.render.tables import table_console
     from dfsync.plan.file import write_plan
@@ -119,7 +124,8 @@ def plan(
 
 @app.command(short_help="Compare every source row with its target row.")
 def verify(
-    source: Source = DEFAULT_SOURCE,
+    source: Source = None,
+    sources: SourceList = None,
     target: Target = None,
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
@@ -145,8 +151,9 @@ def verify(
     if verbose and quiet:
         raise DfsyncError(VERBOSE_AND_QUIET)
     options = SyncOptions(plan=plan, tables=table_names(tables))
+    files = source_files(source, sources)
     stopped, told = "stopped; what was found so far is not shown.", not (as_json or quiet)
-    with interruptible(stopped), open_target(target, source, told=told) as choice:
+    with interruptible(stopped), open_target(target, files, told=told) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.progress import ProgressBar
@@ -155,7 +162,7 @@ def verify(
         if told:
             print_lines([choice.description])
         with ProgressBar(RichConsole(stderr=True)) as bar:
-            result = run(source, choice.url, out=out, options=options, observer=bar)
+            result = run(files, choice.url, out=out, options=options, observer=bar)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:

@@ -13,14 +13,15 @@ from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import log_to_stderr
 from dfsync.cli.options import (
     DEFAULT_DATA,
-    DEFAULT_SOURCE,
     DataDir,
     Debug,
     PlanFile,
     PrintOnly,
     Source,
+    SourceList,
     Tables,
     Target,
+    source_files,
     table_names,
 )
 from dfsync.cli.target import open_target
@@ -30,7 +31,8 @@ from dfsync.model.options import SyncOptions
 
 @app.command(short_help="Create the tables that the target lacks.")
 def create_tables(
-    source: Source = DEFAULT_SOURCE,
+    source: Source = None,
+    sources: SourceList = None,
     target: Target = None,
     plan: PlanFile = None,
     tables: Tables = None,
@@ -49,11 +51,12 @@ def create_tables(
     """
     log_to_stderr(debug)
     options = SyncOptions(plan=plan, tables=table_names(tables))
+    files = source_files(source, sources)
     stopped = "stopped; tables that were created stay. Run the same command again for the others."
-    with interruptible(stopped), open_target(target, source, told=not print_only) as choice:
+    with interruptible(stopped), open_target(target, files, told=not print_only) as choice:
         from dfsync.commands.create_tables import create_tables as run
 
-        creation = run(source, choice.url, options=options, print_only=print_only)
+        creation = run(files, choice.url, options=options, print_only=print_only)
     from dfsync.cli.render.create_tables import create_tables_lines, script
 
     print_lines(script(creation) if print_only else [choice.description, *create_tables_lines(creation)])

@@ -11,7 +11,6 @@ from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import log_to_stderr
 from dfsync.cli.options import (
     DEFAULT_OUT,
-    DEFAULT_SOURCE,
     BatchSize,
     CommitEvery,
     Debug,
@@ -26,10 +25,12 @@ from dfsync.cli.options import (
     Quiet,
     Report,
     Source,
+    SourceList,
     Tables,
     Target,
     Verbose,
     Writers,
+    source_files,
     table_names,
 )
 from dfsync.cli.target import open_target
@@ -39,7 +40,8 @@ from dfsync.model.options import SyncOptions
 
 @app.command(short_help="Bring the rows in; what exists already is left.")
 def sync(
-    source: Source = DEFAULT_SOURCE,
+    source: Source = None,
+    sources: SourceList = None,
     target: Target = None,
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
@@ -86,6 +88,7 @@ def sync(
         writers=writers,
         keep_runs=keep_runs,
     )
+    files = source_files(source, sources)
     from rich.console import Console as RichConsole
 
     from dfsync.cli.render.sync import ErrorConsole, SyncConsole
@@ -95,14 +98,14 @@ def sync(
     with (
         kind(stream, folder=out, verbose=verbose, quiet=not told, dry_run=dry_run, in_pieces=in_pieces) as console,
         interruptible(console.interruption_message),
-        open_target(target, source, told=told) as choice,
+        open_target(target, files, told=told) as choice,
     ):
         from dfsync.cli.allocator import release_freed_memory
         from dfsync.commands.sync import sync as run
 
-        release_freed_memory(source)
+        release_freed_memory(file.path for file in files)
         console.say(choice.description)
-        result = run(source, choice.url, out=out, options=options, observer=console)
+        result = run(files, choice.url, out=out, options=options, observer=console)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     if report and not result.write_errors:

@@ -91,7 +91,7 @@ def check_lines(result: CheckResult) -> list[str]:
         lines += finding_lines(finding)
     undecided = any(finding.level == UNDECIDED for finding in findings)
     if not undecided and any(finding.message == NO_TABLE for finding in findings):
-        command = command_line("create-tables", result.source, result.plan.file)
+        command = command_line("create-tables", result.path or result.source, result.plan.file)
         lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {command}", ""]
     levels = [finding.level for finding in findings]
     if result.findings and lines[-1]:
@@ -99,7 +99,7 @@ def check_lines(result: CheckResult) -> list[str]:
     if result.ok:
         return [*lines, "Nothing is in the way of a sync."]
     if UNDECIDED in levels:
-        command = f"{command_line('plan', result.source, result.plan.file)} --write my-plan.toml"
+        command = f"{command_line('plan', result.path or result.source, result.plan.file)} --write my-plan.toml"
         lines += [
             "A sync does not start while something is undecided. This writes the likely answers into a plan file:"
         ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfsync.cli.render.row_lines import changed_cells, mapping_lines, reject_lines
+from dfsync.cli.render.row_lines import RowName, changed_cells, mapping_lines, reject_lines
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.observer import Observer
 from dfsync.plan.discovery.bookkeeping import left_out_line
@@ -28,6 +28,8 @@ FEW_ROWS = 20
 """A table of at most so many rows gets a line for each."""
 FEW_FAILURES = 10
 """Of a longer table, so many failed rows are shown."""
+FEW_SOURCES = 20
+"""Of at most so many sources each gets a line in the summary."""
 LONG_MESSAGE = 1000
 STYLES = {"SYNC": "green", "UPDATE": "cyan", "SKIP": "yellow", "FAIL": "red"}
 
@@ -91,7 +93,7 @@ class SyncConsole(Observer):
         # Why none of the rows of a table that others refer to was written.
         self._failed_parents: dict[str, str] = {}
         # By table and old id: what an update would change.
-        self._updated_cells: dict[str, dict[int, str]] = {}
+        self._updated_cells: dict[str, dict[RowName, str]] = {}
 
     def __enter__(self) -> SyncConsole:
         return self
@@ -230,13 +232,16 @@ class SyncConsole(Observer):
         self._heading(f"SYNCHRONIZATION SUMMARY{' OF A DRY RUN' if self._dry_run else ''}")
         for counts in result.counts:
             self._summarize(counts)
+        self._summarize_sources(result)
         sums = result.as_dict()["overall"]
         failed_tables = [counts for counts in result.counts if counts.error is not None]
         how = "failed" if not self._dry_run and any(counts.inserted for counts in failed_tables) else "rolled back"
         tables = f", {with_count(len(failed_tables), 'tables')} {how}" if failed_tables else ""
         unfit = sum(counts.unfit for counts in result.counts)
         outcome = self._outcome(with_count(sums["inserted"], "records"), None, sums["updated"], sums["failed"], unfit)
-        overall = f"OVERALL: {outcome}{tables}"
+        failed_sources = sum(source.error is not None for source in result.sources)
+        lost = f", {with_count(failed_sources, 'sources')} not read" if failed_sources else ""
+        overall = f"OVERALL: {outcome}{tables}{lost}"
         self.say("=" * WIDTH)
         for line in textwrap.wrap(overall, WIDTH, subsequent_indent=" " * len("OVERALL: ")):
             self.say(line, always=True)
@@ -247,7 +252,8 @@ class SyncConsole(Observer):
         if self._dry_run:
             self.say("DRY RUN: nothing was written.")
         elif self._folder is not None and not result.write_errors:
-            self.say(f"The map from old to new ids: {printable(self._folder / 'id_mappings.json', LONG_MESSAGE)}")
+            file = self._folder / ("sources" if result.sources else "id_mappings.json")
+            self.say(f"The map from old to new ids: {printable(file, LONG_MESSAGE)}")
             if any((counts.failed or counts.unfit) and counts.error is None for counts in result.counts):
                 self.say(f"The rejected rows, with the reasons: {printable(self._folder / 'rejects', LONG_MESSAGE)}")
             self._report_stale_files(self._folder, result.plan)
@@ -325,6 +331,21 @@ class SyncConsole(Observer):
         if counts.error is not None:
             how = "Failed as a whole" if counts.inserted and not self._dry_run else "Rolled back"
             self.say(f"  {how}: {printable(counts.error, LONG_MESSAGE)}")
+        self.say()
+
+    def _summarize_sources(self, result: SyncResult) -> None:
+        """A line for each of few sources; of many only for those that failed."""
+        if not result.sources:
+            return
+        self.say(f"SOURCES: {len(result.sources)}")
+        for source in result.sources:
+            name, failed = printable(source.name), source.error is not None
+            if failed:
+                text = f"  FAILED: {name}: {printable(source.error, LONG_MESSAGE)}"
+                self.say(text, STYLES["FAIL"], always=True)
+            elif len(result.sources) <= FEW_SOURCES:
+                outcome = self._outcome(source.inserted, source.matched, source.updated, source.failed, 0)
+                self.say(f"  {name}: {source.total} rows: {outcome}")
         self.say()
 
     def _start_bar(self, total: int) -> None:

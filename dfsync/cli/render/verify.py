@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dfsync.cli.render.tables import print_table
+from dfsync.model.source_file import SOURCE
 from dfsync.text.wording import DIFFERENCE_MEANINGS, is_missing, printable, quoted_pair, title_case_name, with_count
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def show_verify(
         meaning = DIFFERENCE_MEANINGS.get(_KINDS.get(key, key))
         if overall[key] and meaning:
             _say(out, f"{overall[key]} {label}: {meaning}")
+    for source, why in result.unreadable.items():
+        _say(out, f"NOT VERIFIED: {printable(source)}: {printable(why, _MAX_MESSAGE)}", "red")
     for note in result.notes:
         _say(out, f"Note: {note}", "yellow")
     _say(out, _overall(result))
@@ -107,13 +110,15 @@ def _line(table: VerifyCounts) -> str:
 def _show_differences(differences: pd.DataFrame, has_id: bool, file: Path, out: rich.console.Console) -> None:
     grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
     id_titles = ("old id", "new id", "action") if has_id else ("row",)
-    for title in ("", *id_titles, "kind", "column", "source", "target"):
+    of_several = SOURCE in differences.columns
+    for title in ("", *(["of"] if of_several else []), *id_titles, "kind", "column", "source", "target"):
         grid.add_column(title, overflow="fold")
     # Row by row: only the first few get here.
     for row in differences.head(MAX_DIFFERENCES).astype(object).itertuples(index=False):
         ids = (_shown(row.old_id), _shown(row.new_id), _shown(row.action))[: len(id_titles)]
         values = ("", "") if is_missing(row.column) else quoted_pair(row.source_value, row.target_value)
-        grid.add_row("", *map(Text, (*ids, str(row.kind), _shown(row.column), *values)))
+        name = (printable(getattr(row, SOURCE)),) if of_several else ()
+        grid.add_row("", *map(Text, (*name, *ids, str(row.kind), _shown(row.column), *values)))
     print_table(grid, out)
     if len(differences) > MAX_DIFFERENCES:
         _say(out, f"  ... and {len(differences) - MAX_DIFFERENCES} more, all in {printable(file, _MAX_MESSAGE)}")

@@ -15,8 +15,10 @@ from dfsync.model.options import SyncOptions
 from dfsync.model.partition import Partition
 from dfsync.model.rejects import MISSING_PARENT, no_rejects
 from dfsync.model.schema import Schema, Table
+from dfsync.model.source_file import SOURCE
 from dfsync.model.types import Mask
 from dfsync.output.result import ChangedValues, Differing
+from dfsync.pipeline.session.file_rows import of_files, row_name
 from dfsync.plan.binding import TableBinding, bind_unchecked
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan
@@ -184,7 +186,7 @@ def value_findings(preflight: Preflight, plan: TablePlan) -> list[Finding]:
         rejected.append(batch.rejects)
         for note in batch.notes:
             changed[note.column, note.text] = changed.get((note.column, note.text), 0) + len(note.ids)
-    findings += reject_findings(plan, pd.concat(rejected).reset_index())
+    findings += reject_findings(plan, of_files(preflight.source, plan, pd.concat(rejected).reset_index()))
     values = (ChangedValues(column=column, note=note, rows=rows) for (column, note), rows in changed.items())
     return findings + changed_value_findings(plan.name, values)
 
@@ -226,7 +228,8 @@ def reject_findings(plan: TablePlan, rejects: pd.DataFrame) -> list[Finding]:
     for (column, reason), rows in rejects.fillna({"column": ""}).groupby(["column", "reason"], sort=False):
         first = rows.iloc[0]
         value = "NULL" if pd.isna(first["value"]) else f"'{printable(first['value'])}'"
-        message = f"{reason} (such as {value} in {_row_name(plan, first[frames.OLD_ID])})"
+        of_source = f" of {first[SOURCE]}" if SOURCE in rows.columns else ""
+        message = f"{reason} (such as {value} in {_row_name(plan, first[frames.OLD_ID])}{of_source})"
         findings.append(Finding(ERROR, plan.name, str(column) or None, message, count=len(rows)))
     return findings
 
@@ -305,7 +308,9 @@ def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Fin
         findings.append(Finding(NOTE, plan.name, None, message, count=len(keys) - len(non_null)))
     same = non_null.duplicated().to_numpy()
     if same.any():
-        message = f"the natural key of an earlier row: {_SHARED} ({_example_pair(plan, non_null, same)})"
+        message = (
+            f"the natural key of an earlier row: {_SHARED} ({_example_pair(preflight.source, plan, non_null, same)})"
+        )
         findings.append(Finding(NOTE, plan.name, None, message, count=int(same.sum())))
     normalized = non_null.copy()
     # Foreign keys still hold the source's ids, which are equal where they are identical.
@@ -317,7 +322,7 @@ def _key_findings(preflight: Preflight, binding: TableBinding) -> tuple[list[Fin
     if alike.any():
         collations = ", ".join(sorted({c.collation for c in columns if c.collation}))
         message = f"a natural key that the target's collation {collations} takes for that of an earlier row: "
-        message += f"{_SHARED} ({_example_pair(plan, normalized, alike)})"
+        message += f"{_SHARED} ({_example_pair(preflight.source, plan, normalized, alike)})"
         findings.append(Finding(WARNING, plan.name, None, message, count=int(alike.sum())))
     return findings, int((same | alike).sum())
 
@@ -341,21 +346,22 @@ def _orphan_findings(
         parents = sa.table(parent_table.name, sa.column(parent.id)).alias("parent")
         orphaned &= ~sa.exists().where(parents.c[parent.id] == child.c[column])
     counted = sa.select(sa.func.count().label("n"), sa.func.min(child.c[column]).label("first")).where(orphaned)
-    (row,) = source.query(counted).to_pylist()
-    if not row["n"]:
+    rows = [row for row in source.each(lambda file: file.query(counted).to_pylist()[0]) if row["n"]]
+    if not rows:
         return []
-    message = f"{MISSING_PARENT}: the source has no such row of {parent.name} (such as {row['first']!r})"
-    return [Finding(ERROR, plan.name, column, message, count=row["n"])]
+    message = f"{MISSING_PARENT}: the source has no such row of {parent.name} (such as {rows[0]['first']!r})"
+    return [Finding(ERROR, plan.name, column, message, count=sum(row["n"] for row in rows))]
 
 
-def _example_pair(plan: TablePlan, keys: pd.DataFrame, shared: Mask) -> str:
+def _example_pair(source: Source, plan: TablePlan, keys: pd.DataFrame, shared: Mask) -> str:
     """Name the first of the `shared` rows, and the earlier row that has the same of these keys."""
     # By numbers, since a column may be called like the index.
     numbered = keys.set_axis(range(keys.shape[1]), axis=1)
     number = numbered.groupby(list(numbered.columns), sort=False).ngroup().to_numpy()
     position = int(np.argmax(shared))
     earlier = int(np.argmax(number == number[position]))
-    return f"such as {_row_name(plan, keys.index[position])} with {_row_name(plan, keys.index[earlier])}"
+    names = (_row_name(plan, row_name(source, plan, int(keys.index[at]))) for at in (position, earlier))
+    return f"such as {' with '.join(names)}"
 
 
 def _row_name(plan: TablePlan, old_id: object) -> str:

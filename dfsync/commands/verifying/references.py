@@ -11,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.model import frames
+from dfsync.model.source_file import SOURCE
 from dfsync.output import files
 from dfsync.pipeline.session.reference_evidence import LikelyReference, as_integer, likely_references
 from dfsync.pipeline.session.session import Session
@@ -60,8 +61,14 @@ def _counts(run: Session, likely: LikelyReference, out: Path) -> tuple[int, int]
         .where(number.is_not(None))
         .group_by(number)
     )
-    mapping = files.read_map(out, likely.parent)
-    found = frames.from_arrow(run.source.query(values)).merge(mapping, on=frames.OLD_ID)
-    other = (found[frames.OLD_ID] != found[frames.NEW_ID]).to_numpy(dtype=bool)
-    rows: pd.Series[int] = found[_ROWS]
-    return int(rows[~other].sum()), int(rows[other].sum())
+    mapping = files.read_map(out, likely.parent, *([SOURCE] if run.source.several else []))
+    names = {file.path: file.name for file in run.source.files}
+    same = other_rows = 0
+    for name, table in run.source.each(lambda file: (file.files[0], file.query(values))):
+        own = mapping if not run.source.several else mapping[mapping[SOURCE] == names[name.path]]
+        found = frames.from_arrow(table).merge(own, on=frames.OLD_ID)
+        other = (found[frames.OLD_ID] != found[frames.NEW_ID]).to_numpy(dtype=bool)
+        rows: pd.Series[int] = found[_ROWS]
+        same += int(rows[~other].sum())
+        other_rows += int(rows[other].sum())
+    return same, other_rows

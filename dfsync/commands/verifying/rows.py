@@ -19,10 +19,13 @@ from dfsync.commands.verifying.reasons import Reasons
 from dfsync.model import frames
 from dfsync.model.partition import Partition
 from dfsync.model.schema import Column
+from dfsync.model.source_file import SOURCE
 from dfsync.model.types import Mask, OldIds
 from dfsync.output import files
+from dfsync.output.evidence import read_origin
 from dfsync.output.last_run import PREVIOUS, read_last_run, read_rekeyed
 from dfsync.pipeline.observer import Observer
+from dfsync.pipeline.session.file_rows import table_of_files, with_original_references, with_run_ids
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.context import TableContext
@@ -170,7 +173,7 @@ class TableVerifier:
         """Tell whether some of the mapped rows are in the target; None where no row is mapped."""
         if self._binding is None or self._binding.id is None:
             return None
-        ids = files.read_map(self._out, self._plan.name)[frames.NEW_ID]
+        ids = self._read_map(self._plan.name)[frames.NEW_ID]
         sample = ids.iloc[np.unique(np.linspace(0, max(len(ids) - 1, 0), _SAMPLE_ROWS, dtype=int))] if len(ids) else ids
         target_rows = lookup_by_id(connection, self._binding.target, self._binding.id, [], sample.tolist())
         return bool(len(target_rows)) if len(ids) else None
@@ -193,14 +196,18 @@ class TableVerifier:
         observer.table_started(self._plan, self.counts.total)
         for parent in {*self._plan.parents.values()} & self._session.bindings.keys():
             if parent not in self._session.mappings:
-                self._session.mappings.put(parent, files.read_map(self._out, parent))
-        self._rejected = files.read_rejected(self._out, self._plan.name)
+                self._session.mappings.put(parent, self._read_map(parent))
+        rejected = with_run_ids(
+            self._session.source, self._plan, self._out, files.read_rejected(self._out, self._plan.name)
+        )
+        self._rejected = rejected[frames.OLD_ID].to_numpy(dtype=np.int64)
         found = (
             self._by_mapping(connection, self._binding)
             if self._binding.id
             else self._by_natural_key(connection, self._binding)
         )
-        files.write_differences(self._out, self._plan.name, DIFFERENCE_SCHEMA, self._reported(found, observer))
+        schema = table_of_files(self._session.source, self._plan, DIFFERENCE_SCHEMA.empty_table()).schema
+        files.write_differences(self._out, self._plan.name, schema, self._reported(found, observer))
         self.counts.seconds = time.perf_counter() - start
         log.debug("%s: %s", self._plan.name, {key: value for key, value in self.counts.as_dict().items() if value})
 
@@ -212,7 +219,17 @@ class TableVerifier:
             self.counts.add(rows, differences)
             observer.progress(self._plan, done)
             if len(differences):
-                yield differences_table(differences)
+                shown = with_original_references(self._session.source, self._plan, differences)
+                yield table_of_files(self._session.source, self._plan, differences_table(shown))
+
+    def _read_map(self, name: str, *more: str) -> pd.DataFrame:
+        """The mapping of a table, by the ids that rows have in this run."""
+        source, plan = self._session.source, self._session.plan[name]
+        if not source.several:
+            return files.read_map(self._out, name, *more)
+        origin = read_origin(files.mapping_file(self._out, name))
+        of_several = [SOURCE] if origin is not None and origin.several else []
+        return with_run_ids(source, plan, self._out, files.read_map(self._out, name, *of_several, *more))
 
     def _count_missing(self, ids: OldIds) -> pd.DataFrame:
         """Of rows without a target row, those that no sync rejected; counts the others as rejects."""
@@ -223,7 +240,7 @@ class TableVerifier:
 
     def _by_mapping(self, connection: sa.Connection, binding: TableBinding) -> Iterator[tuple[int, pd.DataFrame]]:
         """How many rows were compared, and what differs, batch by batch, through the mapping."""
-        mapping = files.read_map(self._out, self._plan.name, frames.ACTION)
+        mapping = self._read_map(self._plan.name, frames.ACTION)
         old_ids = mapping[frames.OLD_ID].to_numpy()
         shared = pd.Series(mapping[frames.NEW_ID].to_numpy()).duplicated().to_numpy()
         twice = self._rows_twice(connection, binding, mapping)
@@ -254,7 +271,7 @@ class TableVerifier:
 
     def _rows_twice(self, connection: sa.Connection, binding: TableBinding, mapping: pd.DataFrame) -> pd.DataFrame:
         """Rows that have another target row than before the last sync, where that is still there and nobody else's."""
-        rekeyed = read_rekeyed(self._out, self._plan.name)
+        rekeyed = with_run_ids(self._session.source, self._plan, self._out, read_rekeyed(self._out, self._plan.name))
         rekeyed = rekeyed.merge(mapping[[frames.OLD_ID, frames.NEW_ID]], on=[frames.OLD_ID, frames.NEW_ID])
         rekeyed = rekeyed[~rekeyed[PREVIOUS].isin(mapping[frames.NEW_ID])].set_index(frames.OLD_ID)
         ids = np.unique(rekeyed[PREVIOUS].to_numpy())

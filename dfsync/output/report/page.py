@@ -19,6 +19,7 @@ _MAX_TIMINGS = 30
 """Tables that get a bar of where their time was spent."""
 _OUTCOMES = ("inserted", "updated", "matched", "failed")
 _OTHER = "other"
+_MAX_SOURCES = 200
 
 
 def write_report(out: str | Path) -> Path:
@@ -67,6 +68,8 @@ def _template_context(run: RunArtifacts) -> dict[str, Any]:
         "bars": {c.name: _outcome_bar(c) for c in run.counts},
         "whole_bar": _outcome_bar(TableCounts("", "", **{k: sum(getattr(c, k) for c in run.counts) for k in COUNTED})),
         "broken": [c for c in run.counts if c.error],
+        "lost": [source for source in run.sources if source.error],
+        "sources": sorted(run.sources, key=lambda source: source.error is None)[:_MAX_SOURCES],
         "absent": [c for c in run.counts if c.note],
         "rejecting": sorted((c for c in run.counts if (c.failed or c.unfit) and not c.error), key=lambda c: -c.failed),
         "shared": {stats.name: stats.shared for stats in run.maps},

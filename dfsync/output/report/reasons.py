@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.frames import OLD_ID
+from dfsync.model.source_file import SOURCE
 
 MAX_EXAMPLES = 5
 MAX_REASONS = 20
@@ -106,13 +107,14 @@ def summarize_reasons(paths: list[Path], by: list[str]) -> ReasonSummary:
 def _groups(path: Path, by: list[str]) -> tuple[pd.DataFrame, pd.Series[Any], pd.Series[int]]:
     """The largest groups with their `rows`, the groups by the positions of their first rows, and the rows by reason."""
     with readable(path):
-        keys = pq.read_table(path, columns=[*by, OLD_ID], read_dictionary=by).unify_dictionaries().to_pandas()
+        row = [*([SOURCE] if SOURCE in pq.read_schema(path).names else []), OLD_ID]
+        keys = pq.read_table(path, columns=[*by, *row], read_dictionary=by).unify_dictionaries().to_pandas()
     like = keys.groupby(by, observed=True, dropna=False, sort=False)
     number, place = like.ngroup(), like.cumcount()
     groups = keys[place == 0].astype(object).set_axis(number[place == 0])
     groups["rows"] = number.value_counts()
     largest = groups.sort_values("rows", ascending=False, kind="stable").head(_MAX_GROUPS)
-    again = keys.duplicated([by[0], OLD_ID]) & keys[OLD_ID].notna()
+    again = keys.duplicated([by[0], *row]) & keys[OLD_ID].notna()
     return largest, number[place < MAX_EXAMPLES], keys.loc[~again, by[0]].astype(object).value_counts(sort=False)
 
 

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED
+from dfsync.model.source_file import SOURCE
 from dfsync.output import files
 from dfsync.output.last_run import LastVerify, read_last_verify
 from dfsync.output.report.reasons import ReasonSummary, readable, summarize_reasons
-from dfsync.output.result import COUNTED, TableCounts
+from dfsync.output.result import COUNTED, SourceCounts, TableCounts
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
 
 _LISTS = ("natural_key", "after", "ignore_columns", "plain_columns", "empty_columns", "deferred")
@@ -52,6 +55,8 @@ class RunArtifacts:
     maps: tuple[MappingStats, ...]
     rejects: ReasonSummary
     differences: ReasonSummary
+    sources: tuple[SourceCounts, ...]
+    """Of several sources what became of the rows of each."""
     verified: LastVerify | None
     """What the last verify of this source and target counted; None where there was none."""
 
@@ -85,6 +90,7 @@ def read_run(out: Path) -> RunArtifacts:
         plan, counts = _plan(content["plan"]), tuple(map(_counts, content["tables"]))
         started, seconds = datetime.fromisoformat(content["started"]).astimezone(UTC), float(content["seconds"])
         source, target = str(content["source"]), str(content["target"])
+        sources = tuple(SourceCounts(**entry) for entry in content.get("sources", ()))
     synced = [c for c in counts if c.note is None]
     differences = [path for name in plan.names if (path := out / files.VERIFY / f"{name}.parquet").is_file()]
     return RunArtifacts(
@@ -94,11 +100,14 @@ def read_run(out: Path) -> RunArtifacts:
         seconds=seconds,
         source=source,
         target=target,
-        maps=tuple(_mapping_stats(out, c) for c in synced if c.name in plan.names and plan[c.name].id is not None),
+        maps=tuple(
+            _mapping_stats(out, c, sources) for c in synced if c.name in plan.names and plan[c.name].id is not None
+        ),
         rejects=summarize_reasons(
             [_reject_file(out, c) for c in synced if (c.failed or c.unfit) and not c.error], ["reason", "column"]
         ),
         differences=summarize_reasons(differences, ["kind", "column", "action"]),
+        sources=sources,
         verified=_last_verify(out, source, target),
     )
 
@@ -129,12 +138,16 @@ def _counts(entry: Any) -> TableCounts:
     return counts
 
 
-def _mapping_stats(out: Path, counts: TableCounts) -> MappingStats:
+def _mapping_stats(out: Path, counts: TableCounts, sources: tuple[SourceCounts, ...]) -> MappingStats:
     path = files.mapping_file(out, counts.name)
     with readable(path):
-        mapping = pq.read_table(
-            path, columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION], read_dictionary=[frames.ACTION]
-        )
+        of_several = [SOURCE] if sources else []
+        columns = [*of_several, frames.OLD_ID, frames.NEW_ID, frames.ACTION]
+        mapping = pq.read_table(path, columns=columns, read_dictionary=[frames.ACTION])
+        if sources:
+            # Sources that are not in this run, or failed in it, keep the rows of an earlier one.
+            read = pa.array([source.name for source in sources if source.error is None], pa.string())
+            mapping = mapping.filter(pc.is_in(mapping.column(SOURCE).cast(pa.string()), read))
         old, new = (mapping.column(name).to_numpy() for name in (frames.OLD_ID, frames.NEW_ID))
         actions = mapping.column(frames.ACTION).to_pandas().value_counts()
         in_mapping = [int(actions.get(action, 0)) for action in (INSERTED, MATCHED, UPDATED)]
@@ -147,7 +160,7 @@ def _mapping_stats(out: Path, counts: TableCounts) -> MappingStats:
             shared=len(new) - int(pd.Series(new).nunique()),
         )
     in_summary = [counts.inserted, counts.matched, counts.updated]
-    if in_mapping != in_summary:
+    if in_mapping != in_summary and not any(source.error for source in sources):
         raise DfsyncError(
             f"{path} and {files.SUMMARY} are of different runs: {in_mapping} rows were inserted, matched and updated "
             f"by the one, {in_summary} by the other. The last sync did not get to its end: run it again."

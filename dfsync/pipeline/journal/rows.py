@@ -55,9 +55,19 @@ class RowJournal:
         Opens a second connection.
     folder
         Where there is room for temporary files.
+    of_files
+        Gives rows, by their `old_id`, the ids and the source that the files of the journal say.
     """
 
-    def __init__(self, binding: TableBinding, connection: sa.Connection, connect: Connect, folder: Path | None) -> None:
+    def __init__(
+        self,
+        binding: TableBinding,
+        connection: sa.Connection,
+        connect: Connect,
+        folder: Path | None,
+        of_files: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+    ) -> None:
+        self._of_files = of_files
         self._binding, self._connection, self._connect = binding, connection, connect
         self._stack = ExitStack()
         self._digests, self._before = TableSpool(folder), TableSpool(folder)
@@ -171,8 +181,8 @@ class RowJournal:
             if not (new_ids[1:] > new_ids[:-1]).all():
                 order = np.argsort(new_ids, kind="stable")
                 old_ids, new_ids = old_ids[order], new_ids[order]
-            inserted = write_rows(files[0], self._inserted_rows(old_ids, new_ids))
-        updated = write_rows(files[1], self._updated_rows(new_ids))
+            inserted = write_rows(files[0], map(self._of_files, self._inserted_rows(old_ids, new_ids)))
+        updated = write_rows(files[1], map(self._of_files, self._updated_rows(new_ids)))
         return Part(WRITING, inserted, updated)
 
     def _inserted_rows(self, old_ids: OldIds, new_ids: NewIds) -> Iterator[pa.Table]:

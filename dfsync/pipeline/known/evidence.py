@@ -13,6 +13,7 @@ from dfsync.model.errors import DfsyncError
 from dfsync.model.types import OldIds
 from dfsync.output.last_run import PREVIOUS, REKEYED_SCHEMA, read_rekeyed
 from dfsync.pipeline.known.rekey import key_texts
+from dfsync.pipeline.session.file_rows import row_name, with_run_ids
 from dfsync.pipeline.session.kept_maps import KeptMap
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
@@ -70,7 +71,7 @@ def read_moved(table: TableContext) -> pd.DataFrame:
     if out is None or table.binding.id is None:
         return none
     try:
-        rows = read_rekeyed(out, table.binding.plan.name)
+        rows = with_run_ids(table.source, table.binding.plan, out, read_rekeyed(out, table.binding.plan.name))
     except DfsyncError:
         return none
     # The column may have become BIGINT UNSIGNED since.
@@ -153,15 +154,16 @@ def doubled_rows(table: TableContext, ledger: RowLedger, moved: pd.DataFrame, *,
     return moved[exist(table, former) & ~np.isin(former, ledger.new_id[ledger.resolved])] if len(moved) else moved
 
 
-def doubled_note(name: str, doubled: pd.DataFrame) -> str:
+def doubled_note(table: TableContext, doubled: pd.DataFrame) -> str:
     """Tell of rows that the target has twice, as of `doubled_rows`, in a sentence with the first ones as examples."""
+    plan = table.binding.plan
     examples = [
-        f"{former} -> {'a new one' if new >= DRY_RUN_FIRST_ID else new} (ID {old})"
+        f"{former} -> {'a new one' if new >= DRY_RUN_FIRST_ID else new} (ID {row_name(table.source, plan, int(old))})"
         for old, former, new in doubled.iloc[:_EXAMPLES, :3].itertuples(index=False)
     ]
     count, more = len(doubled), ", ..." if len(doubled) > _EXAMPLES else ""
     have, former = ("row of {} has", "one is") if count == 1 else ("rows of {} have", "ones are")
-    told = f"{count} {have.format(name)} another target row than in the last run: {', '.join(examples)}{more}; "
+    told = f"{count} {have.format(plan.name)} another target row than in the last run: {', '.join(examples)}{more}; "
     return f"{told}the former {former} still in the target"
 
 

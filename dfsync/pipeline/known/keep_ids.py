@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from dfsync.model import frames
 from dfsync.model.rejects import no_rejects, reject_frame
 from dfsync.model.types import NewIds, OldIds
 from dfsync.pipeline.known.rekey import FOLLOW, compare_keys
+from dfsync.pipeline.session.file_rows import row_name
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.ledger import RowLedger
@@ -38,7 +40,9 @@ class KeptRows:
     present
         int64: the target has a row of this id, which is the row, whatever its values are.
     lacking
-        int64: the target has neither such a row nor one of its natural key.
+        int64: the target has neither such a row nor one of its natural key. Of several files the first one's.
+    same
+        int64: the rows of other files that have the ids of `lacking`.
     rejects
         The reject frame of the rows whose natural key another row of the target has, and of the other rows whose target
         row is that of a kept id: which is the same row only a person can say, so none is changed.
@@ -50,6 +54,7 @@ class KeptRows:
 
     present: OldIds
     lacking: OldIds
+    same: OldIds
     rejects: pd.DataFrame
     followers: OldIds = field(default_factory=lambda: np.array([], np.int64))
     notes: tuple[str, ...] = ()
@@ -70,24 +75,28 @@ def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
     KeptRows
     """
     binding = table.binding
-    kept = table.is_kept(ledger.old_id)
+    kept = table.is_kept_row(ledger.old_id)
     ids = ledger.old_id[kept]
     if binding.id is None or not len(ids):
-        return KeptRows(ids[:0], ids[:0], no_rejects())
-    found = lookup_by_id(table.connection, binding.target, binding.id, binding.key, ids.tolist())
-    present = np.isin(ids, np.asarray(found.index))
+        return KeptRows(ids[:0], ids[:0], ids[:0], no_rejects())
+    own = table.own_ids(ids)
+    found = lookup_by_id(table.connection, binding.target, binding.id, binding.key, np.unique(own).tolist())
+    present = np.isin(own, np.asarray(found.index))
     resolved, owners = ledger.resolved[kept], ledger.new_id[kept]
     # Of rows without a natural key the target may have equal ones by other ids.
-    taken = resolved & (owners != ids) if binding.key else resolved & ~present
+    taken = resolved & (owners != own) if binding.key else resolved & ~present
     reasons = [
         f"keep_ids: the target has {'another natural key in its' if there else 'no'} row of id {old}, and its row "
         f"{new} has this natural key; {'change one of them' if there else f'give that row the id {old}'} there, or "
         f"take {old} out of keep_ids"
-        for old, new, there in zip(ids[taken], owners[taken], present[taken], strict=True)
+        for old, new, there in zip(own[taken], owners[taken], present[taken], strict=True)
     ]
     others = _others(table, ledger)
-    rejects = reject_frame(ids[taken], binding.id, [str(old) for old in ids[taken]], reasons)
-    same = KeptRows(ids[present & ~taken], ids[~present & ~taken], pd.concat([rejects, others]))
+    rejects = reject_frame(ids[taken], binding.id, [str(old) for old in own[taken]], reasons)
+    lacking = ids[~present & ~taken]
+    _, first = np.unique(table.own_ids(lacking), return_index=True)
+    same_rows = np.delete(lacking, first)
+    same = KeptRows(ids[present & ~taken], np.sort(lacking[first]), same_rows, pd.concat([rejects, others]))
     unsure = ids[present & ~resolved]
     return _compared(table, same, unsure, found, ledger.new_id[ledger.positions(others.index)]) if binding.key else same
 
@@ -101,22 +110,29 @@ def _compared(
     batches = list(read_batches(table, table.binding.key, table.batch_size, ids, deferred=()))
     now = pd.concat([batch.frame for batch in batches])
     # The kept ids are those of both sides.
-    there = target_rows.reindex(now.index)
+    own = table.own_ids(now.index)
+    there = target_rows.reindex(own).set_axis(now.index)
     other = compare_keys(table, now, there)
     plan = table.binding.plan
     updates, follows = plan.on_match == "update", plan.on_rekey == FOLLOW
-    waiting = other.index.isin(contested) & (not follows)
+    waiting = np.isin(table.own_ids(other.index), contested) & (not follows)
     found = {
         _CONTESTED: other[waiting],
         _TAKES_IT if updates or follows else _KEEPS_IT: other[~waiting],
     }
-    notes = tuple(_note(plan.name, rows, outcome) for outcome, rows in found.items() if len(rows))
+    notes = tuple(_note(table, rows, outcome) for outcome, rows in found.items() if len(rows))
     followers = other.index[~waiting].to_numpy(dtype=np.int64) if updates or follows else ids[:0]
-    return replace(kept, followers=followers, notes=notes)
+    # Of several files the first one leads.
+    _, first_of_id = np.unique(table.own_ids(followers), return_index=True)
+    return replace(kept, followers=np.sort(followers[first_of_id]), notes=notes)
 
 
-def _note(name: str, rows: pd.DataFrame, outcome: str) -> str:
-    examples = [f"{column} {change} (ID {old})" for old, column, change in rows.head(_EXAMPLES).itertuples(name=None)]
+def _note(table: TableContext, rows: pd.DataFrame, outcome: str) -> str:
+    name = table.binding.plan.name
+    examples = [
+        f"{column} {change} (ID {row_name(table.source, table.binding.plan, int(old))})"
+        for old, column, change in rows.head(_EXAMPLES).itertuples(name=None)
+    ]
     have = "row of {} that keep_ids names has" if len(rows) == 1 else "rows of {} that keep_ids names have"
     more = ", ..." if len(rows) > _EXAMPLES else ""
     return f"{len(rows)} {have.format(name)} another natural key in the target: {', '.join(examples)}{more}; {outcome}"
@@ -124,16 +140,20 @@ def _note(name: str, rows: pd.DataFrame, outcome: str) -> str:
 
 def _others(table: TableContext, ledger: RowLedger) -> pd.DataFrame:
     """The reject frame of the rows that have the target row of a kept id, and not the natural key of the kept row."""
-    to_kept = ledger.resolved & table.is_kept(ledger.new_id) & np.isin(ledger.new_id, ledger.old_id)
-    with_kept = np.isin(ledger.new_id, ledger.new_id[to_kept & (ledger.old_id == ledger.new_id)])
-    rows = to_kept & ~with_kept & ~table.is_kept(ledger.old_id)
+    kept = table.is_kept_row(ledger.old_id)
+    own = table.own_ids(ledger.old_id[kept])
+    to_kept = ledger.resolved & table.is_kept(ledger.new_id) & np.isin(ledger.new_id, own)
+    is_itself = np.zeros(len(ledger), dtype=bool)
+    is_itself[kept] = own == ledger.new_id[kept]
+    with_kept = np.isin(ledger.new_id, ledger.new_id[to_kept & is_itself])
+    rows = to_kept & ~with_kept & ~kept
     reasons = [
         f"keep_ids: its target row {new} is the source's row {new}, which has another natural key; change one of the "
         f"keys, or take {new} out of keep_ids"
         for new in ledger.new_id[rows]
     ]
     ids = ledger.old_id[rows]
-    return reject_frame(ids, table.binding.id, [str(old) for old in ids], reasons)
+    return reject_frame(ids, table.binding.id, [str(old) for old in table.own_ids(ids)], reasons)
 
 
 def insert_kept(table: TableContext, ids: OldIds, *, dry_run: bool) -> LoadedBatch:
@@ -151,14 +171,17 @@ def insert_kept(table: TableContext, ids: OldIds, *, dry_run: bool) -> LoadedBat
     Returns
     -------
     LoadedBatch
-        The new ids are the old ones.
+        The new ids are those that the rows have in their files.
     """
     batches = list(read_batches(table, table.binding.columns, table.batch_size, ids))
     frame = pd.concat([batch.frame for batch in batches])
     notes = [note for batch in batches for note in batch.notes]
     refused = no_rejects()
     if not dry_run and table.binding.id is not None:
-        refused = insert_with_ids(table.connection, table.binding.target, table.binding.id, frame)
+        with_own_ids = frame.set_axis(pd.Index(table.own_ids(frame.index), name=frames.OLD_ID))
+        refused = insert_with_ids(table.connection, table.binding.target, table.binding.id, with_own_ids)
+        at = with_own_ids.index.get_indexer(refused.index)
+        refused = refused.set_axis(pd.Index(frame.index[at], name=frames.OLD_ID))
     taken = frame.index.difference(refused.index)
     rejects = pd.concat([refused, *(batch.rejects for batch in batches)])
-    return LoadedBatch(pd.Series(taken.to_numpy(), index=taken), rejects, notes, refused.index.to_numpy())
+    return LoadedBatch(pd.Series(table.own_ids(taken), index=taken), rejects, notes, refused.index.to_numpy())

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dfsync.model import frames
 from dfsync.model.rejects import display_values, no_rejects, reject_frame
 from dfsync.model.types import Mask, NewIds, OldIds
+from dfsync.pipeline.session.file_rows import row_name
 from dfsync.pipeline.session.kept_maps import KeptMap
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import read_batches
@@ -75,7 +76,7 @@ class RekeyedRows:
         plan = table.binding.plan
         count = len(self.old_id)
         examples = [
-            f"{column} {change} (ID {old})"
+            f"{column} {change} (ID {row_name(table.source, plan, int(old))})"
             for column, change, old in zip(self.column, self.change, self.old_id[:_EXAMPLES], strict=False)
         ]
         more = ", ..." if count > _EXAMPLES else ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.source_file import SourceSpec
 from dfsync.source.base import Source
-from dfsync.source.sqlite import SqliteSource
+from dfsync.source.many.files import find_files
+from dfsync.source.opening import open_source
 from dfsync.target.config import (
     CONFIG_FILE,
     EMBEDDED,
@@ -43,13 +44,13 @@ class Ends:
 
 
 @contextmanager
-def open_ends(source: str | Path, target: str | sa.URL | None = None) -> Iterator[Ends]:
+def open_ends(source: SourceSpec, target: str | sa.URL | None = None) -> Iterator[Ends]:
     """Open source and target.
 
     Parameters
     ----------
     source
-        The SQLite file.
+        The SQLite file, or several: see `dfsync.source.many.files.find_files`.
     target
         A URL; None looks where the command line looks.
 
@@ -69,7 +70,7 @@ def open_ends(source: str | Path, target: str | sa.URL | None = None) -> Iterato
         connection: sa.Connection | None = None
         errors: list[DfsyncError] = []
         try:
-            opened = stack.enter_context(SqliteSource(source))
+            opened = stack.enter_context(open_source(find_files(source)))
         except DfsyncError as error:
             errors.append(error)
         try:
@@ -83,7 +84,7 @@ def open_ends(source: str | Path, target: str | sa.URL | None = None) -> Iterato
 
 @contextmanager
 def open_target(
-    target: str | sa.URL | None, source: str | Path | None = None, *, origin: str = PARAMETER
+    target: str | sa.URL | None, source: SourceSpec | None = None, *, origin: str = PARAMETER
 ) -> Iterator[TargetLocation]:
     """Find the target, and run the private MariaDB for as long as it is needed where nothing else is named.
 
@@ -96,7 +97,7 @@ def open_target(
         yield choice
         return
     if source is not None:
-        SqliteSource(source).close()
+        open_source(find_files(source)).close()
     server = EmbeddedServer(EMBEDDED_DATA)
     try:
         server.start()

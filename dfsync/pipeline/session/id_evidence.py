@@ -15,7 +15,7 @@ from dfsync.plan.discovery.identity import own_number
 from dfsync.plan.graph import is_circular, strongly_connected
 from dfsync.plan.model import EXPLICIT_ORIGINS, Plan, TablePlan
 from dfsync.plan.questions import Answer, Question
-from dfsync.source.base import Source
+from dfsync.source.base import ASKED_FILES, Source
 from dfsync.text.wording import with_count
 
 _MAX_FIRST, _MAX_PER_ROW = 1, 2
@@ -30,7 +30,7 @@ def id_questions(plan: Plan, source: Source, target: Schema, names: Collection[s
     plan
         The complete plan.
     source
-        The source, whose rows give the evidence.
+        The source, whose rows give the evidence: of several files the first `ASKED_FILES`.
     target
         All tables of the target.
     names
@@ -111,8 +111,10 @@ def _span(source: Source, table: Table, column: str) -> tuple[int, int, int]:
     """The lowest and the highest value, and the number of rows."""
     own: sa.ColumnElement[Any] = sa.column(column)
     ends = sa.select(sa.func.min(own).label("first"), sa.func.max(own).label("last")).select_from(sa.table(table.name))
-    row = source.query(ends).to_pylist()[0]
-    return int(row["first"] or 0), int(row["last"] or 0), source.count(table)
+    spans = source.each(lambda file: (file.query(ends).to_pylist()[0], file.count(table)), ASKED_FILES)
+    first = min((row["first"] for row, _ in spans if row["first"] is not None), default=0)
+    last = max((row["last"] for row, _ in spans if row["last"] is not None), default=0)
+    return int(first), int(last), sum(count for _, count in spans)
 
 
 def _zero(table: TablePlan, source: Source, source_table: Table, *, circular: bool) -> Question | None:
@@ -120,7 +122,8 @@ def _zero(table: TablePlan, source: Source, source_table: Table, *, circular: bo
     if table.id is None or table.keep_ids is not None or is_reference(source_table, table.id):
         return None
     found = sa.exists().where(sa.column(table.id) == 0).select_from(sa.table(source_table.name))
-    if not source.query(sa.select(found.label("found"))).to_pylist()[0]["found"]:
+    select = sa.select(found.label("found"))
+    if not any(source.each(lambda file: file.query(select).to_pylist()[0]["found"], ASKED_FILES)):
         return None
     evidence = "has a row of id 0: AUTO_INCREMENT never gives 0, so the application probably means this row by its id"
     if circular:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from dfsync.model import frames
 from dfsync.model.rejects import display_values
+from dfsync.model.source_file import SOURCE
 from dfsync.model.types import Mask, NewIds, OldIds
 from dfsync.output.evidence import MapOrigin, other_plan, read_origin
 from dfsync.output.files import MAPPINGS, UNMAPPED
 from dfsync.output.pieces import piece_files
+from dfsync.pipeline.session.file_rows import RowsOfFiles
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.model import Plan
-from dfsync.source.base import Source
+from dfsync.source.base import Queryable, Source
 from dfsync.target.read.rows import next_id
+from dfsync.text.wording import with_count
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class KeptMap:
     """The map of the last run for one table.
 
     It is read from its files each time, so that it takes no memory while a table is matched; and so before a run writes
-    them anew.
+    them anew. Where the source has several files, old ids are combined ids of this run; rows of other files are left
+    out.
 
     Attributes
     ----------
@@ -39,19 +42,32 @@ class KeptMap:
         The files; where two of them have a row the first one counts.
     dtype
         That of new ids: `TableBinding.id_dtype`.
+    rows_of
+        For each of `paths`, whose its rows are in this run.
     """
 
     paths: tuple[Path, ...]
     dtype: type[np.int64 | np.uint64] = np.int64
+    rows_of: tuple[RowsOfFiles, ...] = ()
 
     def read(self) -> tuple[OldIds, NewIds]:
         """Read the old ids (int64, ascending, unique), and the target row of each then."""
-        tables = [pq.read_table(path, columns=[frames.OLD_ID, frames.NEW_ID]) for path in self.paths]
-        columns = [[table.column(name).to_numpy() for name in (frames.OLD_ID, frames.NEW_ID)] for table in tables]
+        columns = [self._ids(number) for number in range(len(self.paths))]
         if len(columns) == 1:
             return columns[0][0], columns[0][1].astype(self.dtype, copy=False)
         old_id, first = np.unique(np.concatenate([old for old, _ in columns]), return_index=True)
         return old_id, np.concatenate([new.astype(self.dtype) for _, new in columns])[first]
+
+    def _ids(self, number: int) -> tuple[OldIds, NewIds]:
+        """Old and new ids of one of the files, by ascending old id."""
+        if not self.rows_of:
+            table = pq.read_table(self.paths[number], columns=[frames.OLD_ID, frames.NEW_ID])
+            old_id, new_id = (column.to_numpy() for column in table.columns)
+            return old_id, new_id
+        table = pq.read_table(self.paths[number], columns=[*self.rows_of[number].columns, frames.NEW_ID])
+        ids, known = self.rows_of[number].combined(table)
+        order = np.argsort(ids[known], kind="stable")
+        return ids[known][order], table.column(frames.NEW_ID).to_numpy()[known][order]
 
     def find(self, ids: OldIds) -> tuple[Mask, NewIds]:
         """Look up source rows.
@@ -89,15 +105,16 @@ class KeptMap:
         DataFrame
             Index `old_id`, ascending; the columns of the natural key in its order (Arrow dtypes).
         """
-        rows = self.rows(ids)
-        ours = [frames.OLD_ID, frames.NEW_ID, frames.ACTION]
-        return frames.from_arrow(rows.drop_columns(ours), rows.column(frames.OLD_ID))
+        old_id, rows = self._rows(ids)
+        ours = [
+            name for name in (SOURCE, frames.OLD_ID, frames.NEW_ID, frames.ACTION) if name != SOURCE or self.rows_of
+        ]
+        return frames.from_arrow(rows.drop_columns(ours), old_id)
 
     def unmapped_ids(self) -> OldIds:
         """Read the `old_id` of the rows that had no target row after the last run: int64, in any order."""
-        paths = [path for path in self.paths if path.parent.name == UNMAPPED]
-        tables = [pq.read_table(path, columns=[frames.OLD_ID]) for path in paths]
-        return np.concatenate([np.array([], np.int64), *(table.column(0).to_numpy() for table in tables)])
+        numbers = [number for number, path in enumerate(self.paths) if path.parent.name == UNMAPPED]
+        return np.concatenate([np.array([], np.int64), *(self._ids(number)[0] for number in numbers)])
 
     def rows(self, ids: OldIds) -> pa.Table:
         """Read rows of the map as they are in its files.
@@ -113,16 +130,35 @@ class KeptMap:
             The columns of `mappings/NAME.parquet` with its metadata, by ascending `old_id`; without the rows that the
             map does not have.
         """
+        return self._rows(ids)[1]
+
+    def _rows(self, ids: OldIds) -> tuple[OldIds, pa.Table]:
+        """The old ids of this run, ascending, and the rows."""
         rows: pa.Table | None = None
-        for path in self.paths:
-            file, wanted = pq.ParquetFile(path), pa.array(ids)
-            batches = (batch.filter(pc.is_in(batch.column(frames.OLD_ID), wanted)) for batch in file.iter_batches())
+        found = np.array([], np.int64)
+        for number, path in enumerate(self.paths):
+            file = pq.ParquetFile(path)
+            ids_of, batches = [found], []
+            for batch in file.iter_batches():
+                old_id, known = self._old_ids(number, batch)
+                known &= np.isin(old_id, ids) & ~np.isin(old_id, found)
+                ids_of.append(old_id[known])
+                batches.append(batch.filter(pa.array(known)))
             table = pa.Table.from_batches(batches, file.schema_arrow)
-            if rows is not None:
-                table = table.filter(pc.invert(pc.is_in(table.column(frames.OLD_ID), rows.column(frames.OLD_ID))))
-                table = pa.concat_tables(_alike(rows, table))
-            rows = table
-        return pa.table({}) if rows is None else rows.sort_by(frames.OLD_ID)
+            if self.rows_of:
+                table = self.rows_of[number].as_of_this_run(table)
+            rows = table if rows is None else pa.concat_tables(_alike(rows, table))
+            found = np.concatenate(ids_of)
+        if rows is None:
+            return found, pa.table({})
+        order = np.argsort(found, kind="stable")
+        return found[order], rows.take(order)
+
+    def _old_ids(self, number: int, batch: pa.RecordBatch) -> tuple[OldIds, Mask]:
+        if self.rows_of:
+            return self.rows_of[number].combined(batch)
+        old_id = batch.column(frames.OLD_ID).to_numpy()
+        return old_id, np.ones(len(old_id), dtype=bool)
 
 
 def _alike(first: pa.Table, second: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -207,23 +243,33 @@ class KeptMaps:
         plan = binding.plan
         if self.out is None or plan.id is None:
             return None, None
-        now = MapOrigin.of(source.path, self.target, plan)
+        ids = source.row_ids(plan.name)
+        now = MapOrigin.of(source.files, self.target, plan, several=ids is not None)
         whole = [self.out / folder / f"{plan.name}.parquet" for folder in (MAPPINGS, UNMAPPED)]
         files = [*piece_files(self.out, plan.name), *whole]
         origins = {path: read_origin(path) for path in files}
         unlike = next(filter(None, (other_plan(then, now) for then in origins.values())), None)
-        kept = KeptMap(tuple(path for path in files if origins[path] == now), binding.id_dtype)
+        usable = {
+            path: origin for path, origin in origins.items() if origin is not None and origin.is_continued_by(now)
+        }
+        rows_of = () if ids is None else tuple(RowsOfFiles(then, source.files, ids, now) for then in usable.values())
+        kept = KeptMap(tuple(usable), binding.id_dtype, rows_of)
         if not kept.paths:
             return None, unlike
         try:
             old_id, new_id = kept.read()
         except (OSError, pa.ArrowException):
             return None, unlike
+        told = unlike
+        if rows_of:
+            kept, older = _without_older_copies(kept, binding, source)
+            told = older or unlike
+            old_id, new_id = kept.read()
         if plan.name in self.parents:
             columns = pa.table({frames.OLD_ID: old_id, frames.NEW_ID: new_id})
             self._last_ids[plan.name] = frames.from_arrow(columns)
         stale = _stale_reason(old_id, new_id, binding, source, connection)
-        return (kept, unlike) if stale is None else (None, stale)
+        return (kept, told) if stale is None else (None, stale)
 
     def last_ids(self, name: str) -> pd.DataFrame:
         """Give the map of a table whose ids are part of natural keys, as it was before this run.
@@ -241,6 +287,24 @@ class KeptMaps:
         return self._last_ids.get(name, frames.empty_mapping())
 
 
+def _without_older_copies(kept: KeptMap, binding: TableBinding, source: Source) -> tuple[KeptMap, str | None]:
+    """The map without the rows of files that are older copies than those that it is of, and what to say of them."""
+    if not binding.source[binding.plan.id or ""].auto_increment:
+        return kept, None
+    places = {file.path: number for number, file in enumerate(source.files)}
+    last = dict(source.each(lambda file: (places[file.path], _last_given(file, binding))))
+    older: dict[int, str] = {}
+    for path, rows_of in zip(kept.paths, kept.rows_of, strict=True):
+        highest = rows_of.highest(pq.read_table(path, columns=rows_of.columns))
+        for number in highest.keys() & last.keys():
+            if highest[number] > last[number]:
+                older[number] = _older_copy(source.files[number].name, last[number], highest[number])
+    if not older:
+        return kept, None
+    rows = tuple(replace(rows_of, older=frozenset(older)) for rows_of in kept.rows_of)
+    return replace(kept, rows_of=rows), f"of {with_count(len(older), 'sources')}, such as: {older[min(older)]}"
+
+
 def _stale_reason(
     old_id: OldIds, new_id: NewIds, binding: TableBinding, source: Source, connection: sa.Connection
 ) -> str | None:
@@ -255,14 +319,19 @@ def _stale_reason(
             "the table was emptied or made anew"
         )
     column = binding.source[binding.plan.id or ""]
-    if not column.auto_increment:
+    if not column.auto_increment or source.row_ids(binding.plan.name) is not None:
         return None
+    (last,) = source.each(lambda file: _last_given(file, binding))
+    return _older_copy("the source", last, int(old_id[-1])) if int(old_id[-1]) > last else None
+
+
+def _last_given(source: Queryable, binding: TableBinding) -> int:
+    """The last id that a file has given to rows of a table that never gives one twice."""
     sequence: Any = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
     query = sa.select(sa.func.max(sequence.c.seq).label("seq")).where(sequence.c.name == binding.source.name)
-    last = source.query(query).to_pylist()[0]["seq"] or 0
-    if int(old_id[-1]) > int(last):
-        return (
-            f"the source has given the ids up to {last}, and the map of the last run has {old_id[-1]}: "
-            "the source is an older copy"
-        )
-    return None
+    return int(source.query(query).to_pylist()[0]["seq"] or 0)
+
+
+def _older_copy(what: str, last: int, highest: int) -> str:
+    given = f"{what} has given the ids up to {last}, and the map of the last run has {highest}"
+    return f"{given}: the source is an older copy"

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError
-from dfsync.model.schema import Schema
+from dfsync.model.schema import Schema, Table
 from dfsync.plan.discovery.draft import select_draft
 from dfsync.plan.discovery.evidence import ColumnName, Evidence, doubts
 from dfsync.plan.discovery.resolve import complete, in_order
@@ -147,7 +147,13 @@ def id_faults(source: Source, table: str, column: str) -> dict[str, int]:
         "that another row has too": sa.func.count(own) - sa.func.count(sa.distinct(own)),
     }
     select = sa.select(*(count.label(fault) for fault, count in counts.items())).select_from(sa.table(table))
-    return {fault: int(count) for fault, count in source.query(select).to_pylist()[0].items()}
+    rows = _first_rows(source, select)
+    return {fault: sum(int(row[fault]) for row in rows) for fault in counts}
+
+
+def _first_rows(source: Source, select: sa.ClauseElement) -> list[dict[str, Any]]:
+    """The first row of a query of each file."""
+    return source.each(lambda file: dict(file.query(select).to_pylist()[0]))
 
 
 def _empty(source: Source, columns: Iterable[ColumnName]) -> list[ColumnName]:
@@ -158,9 +164,24 @@ def _empty(source: Source, columns: Iterable[ColumnName]) -> list[ColumnName]:
         rows = sa.table(table)
         found = (sa.exists().where(sa.column(name).is_not(None)).select_from(rows) for name in names)
         select = sa.select(*(exists.label(str(number)) for number, exists in enumerate(found)))
-        row = source.query(select).to_pylist()[0]
-        empty += [(table, name) for number, name in enumerate(names) if not row[str(number)]]
+        of_files = _first_rows(source, select)
+        empty += [(table, name) for number, name in enumerate(names) if not any(row[str(number)] for row in of_files)]
     return empty
+
+
+def _is_rowid(source: Source, table: Table, column: str) -> bool:
+    """Whether SQLite itself sees to it that the column holds integers, no two alike.
+
+    References
+    ----------
+    https://www.sqlite.org/lang_createtable.html#rowids_and_the_integer_primary_key
+    """
+    if tuple(map(str.lower, table.primary_key)) != (column.lower(),) or table[column].type.upper() != "INTEGER":
+        return False
+    # Any other primary key has an index of its own.
+    indexes = sa.func.pragma_index_list(table.name).table_valued("origin")
+    select = sa.select(sa.func.count().label("own")).select_from(indexes).where(indexes.c.origin == "pk")
+    return source.each(lambda file: bool(file.query(select).to_pylist()[0]["own"] == 0), 1)[0]
 
 
 def _require_unique_ids(draft: Plan, source: Source) -> None:
@@ -168,6 +189,8 @@ def _require_unique_ids(draft: Plan, source: Source) -> None:
     for table in draft.tables:
         source_table = source.schema.find(table.table)
         if source_table is None or not table.id or table.id not in source_table:
+            continue
+        if _is_rowid(source, source_table, table.id):
             continue
         for fault, count in id_faults(source, source_table.name, source_table[table.id].name).items():
             if count:

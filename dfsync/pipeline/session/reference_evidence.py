@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from dfsync.model.schema import Schema, Table
 from dfsync.plan.discovery.likely import STRONG, WEAK, Candidate, candidates
 from dfsync.plan.model import Plan, TablePlan
 from dfsync.plan.questions import Answer, Question
-from dfsync.source.base import Source
+from dfsync.source.base import ASKED_FILES, Queryable, Source
 from dfsync.text.wording import printable, with_count
 
 _SAMPLED_ROWS = 20_000
@@ -59,7 +60,7 @@ def reference_questions(plan: Plan, source: Source, target: Schema, names: Colle
     plan
         The complete plan.
     source
-        The source, whose rows give the evidence.
+        The source, whose rows give the evidence: of several files the first `ASKED_FILES`.
     target
         All tables of the target.
     names
@@ -74,8 +75,9 @@ def reference_questions(plan: Plan, source: Source, target: Schema, names: Colle
         if candidate.table not in names:
             continue
         table = plan[candidate.table]
-        reference = _reference(plan, source, candidate)
-        if candidate.type_column and not _is_sure(reference) and _is_pair(table, source, candidate):
+        reference = _first_reference(plan, candidate, source)
+        is_pair = partial(_is_pair, table, candidate)
+        if candidate.type_column and not _is_sure(reference) and any(source.each(is_pair, ASKED_FILES)):
             yield _pair_question(table, candidate, source.schema.find(table.table), target.find(table.table))
         elif reference is not None:
             if candidate.is_id:
@@ -91,7 +93,7 @@ def likely_references(plan: Plan, source: Source, target: Schema) -> Iterator[Li
     plan
         The complete plan.
     source
-        The source, whose rows give the evidence.
+        The source, whose rows give the evidence: of several files the first `ASKED_FILES`.
     target
         All tables of the target.
 
@@ -100,11 +102,17 @@ def likely_references(plan: Plan, source: Source, target: Schema) -> Iterator[Li
     LikelyReference
         In the plan's order. To have those that a plan accepts as well, give a plan without its `plain_columns`.
     """
-    found = (_reference(plan, source, candidate) for candidate in candidates(plan, source.schema, target))
+    found = (_first_reference(plan, candidate, source) for candidate in candidates(plan, source.schema, target))
     yield from filter(None, found)
 
 
-def _reference(plan: Plan, source: Source, candidate: Candidate) -> LikelyReference | None:
+def _first_reference(plan: Plan, candidate: Candidate, source: Source) -> LikelyReference | None:
+    """What the first file says whose rows say something."""
+    found = source.each(partial(_reference, plan, candidate), ASKED_FILES)
+    return next(filter(None, found), None)
+
+
+def _reference(plan: Plan, candidate: Candidate, source: Queryable) -> LikelyReference | None:
     """What the rows say of a candidate; None where it is no likely foreign key."""
     child = source.schema.find(plan[candidate.table].table)
     if child is None or not candidate.parents or not source.count(child):
@@ -132,13 +140,13 @@ def _reference(plan: Plan, source: Source, candidate: Candidate) -> LikelyRefere
     return found if _is_sure(found) or not candidate.is_id else None
 
 
-def _is_id(parent: TablePlan, source: Source, number: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+def _is_id(parent: TablePlan, source: Queryable, number: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     table = source.schema.find(parent.table)
     name = parent.table if table is None else table.name
     return number.in_(sa.select(sa.column(parent.id or "")).select_from(sa.table(name)))
 
 
-def _sample(source: Source, table: Table, column: str) -> tuple[sa.Subquery, bool]:
+def _sample(source: Queryable, table: Table, column: str) -> tuple[sa.Subquery, bool]:
     """The values of a column that are not NULL, as `value`, and whether they are of some of the rows alone."""
     value: sa.ColumnElement[Any] = sa.column(column)
     rows = sa.select(value.label(_VALUE)).select_from(sa.table(table.name)).where(value.is_not(None))
@@ -195,7 +203,7 @@ def _is_sure(reference: LikelyReference | None) -> bool:
     )
 
 
-def _is_pair(table: TablePlan, source: Source, candidate: Candidate) -> bool:
+def _is_pair(table: TablePlan, candidate: Candidate, source: Queryable) -> bool:
     """Whether the rows show ids in the column, and names of tables in its type column or ids of such names."""
     child = source.schema.find(table.table)
     if child is None or candidate.type_column is None:

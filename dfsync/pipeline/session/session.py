@@ -6,14 +6,17 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from dfsync.model.errors import Remedy
 from dfsync.model.options import SyncOptions
+from dfsync.model.source_file import SourceSpec
 from dfsync.pipeline.journal.rows import RowJournal
 from dfsync.pipeline.journal.run import RunJournal
+from dfsync.pipeline.session.file_rows import table_of_files
 from dfsync.pipeline.session.kept_maps import KeptMaps
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.session.planning import resolve_draft
@@ -22,7 +25,8 @@ from dfsync.plan.binding import TableBinding, bind_all
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
 from dfsync.source.base import Source
-from dfsync.source.sqlite import SqliteSource
+from dfsync.source.many.files import find_files
+from dfsync.source.opening import open_source
 from dfsync.stages.row_hash import RowHasher
 from dfsync.target import packet
 from dfsync.target.connection import abort, connect, make_engine
@@ -97,7 +101,10 @@ class Session:
 
     def open_journal(self, binding: TableBinding, connection: sa.Connection, folder: Path | None) -> RowJournal | None:
         """Open the journal of a table in this transaction, with temporary files in `folder`; None in a dry run."""
-        return None if self.journal is None else RowJournal(binding, connection, self.connected, folder)
+        if self.journal is None:
+            return None
+        of_files = partial(table_of_files, self.source, binding.plan)
+        return RowJournal(binding, connection, self.connected, folder, of_files)
 
     def stop(self) -> None:
         """End the work of other threads; without its connection the server rolls a transaction back."""
@@ -106,19 +113,23 @@ class Session:
             abort(connection)
 
 
-def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions, *, decided: bool = True) -> Session:
+def open_session(
+    source: SourceSpec, url: str | sa.URL, options: SyncOptions, *, decided: bool = True, several: bool = False
+) -> Session:
     """Open both ends for a run, resolve the plan and bind its tables.
 
     Parameters
     ----------
     source
-        The SQLite file.
+        The SQLite file, or several.
     url
         The target.
     options
         What the caller chose.
     decided
         Whether a plan that leaves something undecided is refused.
+    several
+        Whether one file, too, is opened as one of several.
 
     Returns
     -------
@@ -129,7 +140,7 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions, *,
     DfsyncError
         For whatever keeps the run from starting.
     """
-    opened = SqliteSource(source)
+    opened = open_source(find_files(source), several=several)
     engine = make_engine(url)
     try:
         with connect(engine) as connection:
@@ -140,10 +151,11 @@ def open_session(source: str | Path, url: str | sa.URL, options: SyncOptions, *,
         needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
         advice = "`{create_tables}`, with {target} if you gave one, makes what is missing."
-        remedy = Remedy(advice, source=source, plan=options.plan)
+        remedy = Remedy(advice, source=opened.path, plan=options.plan)
         require_tables(target_schema, [plan[name].table for name in present], remedy)
         if decided:
             refuse_undecided(plan, opened, target_schema, names)
+        opened = opened.with_plan(plan)
         # A parent that the source lacks has no rows, and its map stays empty: whatever refers to one is a reject.
         return Session(opened, engine, options, plan, names, bind_all(plan, present, opened.schema, target_schema))
     except BaseException:

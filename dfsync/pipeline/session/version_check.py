@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from dfsync.model.schema import Schema, Table
 from dfsync.plan.discovery.bookkeeping import Bookkeeping, bookkeeping_tables, left_out_line
 from dfsync.plan.model import Plan
 from dfsync.plan.validation import NOTE, WARNING, Finding
-from dfsync.source.base import Source
+from dfsync.source.base import ASKED_FILES, Queryable, Source
 from dfsync.text.wording import printable
 
 Versions = list[str]
@@ -41,11 +42,12 @@ def bookkeeping_findings(plan: Plan, source: Source, connection: sa.Connection, 
         own, other = source.schema.find(name), target.find(name)
         if not book.version or own is None or other is None or not all(column in other for column in book.columns):
             continue
-        here = _entries(source.query(_select(book, own)).to_pylist())
+        select = _select(book, own)
         there = _entries([dict(row) for row in connection.execute(_select(book, other)).mappings()])
-        if {*here} != {*there}:
-            message = f"{_difference(here, there)}: bring both to one version first"
-            yield Finding(WARNING, name, None, message)
+        entries = source.each(partial(_source_entries, select), ASKED_FILES)
+        differences = dict.fromkeys(_difference(here, there) for here in entries if {*here} != {*there})
+        for difference in differences:
+            yield Finding(WARNING, name, None, f"{difference}: bring both to one version first")
 
 
 def _select(book: Bookkeeping, table: Table) -> sa.Select[Any]:
@@ -54,6 +56,10 @@ def _select(book: Bookkeeping, table: Table) -> sa.Select[Any]:
     if book.latest is None:
         return select
     return select.order_by(sa.column(table[book.latest].name).desc()).limit(1)
+
+
+def _source_entries(select: sa.Select[Any], source: Queryable) -> Versions:
+    return _entries(source.query(select).to_pylist())
 
 
 def _entries(rows: list[dict[str, object]]) -> Versions:

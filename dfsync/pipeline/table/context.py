@@ -78,9 +78,26 @@ class TableContext:
         """Count the source's rows, or those that `ids` name."""
         return self.source.count(self.binding.source) if ids is None else len(ids)
 
-    def is_kept(self, ids: OldIds | NewIds | pd.Index[int]) -> Mask:
-        """Tell which ids, of source rows or of target rows, mean the same row in both databases (array of bool)."""
+    def own_ids(self, ids: OldIds | pd.Index[int]) -> OldIds:
+        """Give the ids that source rows have in their own files."""
+        of_files = self.source.row_ids(self.binding.plan.name)
+        old_ids = np.asarray(ids, dtype=np.int64)
+        return old_ids if of_files is None else of_files.locate(old_ids)[1]
+
+    def with_own_ids(self, ids: OldIds, own: pd.Series[int]) -> OldIds:
+        """Choose the source rows that have one of these ids in their own files."""
+        chosen: OldIds = ids[np.isin(self.own_ids(ids), own.to_numpy())]
+        return chosen
+
+    def is_kept(self, ids: NewIds | pd.Index[int]) -> Mask:
+        """Tell which target rows have an id that means the same row in both databases (array of bool)."""
         return np.isin(np.asarray(ids), np.array(self.binding.plan.keep_ids or (), dtype=np.int64))
+
+    def is_kept_row(self, ids: OldIds | pd.Index[int]) -> Mask:
+        """Tell which source rows have such an id (array of bool)."""
+        if not self.binding.plan.keep_ids:
+            return np.zeros(len(ids), dtype=bool)
+        return self.is_kept(self.own_ids(ids))
 
     def open_spool(self) -> KeySpool:
         """Open a temporary file for natural keys, which is closed with the others of the table."""

@@ -14,6 +14,8 @@ from dfsync.model import frames
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED
 from dfsync.model.rejects import no_rejects
 from dfsync.model.types import Mask, NewIds, OldIds, Positions
+from dfsync.plan.model import TablePlan
+from dfsync.source.base import Source
 
 S = TypeVar("S", bound=np.generic)
 
@@ -266,3 +268,35 @@ class RowLedger:
         actions = pa.DictionaryArray.from_arrays(codes, list(ACTIONS)).cast(pa.string())
         columns = {frames.NEW_ID: pa.array(self.new_id[rows][resolved]), frames.ACTION: actions}
         return frames.from_arrow(pa.table(columns), self.old_id[rows][resolved])
+
+
+def count_by_file(source: Source, table: TablePlan, ledger: RowLedger) -> dict[str, dict[str, int]]:
+    """Count what became of the rows of each file.
+
+    Parameters
+    ----------
+    source
+        The source.
+    table
+        The planned table.
+    ledger
+        What became of its rows.
+
+    Returns
+    -------
+    dict
+        By the file's name `total`, `inserted`, `matched`, `updated` and `failed`; empty where there is one file alone.
+    """
+    ids = source.row_ids(table.name)
+    if ids is None:
+        return {}
+    numbers, _ = ids.locate(ledger.old_id)
+    by_action = {
+        action: np.bincount(numbers[ledger.with_action(action)], minlength=len(source.files)).tolist()
+        for action in (INSERTED, MATCHED, UPDATED)
+    }
+    counts = {}
+    for number, file in enumerate(source.files):
+        total, done = ids.rows(number), {action: by_file[number] for action, by_file in by_action.items()}
+        counts[file.name] = {"total": total, **done, "failed": total - sum(done.values())}
+    return counts

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from dfsync.model import frames
 from dfsync.model.frames import INSERTED, empty_frame
+from dfsync.model.source_file import SOURCE
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
@@ -19,7 +20,13 @@ _RESERVED = (frames.OLD_ID, frames.NEW_ID, frames.ACTION)
 
 
 def mapping_parts(
-    binding: TableBinding, ledger: RowLedger, keys: KeySpool | None, known_keys: pd.DataFrame, *, dry_run: bool
+    binding: TableBinding,
+    ledger: RowLedger,
+    keys: KeySpool | None,
+    known_keys: pd.DataFrame,
+    *,
+    dry_run: bool,
+    of_several: bool = False,
 ) -> Iterator[pd.DataFrame]:
     """Make the mapping frame of a table.
 
@@ -35,6 +42,8 @@ def mapping_parts(
         The keys of rows whose target row another client inserted; index `old_id`.
     dry_run
         `new_id` is NULL where a run would insert the row.
+    of_several
+        Whether the name of the source will stand beside the columns.
 
     Yields
     ------
@@ -43,7 +52,7 @@ def mapping_parts(
         columns with the target's values; a column that is called like one of ours gets `_key` behind its name. At
         least one part, which may be empty.
     """
-    names = _unique_names(binding.key_names)
+    names = _unique_names(binding.key_names, of_several=of_several)
     is_new = ledger.is_new() if dry_run else None
     parts = _slices(ledger) if keys is None else _keyed_slices(binding, ledger, keys, known_keys)
     for rows, part in parts:
@@ -54,7 +63,9 @@ def mapping_parts(
         yield pd.concat([mapped, own], axis=1).rename_axis(frames.OLD_ID).reset_index()
 
 
-def inserted_part(binding: TableBinding, new_ids: pd.Series[int], keys: pd.DataFrame) -> pd.DataFrame:
+def inserted_part(
+    binding: TableBinding, new_ids: pd.Series[int], keys: pd.DataFrame, *, of_several: bool = False
+) -> pd.DataFrame:
     """Make a part of the mapping frame of rows that were inserted.
 
     Parameters
@@ -65,6 +76,8 @@ def inserted_part(binding: TableBinding, new_ids: pd.Series[int], keys: pd.DataF
         Their new ids; index `old_id`.
     keys
         The natural keys of these rows, and maybe of others; index `old_id`.
+    of_several
+        As of `mapping_parts`.
 
     Returns
     -------
@@ -74,7 +87,7 @@ def inserted_part(binding: TableBinding, new_ids: pd.Series[int], keys: pd.DataF
     ids = np.asarray(new_ids).astype(binding.id_dtype, copy=False)
     columns = {frames.NEW_ID: pa.array(ids), frames.ACTION: pa.repeat(INSERTED, len(ids))}
     mapped = frames.from_arrow(pa.table(columns), np.asarray(new_ids.index))
-    own = keys.loc[new_ids.index].set_axis(_unique_names(binding.key_names), axis=1)
+    own = keys.loc[new_ids.index].set_axis(_unique_names(binding.key_names, of_several=of_several), axis=1)
     return pd.concat([mapped, own], axis=1).rename_axis(frames.OLD_ID).reset_index()
 
 
@@ -122,11 +135,12 @@ def _override(keys: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return keys if others.empty else pd.concat([keys.drop(index=others.index), others]).sort_index()
 
 
-def _unique_names(key: list[str]) -> list[str]:
+def _unique_names(key: list[str], *, of_several: bool) -> list[str]:
     """No two alike, and none like ours."""
+    reserved = (SOURCE, *_RESERVED) if of_several else _RESERVED
     names: list[str] = []
     for name in key:
-        while name.lower() in {*_RESERVED, *(other.lower() for other in names)}:
+        while name.lower() in {*reserved, *(other.lower() for other in names)}:
             name = f"{name}_key"
         names.append(name)
     return names

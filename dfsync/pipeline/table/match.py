@@ -149,7 +149,7 @@ def find_known_rows(table: TableContext, ids: OldIds | None, taken: NewIds) -> K
         return KnownRows(ids[:0], ids[:0], ids)
     known, new_id = table.kept.find(ids)
     if table.binding.plan.keep_ids:
-        known &= ~table.is_kept(ids)
+        known &= ~table.is_kept_row(ids)
     known &= ~np.isin(new_id, taken)
     # A row that shared the target row of an earlier one is compared by its content again.
     _, first = np.unique(np.where(known, new_id, 0), return_index=True)
@@ -246,7 +246,7 @@ def match_content(table: TableContext, ids: OldIds | None = None, claimed: NewId
         target_hashes = target_hashes[~target_hashes.index.isin(claimed)] if len(claimed) else target_hashes
         kept = hashes.index[:0].to_numpy()
         if table.binding.plan.keep_ids:
-            by_id = table.is_kept(hashes.index)
+            by_id = table.is_kept_row(hashes.index)
             kept, hashes = hashes.index[by_id].to_numpy(), hashes[~by_id]
             target_hashes = target_hashes[~table.is_kept(target_hashes.index)]
         hasher = table.hasher

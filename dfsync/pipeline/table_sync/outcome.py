@@ -8,6 +8,8 @@ import pandas as pd
 from dfsync.model.errors import TableError
 from dfsync.model.frames import INSERTED, MATCHED, UPDATED
 from dfsync.output.result import TableCounts
+from dfsync.pipeline.session.file_rows import row_name
+from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.model import TablePlan
@@ -52,10 +54,11 @@ def one_transaction_note(binding: TableBinding, ledger: RowLedger, piece_rows: i
     return [f"{plan.table}: its {with_count(inserted, 'new rows')} are committed in one transaction, since {why}"]
 
 
-def unfit_note(unfit: pd.DataFrame) -> dict[str, str]:
+def unfit_note(table: TableContext, unfit: pd.DataFrame) -> dict[str, str]:
     """Tell of matched rows whose values do not fit (a reject frame), as `TableSync.notes` has it."""
     if not len(unfit):
         return {}
     # The server does not always name a column.
-    first = f"row {unfit.index[0]}: {' '.join(unfit[['column', 'reason']].iloc[0].dropna())}"
+    row = row_name(table.source, table.binding.plan, int(unfit.index[0]))
+    first = f"row {row}: {' '.join(unfit[['column', 'reason']].iloc[0].dropna())}"
     return {"update": f"{len(unfit)} matched rows keep the target's values, because theirs do not fit; {first}"}

@@ -27,6 +27,7 @@ from dfsync.output.evidence import MapOrigin
 from dfsync.output.journal.record import COMMITTED
 from dfsync.output.pieces import next_piece, write_piece
 from dfsync.pipeline.journal.run import NO_ANSWER, TableWrites
+from dfsync.pipeline.session.file_rows import of_files
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.load import LoadedBatch, load_rows, open_loader, with_deferred_nulls
@@ -75,7 +76,8 @@ class PieceLoader:
         self._table = table
         self._writers = writers
         plan = table.binding.plan
-        self._origin = MapOrigin.of(session.source.path, display_name(session.engine.url), plan)
+        several = session.source.several
+        self._origin = MapOrigin.of(session.source.files, display_name(session.engine.url), plan, several=several)
         self._failed = Event()
         self._folder = table.folder if plan.id is not None else None
 
@@ -176,9 +178,10 @@ class PieceLoader:
 
     def _write_map(self, folder: Path, piece: _Piece, keys: pd.DataFrame, new_ids: pd.Series[int]) -> None:
         binding = self._table.binding
-        part = inserted_part(binding, new_ids, keys)
+        part = inserted_part(binding, new_ids, keys, of_several=self._session.source.several)
         try:
-            write_piece(folder, binding.plan.name, piece.number, part, self._origin)
+            rows = of_files(self._session.source, binding.plan, part)
+            write_piece(folder, binding.plan.name, piece.number, rows, self._origin)
         except OutputWriteError:
             # The rows are in the target. What matters is the whole map, at the end; where it fails it is told.
             log.debug("the map of piece %d of %s is not written", piece.number, binding.plan.name, exc_info=True)

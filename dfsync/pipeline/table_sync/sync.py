@@ -23,10 +23,11 @@ from dfsync.pipeline.known import evidence
 from dfsync.pipeline.known.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.known.rekey import asks_for_new_rows, settle_rekeyed
 from dfsync.pipeline.observer import OrderedProgress
+from dfsync.pipeline.session.file_rows import of_files, table_of_files, with_original_values
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.ledger import RowLedger, count_by_file
 from dfsync.pipeline.table.load import (
     LoadedBatch,
     Loader,
@@ -44,6 +45,7 @@ from dfsync.pipeline.table_sync.outcome import count_rows, one_transaction_note,
 from dfsync.pipeline.table_sync.pieces import PieceLoader, allowed_writers, commit_piece
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.validation import BY_ID, EMPTY, GENERATED, generated_columns, identity_note
+from dfsync.source.base import Source
 from dfsync.stages.remap import Absence
 from dfsync.target.connection import begin_snapshot, commit_snapshot
 
@@ -116,16 +118,16 @@ class TableSync:
         self._timer = StageTimer()
         self._done = 0
 
-    def open(self, connection: sa.Connection) -> None:
-        """Begin in this transaction."""
+    def open(self, connection: sa.Connection, source: Source) -> None:
+        """Begin in this transaction, with the source as it can be read now."""
         session = self._session
-        kept, unused = session.kept.load(self.binding, session.source, connection)
+        kept, unused = session.kept.load(self.binding, source, connection)
         if unused is not None:
             self.messages.append(f"{self.plan.table}: the map of the last run is no evidence and is not used: {unused}")
         journal = session.open_journal(self.binding, connection, self._folder) if self.selected else None
         self.context = TableContext(
             binding=self.binding,
-            source=session.source,
+            source=source,
             connection=connection,
             mappings=session.mappings,
             hasher=session.hasher,
@@ -181,7 +183,7 @@ class TableSync:
             unfit.append(batch.unfit)
             shown = sum(map(len, self.updated_cells))
             self.updated_cells += [batch.cells.head(_MAX_SHOWN_CELLS - shown)] if shown < _MAX_SHOWN_CELLS else []
-        self.notes |= unfit_note(pd.concat(unfit))
+        self.notes |= unfit_note(self.context, pd.concat(unfit))
 
     def note_one_transaction(self) -> None:
         """Tell that the new rows are committed at once, where the user asked for pieces that are smaller."""
@@ -255,7 +257,7 @@ class TableSync:
         self.followers = kept.followers
         self.messages += kept.notes
         self.record(kept.rejects, ())
-        self.ledger.record_match(kept.present, kept.present)
+        self.ledger.record_match(kept.present, self.context.own_ids(kept.present))
         if not self.binding.key:
             # No match has compared them: they are what they are by their ids.
             self._known = np.union1d(self._known, kept.present)
@@ -263,9 +265,11 @@ class TableSync:
             batch = insert_kept(self.context, kept.lacking, dry_run=self._session.options.dry_run)
             self.record_inserts(batch.new_ids)
             self.record(batch.rejects, batch.notes)
+            same = self.context.with_own_ids(kept.same, batch.new_ids)
+            self.ledger.record_match(same, self.context.own_ids(same))
             # Ids that are given may be the highest of the table now, and those above them are yet to be assigned.
             self.open_loader()
-        self.ledger.share_target_rows(self.ledger.resolved & self.context.is_kept(self.ledger.old_id))
+        self.ledger.share_target_rows(self.ledger.resolved & self.context.is_kept_row(self.ledger.old_id))
 
     def keep_keys(self, keys: KeySpool) -> None:
         """Take the natural keys that the mapping will show, by ascending `old_id`."""
@@ -350,8 +354,11 @@ class TableSync:
 
     def mapping(self) -> Iterator[pd.DataFrame]:
         """The mapping frame in parts, as in `SyncResult.mappings`; also with the rows that a dry run would insert."""
-        dry_run = self._session.options.dry_run
-        return mapping_parts(self.binding, self.ledger, self._keys, self._concurrent_keys, dry_run=dry_run)
+        return (of_files(self._session.source, self.plan, part) for part in self._mapping())
+
+    def _mapping(self) -> Iterator[pd.DataFrame]:
+        how = {"dry_run": self._session.options.dry_run, "of_several": self.context.source.several}
+        return mapping_parts(self.binding, self.ledger, self._keys, self._concurrent_keys, **how)
 
     def find_moved(self) -> None:
         """Find the rows that have another target row than in the last run, and tell of those that are there twice."""
@@ -360,7 +367,7 @@ class TableSync:
             asked = asks_for_new_rows(self._session.plan, self.plan.name)
             doubled = evidence.doubled_rows(self.context, self.ledger, self._moved, asked=asked)
             if len(doubled):
-                self.messages.append(evidence.doubled_note(self.plan.name, doubled))
+                self.messages.append(evidence.doubled_note(self.context, doubled))
 
     def _moved_now(self) -> pd.DataFrame:
         return evidence.moved_rows(self.context.kept, self.ledger, self._mapped_keys if self.binding.key else None)
@@ -368,10 +375,11 @@ class TableSync:
     def moved(self) -> pa.Table:
         """The rows that have another target row than before, as `rekeyed/NAME.parquet` has them."""
         moved = self._moved_now() if self._moved is None else self._moved
-        return evidence.with_moved_earlier(moved, self._earlier, self.ledger, self._rolled_back)
+        rows = evidence.with_moved_earlier(moved, self._earlier, self.ledger, self._rolled_back)
+        return table_of_files(self._session.source, self.plan, rows)
 
     def _mapped_keys(self, ids: OldIds) -> pd.DataFrame:
-        parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in self.mapping()]
+        parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in self._mapping()]
         return pd.concat(parts).drop(columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION])
 
     def unmapped(self) -> tuple[pa.Table, pa.Table]:
@@ -380,7 +388,8 @@ class TableSync:
 
     def rejects(self) -> pd.DataFrame:
         """The reject frame, as in `SyncResult.rejects`."""
-        return self._rejects.reset_index()
+        source = self._session.source
+        return of_files(source, self.plan, with_original_values(source, self.plan, self._rejects).reset_index())
 
     def counts(self, total: int, error: str | None) -> TableCounts:
         """Count what became of `total` source rows; `error` says why the table failed as a whole."""
@@ -388,6 +397,7 @@ class TableSync:
         counts.rekeyed, counts.unfit, counts.differing = self._rekeyed, self._unfit, self._differing
         counts.changed_values = count_changed_values(self._value_notes, self.ledger, self.binding.key_names)
         counts.seconds = dict(self._timer.seconds)
+        counts.sources = count_by_file(self._session.source, self.plan, self.ledger)
         return counts
 
     def record(self, rejects: pd.DataFrame, notes: Iterable[ValueNote]) -> None:

@@ -1,0 +1,1 @@
+"""Several source files, one target."""
