@@ -94,6 +94,8 @@ class SqliteSource:
     https://www.sqlite.org/isolation.html
     """
 
+    several = False
+
     def __init__(
         self,
         path: str | Path,
@@ -142,11 +144,6 @@ class SqliteSource:
     def each(self, ask: Callable[[Queryable], T], most: int | None = None) -> list[T]:
         """Ask the file; see `dfsync.source.base.Source`."""
         return [ask(self)]
-
-    @property
-    def several(self) -> bool:
-        """False: ids are those of the file."""
-        return False
 
     @property
     def readable(self) -> tuple[SourceFile, ...]:

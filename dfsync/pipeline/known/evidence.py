@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,12 @@ def moved_rows(
         before, after = key_texts(kept.keys(ids)), key_texts(mapped_keys(ids))
     columns = [pa.array(ids), pa.array(previous[rows]), pa.array(ledger.new_id[rows]), before, after]
     return frames.from_arrow(pa.table(columns, names=REKEYED_SCHEMA.names))
+
+
+def mapped_keys(mapping: Callable[[], Iterable[pd.DataFrame]], ids: OldIds) -> pd.DataFrame:
+    """Choose the natural keys of these rows out of the parts of a mapping frame."""
+    parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in mapping()]
+    return pd.concat(parts).drop(columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION])
 
 
 def read_moved(table: TableContext) -> pd.DataFrame:
@@ -154,8 +160,11 @@ def doubled_rows(table: TableContext, ledger: RowLedger, moved: pd.DataFrame, *,
     return moved[exist(table, former) & ~np.isin(former, ledger.new_id[ledger.resolved])] if len(moved) else moved
 
 
-def doubled_note(table: TableContext, doubled: pd.DataFrame) -> str:
+def doubled_notes(table: TableContext, ledger: RowLedger, moved: pd.DataFrame, *, asked: bool) -> list[str]:
     """Tell of rows that the target has twice, as of `doubled_rows`, in a sentence with the first ones as examples."""
+    doubled = doubled_rows(table, ledger, moved, asked=asked)
+    if not len(doubled):
+        return []
     plan = table.binding.plan
     examples = [
         f"{former} -> {'a new one' if new >= DRY_RUN_FIRST_ID else new} (ID {row_name(table.source, plan, int(old))})"
@@ -164,7 +173,7 @@ def doubled_note(table: TableContext, doubled: pd.DataFrame) -> str:
     count, more = len(doubled), ", ..." if len(doubled) > _EXAMPLES else ""
     have, former = ("row of {} has", "one is") if count == 1 else ("rows of {} have", "ones are")
     told = f"{count} {have.format(plan.name)} another target row than in the last run: {', '.join(examples)}{more}; "
-    return f"{told}the former {former} still in the target"
+    return [f"{told}the former {former} still in the target"]
 
 
 def unmapped_rows(kept: KeptMap | None, ledger: RowLedger, rolled_back: OldIds) -> tuple[pa.Table, pa.Table]:

@@ -76,6 +76,11 @@ def table_of_files(source: Source, table: TablePlan, rows: pa.Table) -> pa.Table
     return located.add_column(0, pa.field(SOURCE, DICTIONARY), of_files)
 
 
+def rejects_of_files(source: Source, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
+    """Make the rows of `rejects/NAME.parquet` from a reject frame."""
+    return of_files(source, table, with_original_values(source, table, rejects).reset_index())
+
+
 def with_original_values(source: Source, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:
     """Show the references of rejects as their files have them; row by row, since rejects are few.
 

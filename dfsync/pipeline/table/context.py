@@ -84,10 +84,10 @@ class TableContext:
         old_ids = np.asarray(ids, dtype=np.int64)
         return old_ids if of_files is None else of_files.locate(old_ids)[1]
 
-    def with_own_ids(self, ids: OldIds, own: pd.Series[int]) -> OldIds:
-        """Choose the source rows that have one of these ids in their own files."""
-        chosen: OldIds = ids[np.isin(self.own_ids(ids), own.to_numpy())]
-        return chosen
+    def alike(self, ids: OldIds, own: pd.Series[int]) -> tuple[OldIds, OldIds]:
+        """Choose the source rows that have one of these ids in their own files; also give their ids there."""
+        chosen = ids[np.isin(self.own_ids(ids), own.to_numpy())]
+        return chosen, self.own_ids(chosen)
 
     def is_kept(self, ids: NewIds | pd.Index[int]) -> Mask:
         """Tell which target rows have an id that means the same row in both databases (array of bool)."""

@@ -10,9 +10,10 @@ from dfsync.model.frames import INSERTED, MATCHED, UPDATED
 from dfsync.output.result import TableCounts
 from dfsync.pipeline.session.file_rows import row_name
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.ledger import RowLedger
+from dfsync.pipeline.table.ledger import RowLedger, count_by_file
 from dfsync.plan.binding import TableBinding
 from dfsync.plan.model import TablePlan
+from dfsync.source.base import Source
 from dfsync.text.wording import with_count
 
 
@@ -26,7 +27,7 @@ def require_accounted(ledger: RowLedger, total: int) -> None:
         )
 
 
-def count_rows(plan: TablePlan, ledger: RowLedger, total: int, error: str | None) -> TableCounts:
+def count_rows(source: Source, plan: TablePlan, ledger: RowLedger, total: int, error: str | None) -> TableCounts:
     """Count what became of `total` source rows; `error` says why the table failed as a whole."""
     inserted, matched, updated = (
         int(np.count_nonzero(ledger.with_action(action))) for action in (INSERTED, MATCHED, UPDATED)
@@ -41,6 +42,7 @@ def count_rows(plan: TablePlan, ledger: RowLedger, total: int, error: str | None
         failed=total - inserted - matched - updated,
         shared=int(np.count_nonzero(ledger.resolved & ~ledger.lowest_of_group())),
         error=error,
+        sources=count_by_file(source, plan, ledger),
     )
 
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync.execution.timing import StageTimer
-from dfsync.model import frames
 from dfsync.model.batch import ValueNote
 from dfsync.model.frames import empty_frame
 from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
@@ -23,11 +22,11 @@ from dfsync.pipeline.known import evidence
 from dfsync.pipeline.known.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.known.rekey import asks_for_new_rows, settle_rekeyed
 from dfsync.pipeline.observer import OrderedProgress
-from dfsync.pipeline.session.file_rows import of_files, table_of_files, with_original_values
+from dfsync.pipeline.session.file_rows import of_files, rejects_of_files, table_of_files
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table.changed_values import count_changed_values
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.ledger import RowLedger, count_by_file
+from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import (
     LoadedBatch,
     Loader,
@@ -96,10 +95,7 @@ class TableSync:
         note = identity_note(binding.plan)
         self.messages = [f"{self.plan.table} has {note}."] if note not in (None, BY_ID) else []
         generated = generated_columns(binding.plan, binding.source, binding.target)
-        self.notes: dict[str, str] = {
-            **dict.fromkeys(generated, GENERATED),
-            **dict.fromkeys(binding.plan.empty_columns, EMPTY),
-        }
+        self.notes = {**dict.fromkeys(generated, GENERATED), **dict.fromkeys(binding.plan.empty_columns, EMPTY)}
         self._session = session
         self._progress = progress
         self._folder = folder
@@ -265,8 +261,7 @@ class TableSync:
             batch = insert_kept(self.context, kept.lacking, dry_run=self._session.options.dry_run)
             self.record_inserts(batch.new_ids)
             self.record(batch.rejects, batch.notes)
-            same = self.context.with_own_ids(kept.same, batch.new_ids)
-            self.ledger.record_match(same, self.context.own_ids(same))
+            self.ledger.record_match(*self.context.alike(kept.same, batch.new_ids))
             # Ids that are given may be the highest of the table now, and those above them are yet to be assigned.
             self.open_loader()
         self.ledger.share_target_rows(self.ledger.resolved & self.context.is_kept_row(self.ledger.old_id))
@@ -357,7 +352,7 @@ class TableSync:
         return (of_files(self._session.source, self.plan, part) for part in self._mapping())
 
     def _mapping(self) -> Iterator[pd.DataFrame]:
-        how = {"dry_run": self._session.options.dry_run, "of_several": self.context.source.several}
+        how = {"dry_run": self._session.options.dry_run, "of_several": self._session.source.several}
         return mapping_parts(self.binding, self.ledger, self._keys, self._concurrent_keys, **how)
 
     def find_moved(self) -> None:
@@ -365,22 +360,17 @@ class TableSync:
         with self._timer("total"), self._timer("match"):
             self._moved = self._moved_now()
             asked = asks_for_new_rows(self._session.plan, self.plan.name)
-            doubled = evidence.doubled_rows(self.context, self.ledger, self._moved, asked=asked)
-            if len(doubled):
-                self.messages.append(evidence.doubled_note(self.context, doubled))
+            self.messages += evidence.doubled_notes(self.context, self.ledger, self._moved, asked=asked)
 
     def _moved_now(self) -> pd.DataFrame:
-        return evidence.moved_rows(self.context.kept, self.ledger, self._mapped_keys if self.binding.key else None)
+        mapped_keys = partial(evidence.mapped_keys, self._mapping) if self.binding.key else None
+        return evidence.moved_rows(self.context.kept, self.ledger, mapped_keys)
 
     def moved(self) -> pa.Table:
         """The rows that have another target row than before, as `rekeyed/NAME.parquet` has them."""
-        moved = self._moved_now() if self._moved is None else self._moved
-        rows = evidence.with_moved_earlier(moved, self._earlier, self.ledger, self._rolled_back)
-        return table_of_files(self._session.source, self.plan, rows)
-
-    def _mapped_keys(self, ids: OldIds) -> pd.DataFrame:
-        parts = [part[np.isin(part[frames.OLD_ID].to_numpy(dtype=np.int64), ids)] for part in self._mapping()]
-        return pd.concat(parts).drop(columns=[frames.OLD_ID, frames.NEW_ID, frames.ACTION])
+        now = self._moved_now() if self._moved is None else self._moved
+        moved = evidence.with_moved_earlier(now, self._earlier, self.ledger, self._rolled_back)
+        return table_of_files(self._session.source, self.plan, moved)
 
     def unmapped(self) -> tuple[pa.Table, pa.Table]:
         """The rows of the last map that have no target row now, as `unmapped_rows` returns them."""
@@ -388,16 +378,14 @@ class TableSync:
 
     def rejects(self) -> pd.DataFrame:
         """The reject frame, as in `SyncResult.rejects`."""
-        source = self._session.source
-        return of_files(source, self.plan, with_original_values(source, self.plan, self._rejects).reset_index())
+        return rejects_of_files(self._session.source, self.plan, self._rejects)
 
     def counts(self, total: int, error: str | None) -> TableCounts:
         """Count what became of `total` source rows; `error` says why the table failed as a whole."""
-        counts = count_rows(self.plan, self.ledger, total, error)
+        counts = count_rows(self._session.source, self.plan, self.ledger, total, error)
         counts.rekeyed, counts.unfit, counts.differing = self._rekeyed, self._unfit, self._differing
         counts.changed_values = count_changed_values(self._value_notes, self.ledger, self.binding.key_names)
         counts.seconds = dict(self._timer.seconds)
-        counts.sources = count_by_file(self._session.source, self.plan, self.ledger)
         return counts
 
     def record(self, rejects: pd.DataFrame, notes: Iterable[ValueNote]) -> None:

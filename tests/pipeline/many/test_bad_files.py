@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ class TestAFileThatCannotBeRead:
 
 class TestAFileThatFailsInTheMiddle:
     @pytest.fixture
-    def fails(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+    def fails(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         """By table, the number of the read of bob's rows that fails."""
         failing: dict[str, int] = {}
         tables = SqliteSource.tables
@@ -106,7 +105,7 @@ class TestAFileThatFailsInTheMiddle:
             return tables(self, partition, size, ids)
 
         monkeypatch.setattr(SqliteSource, "tables", read)
-        yield failing
+        return failing
 
     def test_gives_nothing_to_that_table_and_later_ones(self, laptops: Laptops, fails: dict[str, int]) -> None:
         fails["authors"] = 0
