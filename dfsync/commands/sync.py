@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from dfsync.model.options import SyncOptions
 from dfsync.model.source_file import SourceSpec
+from dfsync.output.folder.same_ends import holds_several
 from dfsync.output.result import SyncResult
-from dfsync.output.same_ends import holds_several
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_target
 from dfsync.pipeline.session.kept_maps import KeptMaps

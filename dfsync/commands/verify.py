@@ -20,10 +20,10 @@ from dfsync.model.options import SyncOptions
 from dfsync.model.source_file import SourceSpec
 from dfsync.output import files
 from dfsync.output.evidence import MapOrigin
+from dfsync.output.folder.same_ends import holds_several, require_same_ends
 from dfsync.output.last_run import require_same_plan
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.result import Result
-from dfsync.output.same_ends import holds_several, require_same_ends
 from dfsync.pipeline.observer import Observer
 from dfsync.pipeline.session.ends import open_target
 from dfsync.pipeline.session.session import Session, open_session

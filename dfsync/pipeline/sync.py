@@ -22,12 +22,12 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.rejects import no_rejects
 from dfsync.output import files
-from dfsync.output.id_mappings import write_id_mappings, write_id_mappings_of_each
+from dfsync.output.folder.id_mappings import write_id_mappings, write_id_mappings_of_each
+from dfsync.output.folder.same_ends import discard_other_target, require_same_source
 from dfsync.output.journal.record import RunRecord
 from dfsync.output.mappings import LazyFrames
 from dfsync.output.pieces import remove_empty_folder
 from dfsync.output.result import SyncResult, TableCounts, count_sources
-from dfsync.output.same_ends import discard_other_target, require_same_source
 from dfsync.pipeline.journal.run import RunJournal
 from dfsync.pipeline.journal.settle import settle_runs
 from dfsync.pipeline.observer import Observer, OrderedProgress

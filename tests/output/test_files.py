@@ -22,7 +22,7 @@ from dfsync.__main__ import main
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError
 from dfsync.output import files
-from dfsync.output.id_mappings import write_id_mappings
+from dfsync.output.folder.id_mappings import write_id_mappings
 from dfsync.output.mappings import LazyFrames
 from dfsync.pipeline.observer import Observer
 from dfsync.plan.model import TablePlan

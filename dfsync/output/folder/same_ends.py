@@ -11,7 +11,7 @@ from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.source_file import SourceFile
 from dfsync.output.evidence import MapOrigin, matching, read_origin
 from dfsync.output.files import MAPPINGS, PIECES, SUMMARY, UNMAPPED
-from dfsync.output.id_mappings import ID_MAPPINGS, SOURCES
+from dfsync.output.folder.id_mappings import ID_MAPPINGS, SOURCES
 
 
 def holds_several(out: Path) -> bool:
