@@ -12,12 +12,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfsync.model import frames
+from dfsync.model.source_file import SOURCE
 from dfsync.model.types import NewIds
 from dfsync.output.atomic import write_atomic
 from dfsync.output.files import MAPPINGS, REKEYED, UNMAPPED
 from dfsync.output.pieces import piece_files
 
 _ROWS_PER_BATCH = 200_000
+
+
+_KEY_TYPES = {SOURCE: pa.string(), frames.OLD_ID: pa.int64()}
+"""The columns by which the rows of a map are sorted."""
 
 
 def forget_rows(out: Path, name: str, gone: NewIds, restored: NewIds) -> None:
@@ -67,15 +72,27 @@ def put_back(out: Path, name: str, rows: pa.Table, restored: NewIds) -> None:
         # The map has another natural key now, and these rows would be no evidence.
         return
     stay = pc.invert(pc.is_in(now.column(frames.NEW_ID), value_set=pa.array(restored, now.schema.field("new_id").type)))
-    taken = now.filter(stay).column(frames.OLD_ID)
-    back = rows.filter(pc.invert(pc.is_in(rows.column(frames.OLD_ID), value_set=taken)))
+    taken = _row_keys(now.filter(stay))
+    back = rows.filter(pc.invert(pc.is_in(_row_keys(rows), value_set=taken)))
     at = back.schema.get_field_index(frames.ACTION)
     field = back.schema.field(at)
     actions = pa.array([frames.MATCHED] * back.num_rows, pa.string()).cast(field.type)
     back = back.set_column(at, field, actions)
-    others = now.filter(pc.invert(pc.is_in(now.column(frames.OLD_ID), value_set=back.column(frames.OLD_ID))))
-    table = pa.concat_tables([others, back]).sort_by(frames.OLD_ID).replace_schema_metadata(now.schema.metadata)
+    others = now.filter(pc.invert(pc.is_in(_row_keys(now), value_set=_row_keys(back))))
+    joined = pa.concat_tables([others, back])
+    order = [joined.column(name).cast(_KEY_TYPES[name]) for name in _KEY_TYPES if name in joined.column_names[:2]]
+    keys = pa.table(order, names=[str(place) for place in range(len(order))])
+    places = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+    table = joined.take(places).replace_schema_metadata(now.schema.metadata)
     write_atomic(path, lambda file: pq.write_table(table, file, compression="zstd"))
+
+
+def _row_keys(rows: pa.Table) -> pa.ChunkedArray:
+    """What tells source rows apart: the old id, of several sources with the name of its source."""
+    if rows.column_names[0] != SOURCE:
+        return rows.column(frames.OLD_ID)
+    parts = (rows.column(name).cast(pa.string()) for name in (SOURCE, frames.OLD_ID))
+    return pc.binary_join_element_wise(*parts, "\n")
 
 
 def _rewrite(path: Path, change: Callable[[pa.Table], pa.Table], *, keep_empty: bool) -> None:

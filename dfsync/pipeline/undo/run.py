@@ -14,9 +14,8 @@ import sqlalchemy as sa
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import UndoOptions
 from dfsync.model.schema import Schema
-from dfsync.output import files
+from dfsync.output.folder.id_mappings import ID_MAPPINGS, write_id_mappings, write_id_mappings_of_each
 from dfsync.output.folder.same_ends import holds_several
-from dfsync.output.id_mappings import write_id_mappings, write_id_mappings_of_each
 from dfsync.output.journal.maps import forget_rows, put_back
 from dfsync.output.journal.record import RunRecord, TableRecord, Undone, now, run_folder, write_record
 from dfsync.output.journal.rows import KEPT, REPLACED, read_rows, rows_file, write_rows
@@ -186,8 +185,9 @@ class RunUndo:
         return [_told(undo) for undo in undone]
 
     def _finish(self, done: Sequence[UndoneTable]) -> None:
-        if (self._out / files.ID_MAPPINGS).exists():
-            write = write_id_mappings_of_each if holds_several(self._out) else write_id_mappings
+        several = holds_several(self._out)
+        if several or (self._out / ID_MAPPINGS).exists():
+            write = write_id_mappings_of_each if several else write_id_mappings
             write(self._out, [str(table["name"]) for table in self._record.plan["tables"]])
         if not any(table.error for table in done):
             self._record.undone = now()
