@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 
 import dfsync
 from dfsync.__main__ import main
@@ -134,16 +134,22 @@ class Full(Observer):
 
     def __init__(self, folder: Path, moment: str, table: str) -> None:
         self._fill, self._when = folder / "fill", (moment, table)
+        self._table = ""
 
     def table_started(self, table: TablePlan, total: int) -> None:
         self._fill.unlink(missing_ok=True)
-        self._at("table_started", table)
+        self._table = table.name
+        self._at("table_started")
 
     def progress(self, table: TablePlan, done: int) -> None:
-        self._at("progress", table)
+        self._at("progress")
 
-    def _at(self, moment: str, table: TablePlan) -> None:
-        if (moment, table.name) == self._when:
+    def commits(self, _connection: Connection) -> None:
+        """Is told by SQLAlchemy of every COMMIT before it is sent."""
+        self._at("commit")
+
+    def _at(self, moment: str) -> None:
+        if (moment, self._table) == self._when:
             with suppress(OSError), self._fill.open("wb", buffering=0) as file:
                 while file.write(b"x" * 4096):
                     pass
@@ -191,8 +197,10 @@ class TestAFullDisk:
         ("moment", "table", "synced", "unwritten"),
         [
             ("table_started", "authors", [1, 0, 1], []),
-            ("progress", "authors", [1, 50, 1], ["mappings/authors.parquet", "rejects/authors.parquet"]),
-            ("progress", "repositories", [1, 50, 1], ["mappings/repositories.parquet"]),
+            ("progress", "authors", [1, 0, 1], ["mappings/authors.parquet"]),
+            ("progress", "repositories", [0, 50, 0], ["mappings/repositories.parquet"]),
+            ("commit", "authors", [1, 50, 1], ["mappings/authors.parquet", "rejects/authors.parquet"]),
+            ("commit", "repositories", [1, 50, 1], ["mappings/repositories.parquet"]),
         ],
     )
     def test_costs_the_other_tables_nothing(
@@ -215,9 +223,12 @@ class TestAFullDisk:
                 INSERT INTO authors (id, email) SELECT i, i || '@' FROM n""",
         )
         options = dfsync.SyncOptions(tables=("repositories", "authors", "commits"), jobs=1)
-        result = dfsync.sync(source, target.url, out=small, options=options, observer=Full(small, moment, table))
+        full = Full(small, moment, table)
+        event.listen(Engine, "commit", full.commits)
+        result = dfsync.sync(source, target.url, out=small, options=options, observer=full)
+        event.remove(Engine, "commit", full.commits)
         assert [c.inserted for c in result.counts] == synced
-        assert list(result.write_errors) == unwritten
+        assert [name for name in result.write_errors if not name.startswith("runs/")] == unwritten
         assert not result.ok
         assert not [path.name for path in small.rglob("*.partial")]
         (small / "fill").unlink(missing_ok=True)
@@ -284,9 +295,12 @@ class TestARun:
         execute(target, "INSERT INTO repositories (id, slug) VALUES (70, 'B')")
         result = run(source, target, tmp_path / "out")
         out = tmp_path / "out"
+        (journal,) = (out / "runs").iterdir()
+        inserted = [f"inserted/{name}.parquet" for name in ("repositories", "commits", "pull_requests")]
         assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == sorted(
             ["id_mappings.json", "summary.json", "rejects/commits.parquet"]
             + [f"mappings/{name}.parquet" for name in TABLES]
+            + [f"runs/{journal.name}/{file}" for file in ("run.json", *inserted)]
         )
         commits = result.mappings["commits"]
         assert dict(commits.dtypes.astype(str)) == {

@@ -93,14 +93,20 @@ def digest(table: Table) -> sa.ColumnElement[Any]:
     sqlalchemy.ColumnElement
         64 hexadecimal digits, the same in every session of dfsync; the first 16 count.
     """
-    # The separator is bytes, and so all is: texts are joined as they are, whatever their character sets.
-    row = sa.func.concat_ws(sa.literal_column("X'001F'"), *map(_cell, table.columns, _too_wide(table)))
-    return sa.func.sha2(row, 256)
+    cells = [_cell(column, too_wide) for column, too_wide in zip(table.columns, _too_wide(table), strict=True)]
+    # The separator is bytes, and so all is: texts of one collation are joined as they are, which is faster. Those of
+    # several the server does not join.
+    if len({column.collation for column in table.columns if column.collation}) > 1:
+        cells = [sa.cast(cell, sa.BINARY) for cell in cells]
+    # NULL would be left out, and what follows take its place.
+    null = sa.literal_column("X'004E'")
+    cells = [sa.func.ifnull(cell, null) if c.nullable else cell for c, cell in zip(table.columns, cells, strict=True)]
+    return sa.func.sha2(sa.func.concat_ws(sa.literal_column("X'001F'"), *cells), 256)
 
 
 def _cell(column: Column, too_wide: bool) -> sa.ColumnElement[Any]:
     cell = sa.func.hex(sa.column(column.name)) if is_binary_form(column) else _as_text(column)
-    cell = sa.func.sha2(cell, 256) if too_wide else cell
+    return sa.func.sha2(cell, 256) if too_wide else cell
     # NULL would be left out, and what follows take its place.
     return sa.func.ifnull(cell, sa.literal_column("X'004E'")) if column.nullable else cell
 
