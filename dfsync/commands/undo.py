@@ -141,6 +141,8 @@ def _chosen(out: Path, run: str | None, all_since: str | None) -> list[RunRecord
             return chosen
     else:
         record = find_record(out, run)
+        if record.undone is not None and not _has_rows(record):
+            raise DfsyncError(f"The run {record.id} was taken back already ({record.undone}); nothing of it is left.")
         later = [other for other in records if other.id > record.id and other.wrote and other.target == record.target]
         if later:
             raise DfsyncError(

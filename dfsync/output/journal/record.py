@@ -64,6 +64,12 @@ class TableRecord:
         """The states of its parts."""
         return {part.state for part in self.parts}
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether it has rows in the target that no undo took back."""
+        is_left = self.undone is None or self.undone.kept > 0
+        return is_left and bool(self.count("inserted") or self.count("updated"))
+
     def committed(self) -> list[tuple[int, Part]]:
         """Give the parts that are in the target, each with its number, which counts from 1."""
         return [(number, part) for number, part in enumerate(self.parts, 1) if part.state == COMMITTED]

@@ -60,7 +60,8 @@ class KeylessUndo:
             rows, digests = read_exact(connection, self.table, self._names, lock=True)
             if self._names:
                 self._lock_keyed(_keys(rows), digests.to_pylist())
-            else:
+            elif self.record.undone is None:
+                # Of equal rows only so many are counted once: what came after an undo is of others.
                 self._now = Counter(digests.to_pylist())
                 for table in self._inserted:
                     self._count(table)

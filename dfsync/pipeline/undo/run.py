@@ -112,7 +112,8 @@ class RunUndo:
             yield connection.execution_options(isolation_level=level)
 
     def _tables(self) -> list[TableRecord]:
-        return [table for table in self._record.tables if table.count("inserted") or table.count("updated")]
+        """Those of which something may be left; what came after a whole undo is of others, also where it is equal."""
+        return [table for table in self._record.tables if table.has_rows]
 
     def _references(self, connection: sa.Connection, schema: Schema) -> list[Reference]:
         declared = read_references(connection)
