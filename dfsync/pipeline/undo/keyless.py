@@ -120,7 +120,7 @@ class KeylessUndo:
         """Let the rows stay to which others refer."""
         if not self._going:
             return
-        parent = sa.table(self.table.name, *(sa.column(column.name) for column in self.table.columns))
+        parent = sa.table(self.table.name, *(sa.column(column.name) for column in self.table.columns)).alias("p")
         child = sa.table(reference.child, *map(sa.column, reference.columns), schema=reference.schema).alias("c")
         pairs = zip(reference.columns, reference.parent_columns, strict=True)
         referred = sa.exists().where(*(child.c[own] == parent.c[other] for own, other in pairs))

@@ -14,30 +14,28 @@ def groups_of(tables: Sequence[str], references: Iterable[Reference]) -> list[li
     Parameters
     ----------
     tables
-        Names of tables.
+        Names of tables, as the target has them.
     references
-        How they and others refer to each other.
+        How they and others refer to each other, with the same names.
 
     Returns
     -------
     list of list of str
         Each of the tables once.
     """
-    names = {table.lower(): table for table in tables}
-    parents: dict[str, set[str]] = {name: set() for name in names}
+    parents: dict[str, set[str]] = {name: set() for name in tables}
     for reference in references:
-        child, parent = reference.child.lower(), reference.parent.lower()
-        if reference.schema is None and child in names and parent in names:
-            parents[child].add(parent)
-    reach = {name: _reachable(name, parents) for name in names}
-    group = {name: frozenset({name} | {other for other in reach[name] if name in reach[other]}) for name in names}
+        if reference.schema is None and reference.child in parents and reference.parent in parents:
+            parents[reference.child].add(reference.parent)
+    reach = {name: _reachable(name, parents) for name in tables}
+    group = {name: frozenset({name} | {other for other in reach[name] if name in reach[other]}) for name in tables}
     # A group comes when those that refer to it are done.
     before: dict[frozenset[str], set[frozenset[str]]] = {members: set() for members in group.values()}
     for child, of_child in parents.items():
         for parent in of_child:
             if group[child] != group[parent]:
                 before[group[parent]].add(group[child])
-    return [[names[name] for name in names if name in members] for members in TopologicalSorter(before).static_order()]
+    return [[name for name in tables if name in members] for members in TopologicalSorter(before).static_order()]
 
 
 def _reachable(name: str, parents: dict[str, set[str]]) -> set[str]:

@@ -55,15 +55,15 @@ def keep_referenced(connection: sa.Connection, group: Sequence[Undo], references
     list of Edges
         How the rows that go refer to each other.
     """
-    by_table = {undo.table.name.lower(): undo for undo in group}
+    by_table = {undo.table.name: undo for undo in group}
     edges: list[Edges] = []
     for reference in references:
-        parent = by_table.get(reference.parent.lower())
+        parent = by_table.get(reference.parent)
         if isinstance(parent, KeylessUndo):
             parent.keep_referenced(connection, reference)
         if not isinstance(parent, TableUndo) or not parent.inserted.going.any():
             continue
-        child = by_table.get(reference.child.lower()) if reference.schema is None else None
+        child = by_table.get(reference.child) if reference.schema is None else None
         child_id = child.id if isinstance(child, TableUndo) else None
         ids = parent.inserted.ids[parent.inserted.going]
         parents, children = referring_rows(connection, reference, parent.table, parent.id, ids, child_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -82,12 +82,8 @@ class RunUndo:
             schema = reflect(connection)
             references = self._references(connection, schema)
             self._refuse_triggers(connection)
-        tables = {table.name: table for table in self._tables()}
-        by_target = {table.table.lower(): table for table in tables.values()}
-        groups = [
-            [by_target[name.lower()] for name in group]
-            for group in groups_of([table.table for table in tables.values()], references)
-        ]
+        tables = {_own_name(schema, table.table): table for table in self._tables()}
+        groups = [[tables[name] for name in group] for group in groups_of(list(tables), references)]
         done: list[UndoneTable] = []
         if self._options.dry_run:
             # One transaction, so that each table sees what became of those that refer to it.
@@ -116,7 +112,13 @@ class RunUndo:
         return [table for table in self._record.tables if table.has_rows]
 
     def _references(self, connection: sa.Connection, schema: Schema) -> list[Reference]:
-        declared = read_references(connection)
+        # Foreign keys may name a table in another case; a table whose name is the same but for that is another one.
+        declared = [
+            replace(
+                r, child=_own_name(schema, r.child) if r.schema is None else r.child, parent=_own_name(schema, r.parent)
+            )
+            for r in read_references(connection)
+        ]
         known = {(r.child.lower(), r.columns[0].lower()) for r in declared if r.schema is None and len(r.columns) == 1}
         tables = {str(table["name"]): table for table in self._record.plan.get("tables", [])}
         planned = [
@@ -193,6 +195,11 @@ class RunUndo:
         if not any(table.error for table in done):
             self._record.undone = now()
         write_record(self._out, self._record)
+
+
+def _own_name(schema: Schema, name: str) -> str:
+    table = schema.find(name)
+    return name if table is None else table.name
 
 
 def _told(undo: Undo) -> UndoneTable:

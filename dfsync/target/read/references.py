@@ -40,7 +40,7 @@ class Reference:
     @property
     def is_self(self) -> bool:
         """Whether the table refers to itself."""
-        return self.schema is None and self.child.lower() == self.parent.lower()
+        return self.schema is None and self.child == self.parent
 
 
 def read_references(connection: sa.Connection) -> list[Reference]:

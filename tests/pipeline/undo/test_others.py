@@ -127,6 +127,36 @@ class TestARowThatIsReferredTo:
         execute(scenario.target, "INSERT INTO leaf (name, node_id) SELECT 'theirs', id FROM node WHERE name = 'd'")
         assert taken_back(undo(scenario)) == {"leaf": (3, 0, 0), "node": (3, 0, 1)}
 
+    def test_from_a_table_whose_name_differs_in_case_only(self, tree: Scenario) -> None:
+        if tree.read_target("SELECT @@lower_case_table_names") != [(0,)]:
+            pytest.skip("the server takes such names for the same")
+        execute(
+            tree.target,
+            "CREATE TABLE Node (id INT PRIMARY KEY, up BIGINT, FOREIGN KEY (up) REFERENCES node (id) ON DELETE CASCADE)",
+            "INSERT INTO Node SELECT id, id FROM node WHERE name <> 'own'",
+        )
+        before = dump(tree)["Node"]
+        assert taken_back(undo(tree)) == {"leaf": (3, 0, 0), "node": (0, 0, 4)}
+        assert dump(tree)["Node"] == before
+
+    @pytest.mark.parametrize("name", ["c", "p"])
+    def test_in_a_table_without_an_id(self, scenario: Scenario, name: str) -> None:
+        scenario.create_source(
+            f"CREATE TABLE {name} (code TEXT PRIMARY KEY) WITHOUT ROWID; INSERT INTO {name} VALUES ('a'), ('b')"
+        )
+        scenario.create_target(None)
+        scenario.sync()
+        execute(
+            scenario.target,
+            f"CREATE TABLE theirs LIKE {name}",
+            "ALTER TABLE theirs CHANGE code x VARCHAR(255) COLLATE utf8mb4_bin, DROP PRIMARY KEY",
+            f"ALTER TABLE {name} MODIFY code VARCHAR(255) COLLATE utf8mb4_bin",
+            f"ALTER TABLE theirs ADD code INT, ADD FOREIGN KEY (x) REFERENCES {name} (code) ON DELETE CASCADE",
+            "INSERT INTO theirs (x) VALUES ('a')",
+        )
+        assert taken_back(undo(scenario)) == {name: (1, 0, 1)}
+        assert scenario.read_target("SELECT x FROM theirs") == [("a",)]
+
     def test_by_a_row_that_comes_while_it_is_undone(self, tree: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
         execute(
             tree.target,
