@@ -11,7 +11,14 @@ import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import UndoOptions
-from dfsync.output.journal.record import RunRecord, find_record, read_records, remove_partial_files
+from dfsync.output.journal.record import (
+    RUNS,
+    RunRecord,
+    find_record,
+    read_records,
+    remove_partial_files,
+    unreadable_runs,
+)
 from dfsync.output.result import Result
 from dfsync.pipeline.journal.settle import settle_runs
 from dfsync.pipeline.session.ends import open_target
@@ -120,6 +127,7 @@ def undo(
                 remove_partial_files(folder)
                 settle_runs(folder, engine)
                 records = _chosen(folder, run, all_since)
+                _require_later_runs(folder, records)
                 _require_target(records, display_name(engine.url))
                 done = [UndoneRun(each.id, tuple(RunUndo(folder, each, engine, options).run())) for each in records]
         finally:
@@ -151,6 +159,15 @@ def _chosen(out: Path, run: str | None, all_since: str | None) -> list[RunRecord
             )
         return [record]
     raise DfsyncError(f"{out} has no run that can be taken back.", Remedy("Runs are listed by {runs}."))
+
+
+def _require_later_runs(out: Path, records: Sequence[RunRecord]) -> None:
+    later = [run for run in unreadable_runs(out) if run > records[-1].id]
+    if later:
+        raise DfsyncError(
+            f"The file run.json of {out / RUNS / later[0]} is missing or damaged, and what that run did may stand on "
+            f"rows of {records[-1].id}. Remove that folder to take back the runs before it all the same."
+        )
 
 
 def _has_rows(record: RunRecord) -> bool:

@@ -15,7 +15,9 @@ from dfsync.model import frames
 from dfsync.model.source_file import SOURCE
 from dfsync.model.types import NewIds
 from dfsync.output.atomic import write_atomic
+from dfsync.output.evidence import read_origin
 from dfsync.output.files import MAPPINGS, REKEYED, UNMAPPED
+from dfsync.output.journal.record import RunRecord
 from dfsync.output.pieces import piece_files
 
 _ROWS_PER_BATCH = 200_000
@@ -25,7 +27,7 @@ _KEY_TYPES = {SOURCE: pa.string(), frames.OLD_ID: pa.int64()}
 """The columns by which the rows of a map are sorted."""
 
 
-def forget_rows(out: Path, name: str, gone: NewIds, restored: NewIds) -> None:
+def forget_rows(out: Path, name: str, target: str, gone: NewIds, restored: NewIds) -> None:
     """Take target rows out of the maps of a table.
 
     Parameters
@@ -34,6 +36,8 @@ def forget_rows(out: Path, name: str, gone: NewIds, restored: NewIds) -> None:
         The output folder.
     name
         The planned table.
+    target
+        Database and server. Maps of another target stay as they are.
     gone
         Ids of target rows that are deleted: no source row has them now.
     restored
@@ -46,24 +50,26 @@ def forget_rows(out: Path, name: str, gone: NewIds, restored: NewIds) -> None:
     """
     whole = [out / folder / f"{name}.parquet" for folder in (MAPPINGS, REKEYED, UNMAPPED)]
     for path in (*whole, *piece_files(out, name)):
-        if path.exists() and (len(gone) or len(restored)):
+        if path.exists() and (len(gone) or len(restored)) and not is_of_another(path, target):
             _rewrite(path, lambda batch: _without(batch, gone, restored), keep_empty=path == whole[0])
 
 
-def put_back(out: Path, name: str, rows: pa.Table, restored: NewIds) -> None:
+def put_back(out: Path, name: str, run: RunRecord, rows: pa.Table, restored: NewIds) -> None:
     """Put rows of an earlier map back, of source rows that have no target row now or whose target row is restored.
 
     Parameters
     ----------
     out, name
         As of `forget_rows`, which comes before.
+    run
+        The run that is undone. A map of another source or target stays as it is.
     rows
         As of `replaced/NAME.parquet`.
     restored
         As of `forget_rows`.
     """
     path = out / MAPPINGS / f"{name}.parquet"
-    if not path.exists() or not rows.num_rows:
+    if not path.exists() or not rows.num_rows or is_of_another(path, run.target, run.source):
         return
     now = pq.read_table(path)
     try:
@@ -125,3 +131,11 @@ def _without(table: pa.Table, gone: NewIds, restored: NewIds) -> pa.Table:
     at = kept.schema.get_field_index(frames.ACTION)
     actions = pc.if_else(updated, frames.MATCHED, kept.column(frames.ACTION)).cast(kept.schema.field(at).type)
     return kept.set_column(at, kept.schema.field(at), actions)
+
+
+def is_of_another(path: Path, target: str, source: str | None = None) -> bool:
+    """Tell whether a map says that it is of another target, or of one other source, so that its ids mean other rows."""
+    origin = read_origin(path)
+    if origin is None:
+        return False
+    return origin.target != target or (source is not None and origin.source not in ("", source))

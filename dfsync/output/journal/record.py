@@ -167,6 +167,12 @@ def read_records(out: Path) -> list[RunRecord]:
     return [record for record in map(_read, paths) if record is not None]
 
 
+def unreadable_runs(out: Path) -> list[str]:
+    """Give the ids of the runs whose `run.json` is missing or damaged, the oldest first."""
+    readable = {record.id for record in read_records(out)}
+    return sorted(path.name for path in (out / RUNS).glob("*") if path.is_dir() and path.name not in readable)
+
+
 def find_record(out: Path, run_id: str) -> RunRecord:
     """Read a run by its id, or by the beginning or the end of it that no other has. Raises `DfsyncError`."""
     records = read_records(out)

@@ -25,10 +25,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfsync.model.errors import DfsyncError
 from dfsync.output.atomic import make_private, sync_folder, write_atomic
+from dfsync.output.journal.record import TableRecord
 
 INSERTED, BEFORE, REPLACED, KEPT = "inserted", "before", "replaced", "kept"
 KEPT_SCHEMA = pa.schema([("new_id", pa.uint64()), ("old_id", pa.int64()), ("reason", pa.string())])
@@ -124,3 +126,36 @@ def read_rows(run: Path, what: str, name: str, parts: Iterable[int]) -> list[pa.
         return [pq.read_table(path, partitioning=None) for path in paths if path.exists()]
     except (OSError, pa.ArrowException) as error:
         raise DfsyncError(f"The journal in {run} cannot be read: {error}. It cannot be taken back.") from error
+
+
+def read_committed(run: Path, what: str, record: TableRecord) -> list[pa.Table]:
+    """Read the parts of a file of the journal that are in the target, all of them.
+
+    Parameters
+    ----------
+    run
+        As of `rows_file`.
+    what
+        `INSERTED` or `BEFORE`.
+    record
+        The table, which says how many rows there are.
+
+    Returns
+    -------
+    list of pyarrow.Table
+
+    Raises
+    ------
+    DfsyncError
+        A file is damaged, or lacks rows, or is gone.
+    """
+    tables = read_rows(run, what, record.name, [number for number, _ in record.committed()])
+    rows = sum(
+        pc.sum(table.column("count")).as_py() if "count" in table.column_names else len(table) for table in tables
+    )
+    if rows != record.count("inserted" if what == INSERTED else "updated"):
+        raise DfsyncError(
+            f"The journal in {run} lacks rows of {record.table}: a file in {what} was deleted or replaced. "
+            "What the run did to this table cannot be taken back."
+        )
+    return tables

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from dfsync.model.schema import Table
 from dfsync.model.types import NewIds
 from dfsync.output.journal.record import TableRecord, Undone
-from dfsync.output.journal.rows import BEFORE, INSERTED, KEPT_SCHEMA, read_rows
+from dfsync.output.journal.rows import BEFORE, INSERTED, KEPT_SCHEMA, read_committed
 from dfsync.pipeline.undo.table import CHANGED, GONE, TRIGGERED
 from dfsync.target.errors import SERVER_ERRORS, explain, is_row_error
 from dfsync.target.read.exact import DIGEST, exact_bytes, read_exact
@@ -41,9 +41,8 @@ class KeylessUndo:
 
     def __init__(self, record: TableRecord, table: Table, run: Path, *, force: bool) -> None:
         self.record, self.table, self._force = record, table, force
-        parts = [number for number, _ in record.committed()]
-        self._inserted = read_rows(run, INSERTED, record.name, parts)
-        self._before = read_rows(run, BEFORE, record.name, parts)
+        self._inserted = read_committed(run, INSERTED, record)
+        self._before = read_committed(run, BEFORE, record)
         self._names = list(table.primary_key)
         self._going: dict[_Key, int] = {}
         self._counts: Counter[int] = Counter()

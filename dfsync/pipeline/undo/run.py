@@ -178,11 +178,11 @@ class RunUndo:
                     reason = explain(error)
                     return [UndoneTable(t.name, t.table, Undone(0, 0, 0), {}, reason) for t in group]
         for undo in undone:
-            forget_rows(self._out, undo.record.name, undo.gone_ids(), undo.restored_ids())
+            forget_rows(self._out, undo.record.name, self._record.target, undo.gone_ids(), undo.restored_ids())
             parts = range(1, len(undo.record.parts) + 2)
             # The first part has what was before the run.
             for replaced in reversed(read_rows(self._run, REPLACED, undo.record.name, parts)):
-                put_back(self._out, undo.record.name, replaced, undo.restored_ids())
+                put_back(self._out, undo.record.name, self._record, replaced, undo.restored_ids())
             undo.record.undone = undo.undone()
         write_record(self._out, self._record)
         return [_told(undo) for undo in undone]

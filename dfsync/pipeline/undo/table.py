@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dfsync.model.schema import Table
 from dfsync.model.types import Mask, NewIds, OldIds, Positions
 from dfsync.output.journal.record import TableRecord, Undone
-from dfsync.output.journal.rows import BEFORE, INSERTED, read_rows
+from dfsync.output.journal.rows import BEFORE, INSERTED, read_committed
 from dfsync.target.errors import SERVER_ERRORS, explain, is_row_error
 from dfsync.target.read.exact import DIGEST, Digests, read_digests
 from dfsync.target.write.restore import restore
@@ -103,9 +103,8 @@ class TableUndo:
     def __init__(self, record: TableRecord, table: Table, run: Path, *, force: bool) -> None:
         assert record.id is not None
         self.record, self.table, self.id = record, table, record.id
-        parts = [number for number, _ in record.committed()]
-        self.inserted, _ = Rows.of(read_rows(run, INSERTED, record.name, parts))
-        tables = read_rows(run, BEFORE, record.name, parts)
+        self.inserted, _ = Rows.of(read_committed(run, INSERTED, record))
+        tables = read_committed(run, BEFORE, record)
         # Of a row that several parts updated the first one has the values of before; no part has the digest of another.
         self._updated, before = Rows.of(tables)
         self._before = None if before is None else before.sort_by("new_id")

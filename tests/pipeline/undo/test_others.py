@@ -132,7 +132,8 @@ class TestARowThatIsReferredTo:
             pytest.skip("the server takes such names for the same")
         execute(
             tree.target,
-            "CREATE TABLE Node (id INT PRIMARY KEY, up BIGINT, FOREIGN KEY (up) REFERENCES node (id) ON DELETE CASCADE)",
+            "CREATE TABLE Node (id INT PRIMARY KEY, up BIGINT, FOREIGN KEY (up) REFERENCES node (id)"
+            " ON DELETE CASCADE)",
             "INSERT INTO Node SELECT id, id FROM node WHERE name <> 'own'",
         )
         before = dump(tree)["Node"]
@@ -142,7 +143,7 @@ class TestARowThatIsReferredTo:
     @pytest.mark.parametrize("name", ["c", "p"])
     def test_in_a_table_without_an_id(self, scenario: Scenario, name: str) -> None:
         scenario.create_source(
-            f"CREATE TABLE {name} (code TEXT PRIMARY KEY) WITHOUT ROWID; INSERT INTO {name} VALUES ('a'), ('b')"
+            f"CREATE TABLE {name} (code TEXT PRIMARY KEY) WITHOUT ROWID; INSERT INTO {name} VALUES ('a'), ('b')"  # noqa: S608
         )
         scenario.create_target(None)
         scenario.sync()
