@@ -7,6 +7,7 @@ rows only so many are deleted that those which were there before the run remain.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class KeylessUndo:
         self._updates: list[tuple[_Key, dict[str, Any], int]] = []
         self._update_keys: list[str] = []
         self._reasons: list[str] = []
+        self._children: dict[_Key, set[_Key]] = {}
+        self._may_be_null: set[str] = set()
         self._total = self._restored = 0
 
     def lock(self, connection: sa.Connection) -> None:
@@ -97,27 +100,39 @@ class KeylessUndo:
 
     def restore(self, connection: sa.Connection) -> None:
         """Give updated rows their values of before."""
-        for key, before, digest in self._updates:
-            by = pa.table(
-                {name: pa.array([cell], pa.binary()) for name, cell in zip(self._update_keys, key, strict=True)}
-            )
-            values = pa.table({name: pa.array([cell], pa.binary()) for name, cell in before.items()})
-            try:
-                with connection.begin_nested():
-                    restore(connection, self.table, by, values)
-            except SERVER_ERRORS as error:
-                if not is_row_error(error):
-                    raise
-                self._reasons.append(f"cannot get back its values: {explain(error)}")
-                continue
+        left = [update for update in self._updates if self._restore(connection, *update[:2])]
+        # As `TableUndo` does.
+        while left and len(rest := [u for u in reversed(left) if self._restore(connection, *u[:2])]) < len(left):
+            left = rest
+        refused = {key: self._restore(connection, key, before) for key, before, _ in left}
+        self._reasons += [f"cannot get back its values: {reason}" for reason in refused.values()]
+        done = [update for update in self._updates if update[0] not in refused]
+        if done:
             rows, digests = read_exact(connection, self.table, self._update_keys)
-            is_same = dict(zip(_keys(rows), digests.to_pylist(), strict=True)).get(key) == digest
-            self._restored += is_same
-            self._reasons += [] if is_same else [TRIGGERED]
+            now = dict(zip(_keys(rows), digests.to_pylist(), strict=True))
+            same = sum(now.get(key) == digest for key, _, digest in done)
+            self._restored += same
+            self._reasons += [TRIGGERED] * (len(done) - same)
+
+    def _restore(self, connection: sa.Connection, key: _Key, before: dict[str, Any]) -> str | None:
+        """Give a row its values of before; why the server refuses it, where it does."""
+        by = pa.table({name: pa.array([cell], pa.binary()) for name, cell in zip(self._update_keys, key, strict=True)})
+        values = pa.table({name: pa.array([cell], pa.binary()) for name, cell in before.items()})
+        try:
+            with connection.begin_nested():
+                restore(connection, self.table, by, values)
+        except SERVER_ERRORS as error:
+            if not is_row_error(error):
+                raise
+            return explain(error)
+        return None
 
     def keep_referenced(self, connection: sa.Connection, reference: Reference) -> None:
         """Let the rows stay to which others refer."""
         if not self._going:
+            return
+        if reference.is_self:
+            self._note_own(connection, reference)
             return
         parent = sa.table(self.table.name, *(sa.column(column.name) for column in self.table.columns)).alias("p")
         child = sa.table(reference.child, *map(sa.column, reference.columns), schema=reference.schema).alias("c")
@@ -129,15 +144,48 @@ class KeylessUndo:
             if self._going.pop(key, None) is not None:
                 self._reasons.append(f"{reference.child} refers to it")
 
+    def _note_own(self, connection: sa.Connection, reference: Reference) -> None:
+        """Note which rows of the table refer to which."""
+        sides = []
+        for side, columns in (("p", reference.parent_columns), ("c", reference.columns)):
+            keys = (exact_bytes(self.table[name]).label(f"k{i}") for i, name in enumerate(self._names))
+            values = (sa.column(name).label(f"v{i}") for i, name in enumerate(columns))
+            sides.append(sa.select(*keys, *values).select_from(sa.table(self.table.name)).subquery(side))
+        parent, child = sides
+        same = (parent.c[f"v{i}"] == child.c[f"v{i}"] for i in range(len(reference.columns)))
+        keys = [side.c[f"k{i}"] for side in sides for i in range(len(self._names))]
+        for row in connection.execute(sa.select(*keys).select_from(parent.join(child, sa.and_(*same)))):
+            key = tuple(cell.encode() if isinstance(cell, str) else cell for cell in row)
+            self._children.setdefault(key[: len(self._names)], set()).add(key[len(self._names) :])
+        key_names = {name.lower() for name in self._names}
+        self._may_be_null |= {n for n in reference.columns if self.table[n].nullable and n.lower() not in key_names}
+
+    def _keep_parents(self) -> None:
+        """Let the rows stay to which rows of this table refer that stay, and those to which these refer."""
+        while stays := [key for key in self._going if self._children.get(key, set()) - self._going.keys()]:
+            for key in stays:
+                del self._going[key]
+                self._reasons.append(f"{self.table.name} refers to it")
+
     def delete(self, connection: sa.Connection) -> None:
-        """Delete the rows that go."""
-        if self._going:
-            columns = zip(*self._going, strict=True)
-            cells = [pa.array(list(column), pa.binary()) for column in columns]
-            delete_by_key(connection, self.table, pa.Table.from_arrays(cells, self._names))
+        """Delete the rows that go, none before those that refer to it."""
+        self._keep_parents()
+        left = set(self._going)
+        while left:
+            free = {key for key in left if not self._children.get(key, set()) & left}
+            if not free and self._may_be_null:
+                nulls = pa.table({name: pa.nulls(len(left), pa.binary()) for name in sorted(self._may_be_null)})
+                restore(connection, self.table, self._keyed(left), nulls)
+            free = free or left
+            delete_by_key(connection, self.table, self._keyed(free))
+            left = left - free
         counts = {digest: count for digest, count in self._counts.items() if count}
         whole = [digest for digest, count in counts.items() if count == self._now[digest]]
         delete_by_digest(connection, self.table, {d: n for d, n in counts.items() if d not in set(whole)}, whole)
+
+    def _keyed(self, keys: Iterable[_Key]) -> pa.Table:
+        cells = [pa.array(list(column), pa.binary()) for column in zip(*keys, strict=True)]
+        return pa.Table.from_arrays(cells, self._names)
 
     def kept(self) -> pa.Table:
         """Give the rows that stay, as `kept/NAME.parquet` has them."""

@@ -141,7 +141,12 @@ class TableUndo:
             return
         at = np.flatnonzero(self._updated.going)
         before = pa.Table.from_struct_array(self._before.column("before").combine_chunks())
-        self._restore(connection, before, at)
+        refused = self._restore(connection, before, at)
+        # A value of a unique key is free when the row that has it now has its own value back.
+        while refused and len(left := self._restore_each(connection, before, refused)) < len(refused):
+            refused = left
+        for position, reason in refused.items():
+            self._updated.keep([position], f"cannot get back its values: {reason}")
         at = np.flatnonzero(self._updated.going)
         self._restored[at] = True
         digests = self._before.column("digest_before").to_numpy()
@@ -149,10 +154,17 @@ class TableUndo:
             position = np.searchsorted(self._updated.ids, found.ids)
             self._updated.keep(position[digests[position] != found.digests], TRIGGERED)
 
-    def _restore(self, connection: sa.Connection, before: pa.Table, at: Positions) -> None:
-        """Halves what the server refuses until the row at fault is alone."""
+    def _restore_each(self, connection: sa.Connection, before: pa.Table, refused: dict[int, str]) -> dict[int, str]:
+        """Try refused rows again in the order that is reverse to the last one, in which a chain of them is loosed."""
+        left: dict[int, str] = {}
+        for position in reversed(refused):
+            left |= self._restore(connection, before, np.array([position]))
+        return left
+
+    def _restore(self, connection: sa.Connection, before: pa.Table, at: Positions) -> dict[int, str]:
+        """Halve what the server refuses until the row at fault is alone; gives these with the reason."""
         if not len(at):
-            return
+            return {}
         rows = before.take(pa.array(at))
         try:
             with connection.begin_nested():
@@ -161,10 +173,10 @@ class TableUndo:
             if not is_row_error(error):
                 raise
             if len(at) == 1:
-                self._updated.keep(at, f"cannot get back its values: {explain(error)}")
-                return
-            for half in np.array_split(at, 2):
-                self._restore(connection, before, half)
+                return {int(at[0]): explain(error)}
+            first, second = np.array_split(at, 2)
+            return self._restore(connection, before, first) | self._restore(connection, before, second)
+        return {}
 
     def _id_name(self, before: pa.Table) -> str:
         return next(str(name) for name in before.column_names if name.lower() == self.id.lower())
