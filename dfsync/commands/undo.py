@@ -22,7 +22,7 @@ from dfsync.output.journal.record import (
 from dfsync.output.result import Result
 from dfsync.pipeline.journal.settle import settle_runs
 from dfsync.pipeline.session.ends import open_target
-from dfsync.pipeline.undo.run import RunUndo, UndoneTable
+from dfsync.pipeline.undo.run import RunUndo, UndoneTable, rolled_back
 from dfsync.target.connection import display_name, exclusive_lock, make_engine
 
 if TYPE_CHECKING:
@@ -129,7 +129,13 @@ def undo(
                 records = _chosen(folder, run, all_since)
                 _require_later_runs(folder, records)
                 _require_target(records, display_name(engine.url))
-                done = [UndoneRun(each.id, tuple(RunUndo(folder, each, engine, options).run())) for each in records]
+                undos = [RunUndo(folder, record, engine, options) for record in records]
+                if options.dry_run:
+                    with rolled_back(engine) as connection:
+                        tables = [undo.look(connection) for undo in undos]
+                else:
+                    tables = [undo.run() for undo in undos]
+                done = [UndoneRun(each.id, tuple(of_run)) for each, of_run in zip(records, tables, strict=True)]
         finally:
             engine.dispose()
     return UndoResult(tuple(done), str(folder), options.dry_run)

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Table
 from dfsync.model.types import NewIds
 from dfsync.output.journal.record import TableRecord, Undone
 from dfsync.output.journal.rows import BEFORE, INSERTED, KEPT_SCHEMA, read_committed
-from dfsync.pipeline.undo.table import CHANGED, GONE, TRIGGERED
+from dfsync.pipeline.undo.table import CHANGED, GONE, LOST_COLUMN, TRIGGERED
 from dfsync.target.errors import SERVER_ERRORS, explain, is_row_error
 from dfsync.target.read.exact import DIGEST, exact_bytes, read_exact
 from dfsync.target.read.references import Reference
@@ -44,7 +45,9 @@ class KeylessUndo:
         self.record, self.table, self._force = record, table, force
         self._inserted = read_committed(run, INSERTED, record)
         self._before = read_committed(run, BEFORE, record)
-        self._names = list(table.primary_key)
+        self._names = [field.name for part in self._inserted[:1] for field in _key_fields(part)]
+        if self._names and [n.lower() for n in self._names] != [n.lower() for n in table.primary_key]:
+            raise DfsyncError(f"{record.table} has another primary key than at the run, by which its rows were told.")
         self._going: dict[_Key, int] = {}
         self._counts: Counter[int] = Counter()
         self._now: Counter[int] = Counter()
@@ -85,7 +88,11 @@ class KeylessUndo:
             self._counts[row[DIGEST]] += max(0, min(row["count"], self._now[row[DIGEST]] - others))
 
     def _lock_updated(self, connection: sa.Connection, table: pa.Table) -> None:
-        self._update_keys = [field.name for field in table.schema.field("key").type]
+        self._update_keys = [field.name for field in _key_fields(table)]
+        missing = [name for name in table.schema.field("before").type.names if name not in self.table]
+        if missing:
+            self._reasons += [LOST_COLUMN.format(", ".join(missing))] * table.num_rows
+            return
         rows, digests = read_exact(connection, self.table, self._update_keys, lock=True)
         now = dict(zip(_keys(rows), digests.to_pylist(), strict=True))
         for key, row in zip(_structs(table.column("key")), table.to_pylist(), strict=True):
@@ -149,12 +156,12 @@ class KeylessUndo:
         sides = []
         for side, columns in (("p", reference.parent_columns), ("c", reference.columns)):
             keys = (exact_bytes(self.table[name]).label(f"k{i}") for i, name in enumerate(self._names))
-            values = (sa.column(name).label(f"v{i}") for i, name in enumerate(columns))
+            values: Iterable[Any] = (sa.column(name).label(f"v{i}") for i, name in enumerate(columns))
             sides.append(sa.select(*keys, *values).select_from(sa.table(self.table.name)).subquery(side))
         parent, child = sides
         same = (parent.c[f"v{i}"] == child.c[f"v{i}"] for i in range(len(reference.columns)))
-        keys = [side.c[f"k{i}"] for side in sides for i in range(len(self._names))]
-        for row in connection.execute(sa.select(*keys).select_from(parent.join(child, sa.and_(*same)))):
+        both = [side.c[f"k{i}"] for side in sides for i in range(len(self._names))]
+        for row in connection.execute(sa.select(*both).select_from(parent.join(child, sa.and_(*same)))):
             key = tuple(cell.encode() if isinstance(cell, str) else cell for cell in row)
             self._children.setdefault(key[: len(self._names)], set()).add(key[len(self._names) :])
         key_names = {name.lower() for name in self._names}
@@ -209,6 +216,10 @@ class KeylessUndo:
 
 def _keys(rows: pa.Table) -> list[_Key]:
     return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+
+def _key_fields(part: pa.Table) -> list[pa.Field]:
+    return list(part.schema.field("key").type) if "key" in part.column_names else []
 
 
 def _structs(column: pa.ChunkedArray) -> list[_Key]:

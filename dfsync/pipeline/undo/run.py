@@ -31,6 +31,7 @@ from dfsync.target.schema.reflection import reflect
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
+_FAILURES = (*SERVER_ERRORS, DfsyncError, pa.ArrowException)
 _LOG = sa.text("SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')")
 
 
@@ -78,34 +79,44 @@ class RunUndo:
         DfsyncError
             A table has a trigger on DELETE, or the target or a file is out of reach.
         """
+        groups, schema, references = self._groups()
+        done = [table for group in groups for table in self._commit(group, schema, references)]
+        self._finish(done)
+        return done
+
+    def look(self, connection: sa.Connection) -> list[UndoneTable]:
+        """Do and tell what `run` does, without its commits, files and maps.
+
+        Parameters
+        ----------
+        connection
+            As of `rolled_back`, with what was looked at before in its transaction.
+
+        Returns
+        -------
+        list of UndoneTable
+            As of `run`, which also says what it raises.
+        """
+        groups, schema, references = self._groups()
+        done: list[UndoneTable] = []
+        for group in groups:
+            try:
+                undone = self._open(group, schema)
+                with connection.begin_nested():
+                    done += map(_told, self._undo(connection, undone, references))
+            except _FAILURES as error:
+                if error_code(error) in RETRYABLE:
+                    raise DfsyncError(f"The rows cannot be looked at: {explain(error)}.") from error
+                done += _failed(group, error)
+        return done
+
+    def _groups(self) -> tuple[list[list[TableRecord]], Schema, list[Reference]]:
         with connect(self._engine) as connection:
             schema = reflect(connection)
             references = self._references(connection, schema)
             self._refuse_triggers(connection)
         tables = {_own_name(schema, table.table): table for table in self._tables()}
-        groups = [[tables[name] for name in group] for group in groups_of(list(tables), references)]
-        done: list[UndoneTable] = []
-        if self._options.dry_run:
-            # One transaction, so that each table sees what became of those that refer to it.
-            with self._connected() as connection, _rolled_back(connection):
-                for group in groups:
-                    done += [_told(undo) for undo in self._undo(connection, self._open(group, schema), references)]
-            return done
-        for group in groups:
-            done += self._commit(group, schema, references)
-        self._finish(done)
-        return done
-
-    @contextmanager
-    def _connected(self) -> Iterator[sa.Connection]:
-        """Open a connection that locks rows and no gaps between them, so that others may go on inserting."""
-        with connect(self._engine) as connection:
-            log_of_statements = {"log_bin": "ON", "binlog_format": "STATEMENT"}
-            found = {str(name): str(value) for name, value in connection.execute(_LOG)}
-            connection.rollback()
-            # With such a log the server refuses to write in READ COMMITTED.
-            level = "REPEATABLE READ" if found == log_of_statements else "READ COMMITTED"
-            yield connection.execution_options(isolation_level=level)
+        return [[tables[name] for name in group] for group in groups_of(list(tables), references)], schema, references
 
     def _tables(self) -> list[TableRecord]:
         """Those of which something may be left; what came after a whole undo is of others, also where it is equal."""
@@ -147,6 +158,10 @@ class RunUndo:
             table = schema.find(record.table)
             if table is None:
                 raise DfsyncError(f"The target has no table {record.table} any more; nothing of it can be taken back.")
+            if record.id is not None and record.id not in table:
+                raise DfsyncError(
+                    f"{record.table} has no column {record.id} any more, so nobody can tell which rows are of the run."
+                )
             kind = KeylessUndo if record.id is None else TableUndo
             opened.append(kind(record, table, self._run, force=self._options.force))
         return opened
@@ -167,16 +182,15 @@ class RunUndo:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 undone = self._open(group, schema)
-                with self._connected() as connection, connection.begin():
+                with _connected(self._engine) as connection, connection.begin():
                     self._undo(connection, undone, references)
                     for undo in undone:
                         write_rows(rows_file(self._run, KEPT, undo.record.name), [undo.kept()])
                 break
-            except (*SERVER_ERRORS, DfsyncError, pa.ArrowException) as error:
+            except _FAILURES as error:
                 log.debug("attempt %d to undo %s failed", attempt, [t.name for t in group], exc_info=True)
                 if error_code(error) not in RETRYABLE or attempt == _ATTEMPTS:
-                    reason = explain(error)
-                    return [UndoneTable(t.name, t.table, Undone(0, 0, 0), {}, reason) for t in group]
+                    return _failed(group, error)
         for undo in undone:
             forget_rows(self._out, undo.record.name, self._record.target, undo.gone_ids(), undo.restored_ids())
             parts = range(1, len(undo.record.parts) + 2)
@@ -208,10 +222,39 @@ def _told(undo: Undo) -> UndoneTable:
     return UndoneTable(undo.record.name, undo.record.table, undo.undone(), counts)
 
 
+def _failed(group: Sequence[TableRecord], error: BaseException) -> list[UndoneTable]:
+    return [UndoneTable(table.name, table.table, Undone(0, 0, 0), {}, explain(error)) for table in group]
+
+
 @contextmanager
-def _rolled_back(connection: sa.Connection) -> Iterator[None]:
-    transaction = connection.begin()
-    try:
-        yield
-    finally:
-        transaction.rollback()
+def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a connection that locks rows and no gaps between them, so that others may go on inserting."""
+    with connect(engine) as connection:
+        log_of_statements = {"log_bin": "ON", "binlog_format": "STATEMENT"}
+        found = {str(name): str(value) for name, value in connection.execute(_LOG)}
+        connection.rollback()
+        # With such a log the server refuses to write in READ COMMITTED.
+        level = "REPEATABLE READ" if found == log_of_statements else "READ COMMITTED"
+        yield connection.execution_options(isolation_level=level)
+
+
+@contextmanager
+def rolled_back(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open one transaction for a dry run of several runs and all their tables, since each sees what became of others.
+
+    Parameters
+    ----------
+    engine
+        The target.
+
+    Yields
+    ------
+    sqlalchemy.Connection
+        In the transaction, which is rolled back at the end.
+    """
+    with _connected(engine) as connection:
+        transaction = connection.begin()
+        try:
+            yield connection
+        finally:
+            transaction.rollback()

@@ -20,6 +20,7 @@ from dfsync.target.write.restore import restore
 
 CHANGED = "changed since the run"
 GONE = "no longer there, so it cannot get back its values"
+LOST_COLUMN = "cannot get back its values: the table has no column {} any more"
 TRIGGERED = "has its values back but for what a trigger of the target changed then"
 
 
@@ -139,14 +140,17 @@ class TableUndo:
         """Give updated rows their values of before."""
         if self._before is None:
             return
+        missing = [name for name in self._before.schema.field("before").type.names if name not in self.table]
+        if missing:
+            self._updated.keep(np.flatnonzero(self._updated.going), LOST_COLUMN.format(", ".join(missing)))
         at = np.flatnonzero(self._updated.going)
         before = pa.Table.from_struct_array(self._before.column("before").combine_chunks())
         refused = self._restore(connection, before, at)
         # A value of a unique key is free when the row that has it now has its own value back.
         while refused and len(left := self._restore_each(connection, before, refused)) < len(refused):
             refused = left
-        for position, reason in refused.items():
-            self._updated.keep([position], f"cannot get back its values: {reason}")
+        for row, reason in refused.items():
+            self._updated.keep([row], f"cannot get back its values: {reason}")
         at = np.flatnonzero(self._updated.going)
         self._restored[at] = True
         digests = self._before.column("digest_before").to_numpy()
@@ -157,8 +161,8 @@ class TableUndo:
     def _restore_each(self, connection: sa.Connection, before: pa.Table, refused: dict[int, str]) -> dict[int, str]:
         """Try refused rows again in the order that is reverse to the last one, in which a chain of them is loosed."""
         left: dict[int, str] = {}
-        for position in reversed(refused):
-            left |= self._restore(connection, before, np.array([position]))
+        for position in reversed(list(refused)):
+            left |= self._restore(connection, before, np.array([position], np.intp))
         return left
 
     def _restore(self, connection: sa.Connection, before: pa.Table, at: Positions) -> dict[int, str]:

@@ -144,6 +144,7 @@ def referring_rows(
         query = sa.select(own, *selected[1:]).distinct().where(own.between(int(ids[0]), int(ids[-1])))
         rows = list(connection.execute(query))
     parents = np.array([int(row[0]) for row in rows], dtype)
-    children = np.array([int(row[1]) for row in rows] if child_id else [], np.int64)
+    child_ids = [int(row[1]) for row in rows] if child_id else []
+    children = np.array(child_ids, np.uint64 if max(child_ids, default=0) > np.iinfo(np.int64).max else np.int64)
     known = np.isin(parents, ids)
     return parents[known], children[known] if child_id else children
