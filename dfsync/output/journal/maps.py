@@ -71,8 +71,8 @@ def put_back(out: Path, name: str, run: RunRecord, rows: pa.Table, restored: New
     path = out / MAPPINGS / f"{name}.parquet"
     if not path.exists() or not rows.num_rows or is_of_another(path, run.target, run.source):
         return
-    now = pq.read_table(path)
     try:
+        now = pq.read_table(path)
         rows = rows.select(now.column_names).cast(now.schema)
     except (pa.ArrowException, KeyError, ValueError):
         # The map has another natural key now, and these rows would be no evidence.
@@ -102,7 +102,12 @@ def _row_keys(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _rewrite(path: Path, change: Callable[[pa.Table], pa.Table], *, keep_empty: bool) -> None:
-    file = pq.ParquetFile(path)
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowException:
+        # What it said is lost, and the next sync makes it anew.
+        path.unlink()
+        return
     changed = (change(pa.Table.from_batches([batch])) for batch in file.iter_batches(_ROWS_PER_BATCH))
     tables: Iterator[pa.Table] = (table for table in changed if table.num_rows)
     first = next(tables, None)

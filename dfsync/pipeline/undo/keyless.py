@@ -105,8 +105,12 @@ class KeylessUndo:
             else:
                 self._reasons.append(CHANGED)
 
-    def restore(self, connection: sa.Connection) -> None:
-        """Give updated rows their values of before."""
+    def restore(self, connection: sa.Connection, references: Iterable[Reference]) -> None:
+        """Give updated rows their values of before, as `TableUndo` does, none where a reference would be lost."""
+        lost = [r.child for r in references if r.parent == self.table.name and r.sets_null_on_update]
+        if lost and self._updates:
+            self._reasons += [f"{lost[0]} may refer to it, and would lose the reference"] * len(self._updates)
+            self._updates = []
         left = [update for update in self._updates if self._restore(connection, *update[:2])]
         # As `TableUndo` does.
         while left and len(rest := [u for u in reversed(left) if self._restore(connection, *u[:2])]) < len(left):

@@ -170,7 +170,7 @@ class RunUndo:
         for undo in group:
             undo.lock(connection)
         for undo in group:
-            undo.restore(connection)
+            undo.restore(connection, references)
         edges = keep_referenced(connection, group, references)
         delete_rows(connection, group, edges)
         return group

@@ -16,6 +16,7 @@ from dfsync.output.journal.record import TableRecord, Undone
 from dfsync.output.journal.rows import BEFORE, INSERTED, read_committed
 from dfsync.target.errors import SERVER_ERRORS, explain, is_row_error
 from dfsync.target.read.exact import DIGEST, Digests, read_digests
+from dfsync.target.read.references import Reference, referring_rows
 from dfsync.target.write.restore import restore
 
 CHANGED = "changed since the run"
@@ -136,10 +137,16 @@ class TableUndo:
             self._restored |= done
             rows.keep(np.flatnonzero(~there), GONE)
 
-    def restore(self, connection: sa.Connection) -> None:
-        """Give updated rows their values of before."""
+    def restore(self, connection: sa.Connection, references: Iterable[Reference]) -> None:
+        """Give updated rows their values of before, but for those that the server takes out of rows of others then."""
         if self._before is None:
             return
+        for reference in references:
+            ids = self._updated.ids[self._updated.going]
+            if len(ids) and reference.parent == self.table.name and reference.sets_null_on_update:
+                referred, _ = referring_rows(connection, reference, self.table, self.id, ids, None)
+                at, _ = self._updated.positions(referred)
+                self._updated.keep(at, f"{reference.child} refers to it, and would lose the reference")
         missing = [name for name in self._before.schema.field("before").type.names if name not in self.table]
         if missing:
             self._updated.keep(np.flatnonzero(self._updated.going), LOST_COLUMN.format(", ".join(missing)))

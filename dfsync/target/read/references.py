@@ -16,10 +16,14 @@ from dfsync.target.read.exact import id_ranges
 
 _IDS_PER_STATEMENT = 20_000
 _REFERENCES = sa.text("""
-    SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, CONSTRAINT_NAME AS name, COLUMN_NAME AS `column`,
-        REFERENCED_TABLE_NAME AS parent, REFERENCED_COLUMN_NAME AS parent_column, DATABASE() AS own
-    FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA = DATABASE()
-    ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION""")
+    SELECT k.TABLE_SCHEMA AS `schema`, k.TABLE_NAME AS `table`, k.CONSTRAINT_NAME AS name, COLUMN_NAME AS `column`,
+        k.REFERENCED_TABLE_NAME AS parent, REFERENCED_COLUMN_NAME AS parent_column, DATABASE() AS own,
+        r.UPDATE_RULE AS on_update
+    FROM information_schema.KEY_COLUMN_USAGE k LEFT JOIN information_schema.REFERENTIAL_CONSTRAINTS r
+        ON r.CONSTRAINT_SCHEMA = k.TABLE_SCHEMA AND r.TABLE_NAME = k.TABLE_NAME
+        AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME
+    WHERE k.REFERENCED_TABLE_SCHEMA = DATABASE()
+    ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION""")
 _DELETE_TRIGGERS = sa.text("""
     SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS
     WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_MANIPULATION = 'DELETE' ORDER BY 1, 2""")
@@ -36,6 +40,8 @@ class Reference:
     schema: str | None = None
     """The database of the child; None where it is that of the parent."""
     is_indexed: bool = True
+    sets_null_on_update: bool = False
+    """Whether the server changes the child's columns to NULL where those of the parent change."""
 
     @property
     def is_self(self) -> bool:
@@ -67,6 +73,7 @@ def read_references(connection: sa.Connection) -> list[Reference]:
             parent=rows[0]["parent"],
             parent_columns=tuple(row["parent_column"] for row in rows),
             schema=None if schema == rows[0]["own"] else schema,
+            sets_null_on_update=rows[0]["on_update"] == "SET NULL",
         )
         for (schema, table, _), rows in groups.items()
     ]

@@ -67,3 +67,11 @@ def test_maps_of_another_target_stay(synced: Scenario, tmp_path: Path, target: E
         other.target.dispose()
         with target.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name}"))
+
+
+def test_a_map_that_is_damaged_does_not_stop_an_undo(synced: Scenario) -> None:
+    (synced.folder / "out" / "mappings" / "t.parquet").write_bytes(b"x")
+    assert undo(synced).ok
+    assert dump(synced) == {"t": [(1, "a", "old")], "play": []}
+    counts = {c.name: (c.inserted, c.updated) for c in synced.sync(on_match="update").counts}
+    assert counts == {"t": (1, 1), "play": (2, 0)}

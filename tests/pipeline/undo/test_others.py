@@ -232,3 +232,20 @@ def test_rows_of_others_that_are_equal_stay(tmp_path: Path, target: Engine) -> N
     execute(scenario.target, "INSERT INTO log VALUES ('b')")
     undo(scenario)
     assert sorted(scenario.read_target("SELECT * FROM log")) == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("rule", ["SET NULL", "RESTRICT"])
+def test_rows_keep_what_an_update_would_take_from_those_of_others(scenario: Scenario, rule: str) -> None:
+    keyed = '[tables.t]\nnatural_key = ["k"]\n'
+    table = "CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT NOT NULL UNIQUE, code TEXT UNIQUE)"
+    scenario.create_source(f"{table}; INSERT INTO t VALUES (1, '1', 'new')", keyed)  # noqa: S608
+    own = table.replace("PRIMARY", "AUTO_INCREMENT PRIMARY").replace("TEXT", "VARCHAR(9)")
+    scenario.create_target(own, "INSERT INTO t (k, code) VALUES ('1', 'old')")
+    scenario.sync(on_match="update")
+    execute(
+        scenario.target,
+        f"CREATE TABLE theirs (code VARCHAR(9), FOREIGN KEY (code) REFERENCES t (code) ON UPDATE {rule})",
+        "INSERT INTO theirs VALUES ('new')",
+    )
+    assert taken_back(undo(scenario)) == {"t": (0, 0, 1)}
+    assert dump(scenario) == {"t": [(1, "1", "new")], "theirs": [("new",)]}
