@@ -99,7 +99,7 @@ def digest(table: Table) -> sa.ColumnElement[Any]:
     if len({column.collation for column in table.columns if column.collation}) > 1:
         cells = [sa.cast(cell, sa.BINARY) for cell in cells]
     # NULL would be left out, and what follows take its place.
-    null = sa.literal_column("X'004E'")
+    null: sa.ColumnElement[Any] = sa.literal_column("X'004E'")
     cells = [sa.func.ifnull(cell, null) if c.nullable else cell for c, cell in zip(table.columns, cells, strict=True)]
     return sa.func.sha2(sa.func.concat_ws(sa.literal_column("X'001F'"), *cells), 256)
 
@@ -107,8 +107,6 @@ def digest(table: Table) -> sa.ColumnElement[Any]:
 def _cell(column: Column, too_wide: bool) -> sa.ColumnElement[Any]:
     cell = sa.func.hex(sa.column(column.name)) if is_binary_form(column) else _as_text(column)
     return sa.func.sha2(cell, 256) if too_wide else cell
-    # NULL would be left out, and what follows take its place.
-    return sa.func.ifnull(cell, sa.literal_column("X'004E'")) if column.nullable else cell
 
 
 def _too_wide(table: Table) -> list[bool]:
