@@ -187,8 +187,9 @@ class RowJournal:
 
     def _inserted_rows(self, old_ids: OldIds, new_ids: NewIds) -> Iterator[pa.Table]:
         """The rows with their digests; `new_ids` ascend."""
-        touched = self._updated_ids() if self._before.rows else np.array([], new_ids.dtype)
-        done = np.isin(new_ids, touched)
+        updated = self._updated_ids() if self._before.rows else np.array([], new_ids.dtype)
+        touched = np.isin(new_ids, updated)
+        done = touched.copy()
         for table in self._early_digests():
             ids, digests = (column.to_numpy() for column in table.columns)
             position = np.minimum(np.searchsorted(new_ids, ids), max(len(new_ids) - 1, 0))
@@ -196,7 +197,7 @@ class RowJournal:
             fresh[fresh] &= ~done[position[fresh]]
             done[position[fresh]] = True
             yield _rows(old_ids[position[fresh]], ids[fresh], digests[fresh])
-        left = ~done | np.isin(new_ids, touched)
+        left = ~done | touched
         for ids, digests in self._read(self._connection, new_ids[left]):
             yield _rows(old_ids[np.searchsorted(new_ids, ids)], ids, digests)
 

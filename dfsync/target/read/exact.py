@@ -31,7 +31,7 @@ Digests = NDArray[np.uint64]
 _ROWS_PER_STATEMENT = 20_000
 _IDS_PER_STATEMENT = 10_000
 _BYTES_PER_ROW = 96
-_DIGITS, _DIGITS_THAT_COUNT = 64, 16
+_DIGITS = 16
 _ROWS_PER_FETCH = 20_000
 # Beyond so many bytes in a row, its widest columns go into the digest as hashes of their own: the server gives NULL for
 # a text that is larger than max_allowed_packet.
@@ -43,7 +43,6 @@ _BINARY_TYPES = {"point", "linestring", "polygon", "geometry", "geometrycollecti
     f"multi{shape}" for shape in ("point", "linestring", "polygon")
 }
 DIGEST = "digest"
-NO_DIGESTS: Digests = np.array([], np.uint64)
 
 
 def exact_bytes(column: Column) -> sa.ColumnElement[Any]:
@@ -91,7 +90,7 @@ def digest(table: Table) -> sa.ColumnElement[Any]:
     Returns
     -------
     sqlalchemy.ColumnElement
-        64 hexadecimal digits, the same in every session of dfsync; the first 16 count.
+        16 hexadecimal digits, the same in every session of dfsync.
     """
     cells = [_cell(column, too_wide) for column, too_wide in zip(table.columns, _too_wide(table), strict=True)]
     # The separator is bytes, and so all is: texts of one collation are joined as they are, which is faster. Those of
@@ -101,7 +100,8 @@ def digest(table: Table) -> sa.ColumnElement[Any]:
     # NULL would be left out, and what follows take its place.
     null: sa.ColumnElement[Any] = sa.literal_column("X'004E'")
     cells = [sa.func.ifnull(cell, null) if c.nullable else cell for c, cell in zip(table.columns, cells, strict=True)]
-    return sa.func.sha2(sa.func.concat_ws(sa.literal_column("X'001F'"), *cells), 256)
+    # The others would be sent, too.
+    return sa.func.left(sa.func.sha2(sa.func.concat_ws(sa.literal_column("X'001F'"), *cells), 256), _DIGITS)
 
 
 def _cell(column: Column, too_wide: bool) -> sa.ColumnElement[Any]:
@@ -183,7 +183,7 @@ def _parse(content: str | bytes | None, type_: type[np.int64 | np.uint64]) -> Di
     text = content.decode() if isinstance(content, bytes) else content or ""
     rows = pa.array(text.split(",") if text else [], pa.string())
     ids = pc.utf8_slice_codeunits(rows, _DIGITS).cast(pa.from_numpy_dtype(type_)).to_numpy()
-    digits = "".join(pc.utf8_slice_codeunits(rows, 0, _DIGITS_THAT_COUNT).to_pylist())
+    digits = "".join(pc.utf8_slice_codeunits(rows, 0, _DIGITS).to_pylist())
     digests = np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
     order = np.argsort(ids, kind="stable")
     return DigestedRows(ids[order], digests[order])
@@ -286,7 +286,7 @@ def read_exact(
         rows = result.fetchmany(_ROWS_PER_FETCH)
         *cells, texts = zip(*rows, strict=True) if rows else [()] * (len(names) + 1)
         parts.append(pa.Table.from_arrays([*map(_binary, cells)], schema=schema))
-        digests.append(pa.array([int(text[:_DIGITS_THAT_COUNT], 16) for text in texts], pa.uint64()))
+        digests.append(pa.array([int(text, 16) for text in texts], pa.uint64()))
         if not rows:
             return pa.concat_tables(parts).combine_chunks(), pa.concat_arrays(digests)
 

@@ -111,7 +111,7 @@ def delete_by_digest(connection: sa.Connection, table: Table, counts: dict[int, 
     whole
         The digests of which all rows are deleted.
     """
-    own = sa.func.left(digest(table), 16)
+    own = digest(table)
     target_table = sa.table(table.name)
     for start in range(0, len(whole), _DIGESTS_PER_STATEMENT):
         batch = [f"{value:016x}" for value in whole[start : start + _DIGESTS_PER_STATEMENT]]
