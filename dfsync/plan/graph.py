@@ -122,7 +122,22 @@ def strongly_connected(tables: Iterable[TablePlan]) -> list[set[str]]:
     list of set of str
         The names of each circle, by the first of its tables in the order given. A table in no circle is in none.
     """
-    edges = _parents(tables)
+    return circles_of(_parents(tables))
+
+
+def circles_of(edges: Mapping[str, Collection[str]]) -> list[set[str]]:
+    """Find the nodes of a graph from which an edge, or several, lead back to them.
+
+    Parameters
+    ----------
+    edges
+        By node, where its edges lead.
+
+    Returns
+    -------
+    list of set of str
+        The nodes of each circle, by the first of them in the order given. A node in no circle is in none.
+    """
     # Quadratic, which is fast enough for a few hundred tables.
     reach = {name: reachable([name], edges) for name in edges}
     components: list[set[str]] = []

@@ -30,9 +30,10 @@ from dfsync.stages.diff import ORPHAN
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 
-def names_of(numbers: FileNumbers, files: Sequence[SourceFile]) -> pa.DictionaryArray:
-    """Name the file of each row."""
-    return pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), pa.array([f.name for f in files], pa.string()))
+def names_of(numbers: FileNumbers, files: Sequence[SourceFile], missing: Mask | None = None) -> pa.DictionaryArray:
+    """Name the file of each row; NULL where it is `missing`."""
+    names = pa.array([file.name for file in files], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32(), mask=missing), names)
 
 
 def of_files(source: Source, table: TablePlan, rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,9 +72,7 @@ def table_of_files(source: Source, table: TablePlan, rows: pa.Table) -> pa.Table
     numbers, own = ids.locate(old_id.fill_null(0).to_numpy())
     missing = old_id.is_null().to_numpy()
     located = rows.set_column(rows.column_names.index(frames.OLD_ID), frames.OLD_ID, pa.array(own, mask=missing))
-    names = pa.array([file.name for file in source.files], pa.string())
-    of_files = pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32(), mask=missing), names)
-    return located.add_column(0, pa.field(SOURCE, DICTIONARY), of_files)
+    return located.add_column(0, pa.field(SOURCE, DICTIONARY), names_of(numbers, source.files, missing))
 
 
 def rejects_of_files(source: Source, table: TablePlan, rejects: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
 
+from dfsync.plan.graph import circles_of
 from dfsync.target.read.references import Reference
 
 
@@ -27,8 +28,8 @@ def groups_of(tables: Sequence[str], references: Iterable[Reference]) -> list[li
     for reference in references:
         if reference.schema is None and reference.child in parents and reference.parent in parents:
             parents[reference.child].add(reference.parent)
-    reach = {name: _reachable(name, parents) for name in tables}
-    group = {name: frozenset({name} | {other for other in reach[name] if name in reach[other]}) for name in tables}
+    circles = circles_of(parents)
+    group = {name: frozenset(next((circle for circle in circles if name in circle), {name})) for name in tables}
     # A group comes when those that refer to it are done.
     before: dict[frozenset[str], set[frozenset[str]]] = {members: set() for members in group.values()}
     for child, of_child in parents.items():
@@ -36,13 +37,3 @@ def groups_of(tables: Sequence[str], references: Iterable[Reference]) -> list[li
             if group[child] != group[parent]:
                 before[group[parent]].add(group[child])
     return [[name for name in tables if name in members] for members in TopologicalSorter(before).static_order()]
-
-
-def _reachable(name: str, parents: dict[str, set[str]]) -> set[str]:
-    reached: set[str] = set()
-    frontier = [name]
-    while frontier:
-        new = parents[frontier.pop()] - reached
-        reached |= new
-        frontier += new
-    return reached
