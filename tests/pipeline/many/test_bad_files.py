@@ -109,7 +109,8 @@ class TestAFileThatFailsInTheMiddle:
 
     def test_gives_nothing_to_that_table_and_later_ones(self, laptops: Laptops, fails: dict[str, int]) -> None:
         fails["authors"] = 0
-        result = laptops.sync()
+        # One table after the other: another one that is being read would lose the file's rows too.
+        result = laptops.sync(jobs=1)
         assert not result.ok
         counts = {c.name: (c.total, c.inserted, c.matched, c.failed) for c in result.counts if c.total}
         assert counts == {"repositories": (5, 3, 2, 0), "authors": (6, 3, 1, 2), "commits": (7, 4, 1, 2)}
