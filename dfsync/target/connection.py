@@ -13,6 +13,7 @@ from pymysql.constants import CLIENT
 from sqlalchemy import event
 
 from dfsync.model.errors import DfsyncError, TableError
+from dfsync.target.driver import DriverConnection
 from dfsync.target.errors import CLIENT_ERROR_CODES, CONNECTION_LOST, SERVER_ERRORS, error_code, explain
 from dfsync.target.quoting import always_quote
 
@@ -67,7 +68,7 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
     if isinstance(url.password, str):
         # PyMySQL encodes text as latin-1, which lacks most characters.
         arguments["password"] = url.password.encode()
-    # No limit: as many connections as threads. A new one takes tens of milliseconds, most of them for TLS.
+    # No limit: as many connections as threads.
     engine = sa.create_engine(
         url,
         isolation_level="REPEATABLE READ",
@@ -78,6 +79,10 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
         hide_parameters=True,
     )
     always_quote(engine.dialect)
+
+    @event.listens_for(engine, "do_connect")
+    def _open(_dialect: Any, _record: Any, positional: Any, named: Any) -> DriverConnection:
+        return DriverConnection(*positional, **named)
 
     @event.listens_for(engine, "handle_error")
     def _by_number(context: Any) -> None:
