@@ -27,7 +27,7 @@ _PARSE = pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty
 
 
 def read_keys_packed(
-    connection: sa.Connection, table: Table, id_column: str, key: Sequence[Column]
+    connection: sa.Connection, table: Table, id_column: str, key: Sequence[Column], after: int | None = None
 ) -> Iterator[tuple[int, pa.Table | None]]:
     """Read the natural keys of a table in batches of 50,000 rows.
 
@@ -41,6 +41,8 @@ def read_keys_packed(
         Its surrogate id.
     key
         The columns of the natural key, their kinds among `PACKABLE_KINDS`.
+    after
+        Only the rows with higher ids; None reads all.
 
     Yields
     ------
@@ -59,7 +61,7 @@ def read_keys_packed(
     types = {f"f{position}": arrow_type(column) for position, column in enumerate(columns)}
     convert = pyarrow.csv.ConvertOptions(column_types=types, null_values=[_NULL], strings_can_be_null=True)
     statement = _statement(table, id_column, columns)
-    last = None
+    last = after
     while True:
         count, highest, nulls, packed = connection.execute(statement, {"last": last}).one()
         if not count:

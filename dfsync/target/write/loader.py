@@ -22,6 +22,7 @@ from dfsync.model.types import NewIds, Positions, arrow_type
 from dfsync.stages.row_order import NULL_REF
 from dfsync.target import packet
 from dfsync.target.errors import SilentCoercionError, error_code, explain
+from dfsync.target.read.packed import read_keys_packed
 from dfsync.target.read.rows import highest_id
 from dfsync.target.write.bisect import send_with_bisection
 from dfsync.target.write.insert import insert_rows
@@ -190,12 +191,22 @@ class BulkLoader:
             # Arrow adds in the id's own type: an unsigned id may exceed numpy's int64.
             ids = pc.add(pa.array(np.arange(count) * self._increment, type_), pa.scalar(first, type_))
         else:
-            ids = pa.array(self._connection.scalars(inserted.order_by(self._id)).all(), type_)
+            ids = self._read_ids_apart(inserted, type_)
             if len(ids) != count:
                 counts = f"{count} rows were sent and {len(ids)} are there"
                 raise TableError(f"{counts}; a trigger or another tool interferes")
         self._highest = self._highest if last is None else int(last)
         return pd.arrays.ArrowExtensionArray(ids)
+
+    def _read_ids_apart(self, inserted: sa.Select[Any], type_: pa.DataType) -> pa.Array:
+        """The ids of rows between which others have inserted theirs."""
+        assert self._id is not None
+        parts = [part for _, part in read_keys_packed(self._connection, self._table, self._id.name, (), self._highest)]
+        if any(part is None for part in parts):
+            return pa.array(self._connection.scalars(inserted.order_by(self._id)).all(), type_)
+        return pa.concat_arrays(
+            [part.column(0).combine_chunks() for part in parts if part is not None] or [pa.nulls(0, type_)]
+        )
 
 
 def _count(
