@@ -194,7 +194,8 @@ class Bench:
             ground.peer("frames", ground.finished / "frames", self.target.socket)
 
     def _create(self, ground: Ground) -> None:
-        """The tables, by dfsync's create-tables the first time."""
+        """The tables, by dfsync's create-tables the first time, and no maps of others."""
+        shutil.rmtree(ground.out, ignore_errors=True)
         if self._definitions:
             self.target.create(self._definitions)
             return
