@@ -29,6 +29,8 @@ _ASCII_ONLY_FOLDING = re.compile(
     r"_(general|unicode|unicode_520|0900|uca1400)(_nopad)?(_ai|_as)?(_ci|_cs)|latin1_swedish(_nopad)?_ci"
 )
 
+_KEPT = "dfsync collations"
+
 
 def read_collation(connection: sa.Connection, column: Column) -> Collation | None:
     """Ask the server how a column compares.
@@ -51,7 +53,10 @@ def read_collation(connection: sa.Connection, column: Column) -> Collation | Non
     def same(a: str, b: str) -> sa.ColumnElement[bool]:
         return cast_as_column(column, sa.literal(a)) == cast_as_column(column, sa.literal(b))
 
-    pad_space, case_insensitive = connection.execute(sa.select(same("a", "a "), same("a", "A"))).one()
+    known = connection.info.setdefault(_KEPT, {})
+    if column.collation not in known:
+        known[column.collation] = connection.execute(sa.select(same("a", "a "), same("a", "A"))).one()
+    pad_space, case_insensitive = known[column.collation]
     ascii_only_folding = _ASCII_ONLY_FOLDING.fullmatch(column.collation) is not None
     byte_exact = column.charset == "utf8mb4" and column.collation.endswith("_bin")
     return Collation(

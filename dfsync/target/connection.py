@@ -40,6 +40,9 @@ _SESSION = (
     "sql_big_selects = 1",
     # A COMMIT neither begins a transaction nor ends the connection.
     "completion_type = 0",
+    "autocommit = 0",
+    # As long a text as the server can send.
+    "group_concat_max_len = @@max_allowed_packet",
 )
 
 
@@ -71,10 +74,11 @@ def make_engine(url: str | sa.URL) -> sa.Engine:
     # No limit: as many connections as threads.
     engine = sa.create_engine(
         url,
-        isolation_level="REPEATABLE READ",
         connect_args=arguments,
         pool_size=0,
         pool_pre_ping=True,
+        # A connection without a transaction has nothing to roll back.
+        pool_reset_on_return=None,
         # Values of rows are no part of a log.
         hide_parameters=True,
     )

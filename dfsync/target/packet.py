@@ -24,6 +24,7 @@ _CELL_BYTES = 30
 _STATEMENT_BYTES = 200
 _ESCAPED = r"[\x00\n\r\x1a\"'\\]"
 _MIN_PACKET_BYTES = 1 << 20
+_KEPT = "dfsync max_allowed_packet"
 
 
 def max_allowed_packet(connection: sa.Connection) -> int:
@@ -39,7 +40,10 @@ def max_allowed_packet(connection: sa.Connection) -> int:
     int
         Bytes.
     """
-    return int(connection.scalar(sa.text("SELECT @@SESSION.max_allowed_packet")) or 0)
+    if _KEPT not in connection.info:
+        # No session can change its own.
+        connection.info[_KEPT] = int(connection.scalar(sa.text("SELECT @@SESSION.max_allowed_packet")) or 0)
+    return int(connection.info[_KEPT])
 
 
 def require_minimum(connection: sa.Connection) -> None:

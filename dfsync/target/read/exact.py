@@ -149,7 +149,7 @@ def read_digests(
     Parameters
     ----------
     connection
-        The target. Its session's `group_concat_max_len` is raised.
+        The target.
     table
         The target's table.
     id_column
@@ -164,7 +164,8 @@ def read_digests(
     DigestedRows
         By ascending id.
     """
-    connection.execute(sa.text("SET SESSION group_concat_max_len = @@max_allowed_packet"))
+    if not len(ids):
+        return
     most = max(1, min(_ROWS_PER_STATEMENT, packet.max_allowed_packet(connection) // _BYTES_PER_ROW))
     own_id: sa.ColumnElement[Any] = sa.column(id_column)
     packed = sa.func.group_concat(digest(table), own_id)

@@ -15,7 +15,7 @@ from dfsync.target import packet
 from dfsync.target.collation import has_non_ascii
 from dfsync.target.quoting import one_of
 from dfsync.target.read.packed import PACKABLE_KINDS, read_keys_packed
-from dfsync.target.read.rows import fetch_batch, select_columns
+from dfsync.target.read.rows import fetch_batch, no_rows, select_columns
 
 _KEYS_PER_STATEMENT = 500
 
@@ -45,7 +45,7 @@ def read_keys(connection: sa.Connection, table: Table, id_column: str | None, ke
     if id_column is None or not {column.kind for column in columns} <= PACKABLE_KINDS:
         return fetch_batch(connection, select, table, id_column, key)
     own_id: sa.ColumnElement[Any] = sa.column(id_column)
-    batches = [fetch_batch(connection, select.where(sa.false()), table, id_column, key)]
+    batches = [no_rows(table, id_column, key)]
     last = None
     for highest, batch in read_keys_packed(connection, table, id_column, columns):
         if batch is None:
@@ -90,7 +90,7 @@ def lookup_by_key(
     """
     names = columns or key
     select = select_columns(table, id_column, names)
-    found = [fetch_batch(connection, select.where(sa.false()), table, id_column, names)]
+    found = [no_rows(table, id_column, names)]
     key_columns = table.pick(key)
     for chunk in packet.chunks(requested, packet.max_allowed_packet(connection) // 3, _KEYS_PER_STATEMENT):
         requested_rows = is_requested(key_columns, frames.to_arrow(chunk))

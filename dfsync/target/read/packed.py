@@ -34,7 +34,7 @@ def read_keys_packed(
     Parameters
     ----------
     connection
-        The target. Its session's `group_concat_max_len` is raised.
+        The target.
     table
         The target's table.
     id_column
@@ -54,7 +54,6 @@ def read_keys_packed(
     ----------
     https://dev.mysql.com/doc/refman/9.7/en/aggregate-functions.html#function_group-concat
     """
-    connection.execute(sa.text("SET SESSION group_concat_max_len = @@max_allowed_packet"))
     # The server cuts a longer text off, before the character that would exceed the length.
     max_length = packet.max_allowed_packet(connection)
     columns = [table[id_column], *key]
@@ -70,6 +69,8 @@ def read_keys_packed(
         content = packed if isinstance(packed, bytes) else (packed or "").encode()
         is_complete = len(content) <= max_length - _WIDEST_CHARACTER
         yield last, (_parse_batch(content, int(count), int(nulls), convert) if is_complete else None)
+        if count < _ROWS_PER_BATCH:
+            return
 
 
 def _statement(table: Table, id_column: str, columns: Sequence[Column]) -> sa.Select[Any]:

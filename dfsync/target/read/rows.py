@@ -172,7 +172,7 @@ def lookup_by_id(
     own_id: sa.ColumnElement[Any] = sa.column(id_column)
     select = select_columns(table, id_column, names).order_by(own_id)
     ordered = sorted(int(i) for i in ids)
-    found = [fetch_batch(connection, select.where(sa.false()), table, id_column, names)]
+    found = [no_rows(table, id_column, names)]
     for start in range(0, len(ordered), _IDS_PER_STATEMENT):
         batch = ordered[start : start + _IDS_PER_STATEMENT]
         where: sa.ColumnElement[bool] = own_id.between(batch[0], batch[-1])
@@ -266,7 +266,26 @@ def fetch_batch(
         Index `new_id` (int64 or uint64), the columns in the Arrow dtypes of `model.types.arrow_type`, their values
         canonical (`stages.conform.canonical`).
     """
-    rows = connection.execute(select).fetchall()
+    return _as_frame(connection.execute(select).fetchall(), table, id_column, names)
+
+
+def no_rows(table: Table, id_column: str | None, names: Sequence[str]) -> pd.DataFrame:
+    """Make a frame as `fetch_batch` does, without rows.
+
+    Parameters
+    ----------
+    table, id_column, names
+        As in `fetch_batch`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `new_id`, the columns in their dtypes.
+    """
+    return _as_frame([], table, id_column, names)
+
+
+def _as_frame(rows: Sequence[Any], table: Table, id_column: str | None, names: Sequence[str]) -> pd.DataFrame:
     columns = zip(*rows, strict=True) if rows else ([] for _ in range(len(names) + 1))
     id_type = arrow_type(table[id_column]) if id_column else pa.int64()
     types = [id_type, *(arrow_type(table[name]) for name in names)]

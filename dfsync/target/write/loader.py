@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,15 @@ class BulkLoader:
         self._table = table
         self._id: sa.ColumnClause[Any] | None = None if id_column is None else sa.column(id_column)
         self._local = local_infile
-        self._max_packet = packet.max_allowed_packet(connection)
-        self._increment = int(connection.scalar(sa.text("SELECT @@SESSION.auto_increment_increment")) or 1)
-        self._highest = highest_id(connection, table, id_column) if id_column else 0
+        self._highest: int | None = None
+
+    @cached_property
+    def _max_packet(self) -> int:
+        return packet.max_allowed_packet(self._connection)
+
+    @cached_property
+    def _increment(self) -> int:
+        return int(self._connection.scalar(sa.text("SELECT @@SESSION.auto_increment_increment")) or 1)
 
     def insert(self, frame: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]:
         """Insert rows.
@@ -138,6 +144,9 @@ class BulkLoader:
         return np.asarray(self._new_ids(len(frame)))
 
     def _send(self, frame: pd.DataFrame) -> None:
+        if self._highest is None and self._id is not None:
+            # Not earlier: many a night inserts nothing.
+            self._highest = highest_id(self._connection, self._table, self._id.name)
         rows = frames.to_arrow(frame)
         if not rows.num_columns:
             self._insert_ids_alone(len(frame))
@@ -183,6 +192,8 @@ class BulkLoader:
         if self._id is None:
             return pd.arrays.ArrowExtensionArray(pa.array(np.zeros(count, dtype=np.int64)))
         type_ = arrow_type(self._table[self._id.name])
+        if self._highest is None:
+            return pd.arrays.ArrowExtensionArray(pa.nulls(0, type_))
         inserted = sa.select(self._id).select_from(sa.table(self._table.name)).where(self._id > self._highest)
         # The lowest and the highest come from the index, however many rows are between.
         ends = inserted.with_only_columns(sa.func.min(self._id), sa.func.max(self._id))
