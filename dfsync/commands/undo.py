@@ -182,8 +182,8 @@ def _has_rows(record: RunRecord) -> bool:
 
 
 def _listed(records: Sequence[RunRecord]) -> str:
-    runs = "the run" if len(records) == 1 else "the runs"
-    return f"{runs} {', '.join(record.id for record in records)}".capitalize()
+    runs = "The run" if len(records) == 1 else "The runs"
+    return f"{runs} {', '.join(record.id for record in records)}"
 
 
 def _require_target(records: Sequence[RunRecord], target: str) -> None:

@@ -161,7 +161,7 @@ class TestWhichRun:
         shop.sync(tables=("artist",))
         shop.sync()
         first, second = (record.id for record in runs(shop.folder / "out").runs)
-        with pytest.raises(DfsyncError, match=f"The run {second.lower()} came after|{second}"):
+        with pytest.raises(DfsyncError, match=f"The run {second} came after"):
             undo(shop, first)
         assert [run.run for run in undo(shop, all_since=first).runs] == [second, first]
         assert dump(shop) == before
