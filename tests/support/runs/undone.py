@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Engine
 
 import dfsync
 from dfsync.commands.undo import UndoResult
 from dfsync.model.options import UndoOptions
-from tests.support.scenario import Rows, Scenario
+from tests.support.scenario import Rows
 
 
-def undo(scenario: Scenario, run: str | None = None, *, all_since: str | None = None, **options: Any) -> UndoResult:
+class Synced(Protocol):
+    """What was synced, one file or several, and where the files of its runs are: in `out` of the folder."""
+
+    folder: Path
+    target: Engine
+
+
+def undo(synced: Synced, run: str | None = None, *, all_since: str | None = None, **options: Any) -> UndoResult:
     return dfsync.undo(
-        scenario.folder / "out",
+        synced.folder / "out",
         run,
-        target=scenario.target.url,
+        target=synced.target.url,
         all_since=all_since,
         options=UndoOptions(**options),
     )
 
 
-def dump(scenario: Scenario) -> dict[str, Rows]:
+def dump(synced: Synced) -> dict[str, Rows]:
     """All rows of all tables; what differs in bits or digits differs here."""
     rows = {}
-    for table in scenario.all_rows():
-        columns = [(str(name), str(kind)) for name, kind, *_ in scenario.read_target(f"SHOW COLUMNS FROM `{table}`")]
+    for table in [name for name, kind in _read(synced, "SHOW FULL TABLES") if kind == "BASE TABLE"]:
+        columns = [(str(name), str(kind)) for name, kind, *_ in _read(synced, f"SHOW COLUMNS FROM `{table}`")]
         listed = ", ".join(f"`{name}` + 0e0" if kind.startswith("float") else f"`{name}`" for name, kind in columns)
-        rows[table] = sorted(scenario.read_target(f"SELECT {listed} FROM `{table}`"), key=repr)  # noqa: S608
+        rows[table] = sorted(_read(synced, f"SELECT {listed} FROM `{table}`"), key=repr)  # noqa: S608
     return rows
+
+
+def _read(synced: Synced, query: str) -> Rows:
+    with synced.target.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query.replace("%", "%%"))]
 
 
 def taken_back(result: UndoResult) -> dict[str, tuple[int, int, int]]:
@@ -39,6 +54,6 @@ def taken_back(result: UndoResult) -> dict[str, tuple[int, int, int]]:
     return {name: count for name, count in counts.items() if any(count)}
 
 
-def id_mappings(scenario: Scenario) -> dict[str, dict[str, int]]:
-    content: dict[str, dict[str, int]] = json.loads((scenario.folder / "out" / "id_mappings.json").read_text())
+def id_mappings(synced: Synced) -> dict[str, dict[str, int]]:
+    content: dict[str, dict[str, int]] = json.loads((synced.folder / "out" / "id_mappings.json").read_text())
     return content
