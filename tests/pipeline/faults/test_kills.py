@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import OperationalError
 
 import dfsync.target.connection
 from dfsync.model.errors import DfsyncError
 from dfsync.target.connection import exclusive_lock
 from tests.support.git_history import assert_copied, create_tables, fetch, run, run_sql, target_rows
-from tests.support.runs.killed import HISTORY, KILLED, KILLED_AT_A_CALL
+from tests.support.runs.killed import HISTORY, KILLED, kill_sync, wait_until_alone
 from tests.support.scenario import Scenario
 from tests.support.tables import visits
 
@@ -41,7 +37,7 @@ class TestAProcessThatIsKilled:
         create_tables(target)
         command = [sys.executable, "-c", KILLED, str(source), target_url, str(out), moment, table, "0"]
         assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
-        _wait_until_alone(target)
+        wait_until_alone(target)
         assert fetch(target, "SELECT COUNT(*) FROM commits") in ([(0,)], [(200,)])
         assert not (out / "id_mappings.json").exists()
         result = run(source, target, out, tables=HISTORY)
@@ -61,20 +57,11 @@ class TestARunInPiecesThatIsKilled:
         scenario.create_target(visits.TARGET, "INSERT INTO places (name) VALUES ('elsewhere'), ('Place 4')")
         return scenario
 
-    def kill(self, scenario: Scenario, call: str, number: int, **options: int) -> None:
-        """Kill a run in pieces of four rows."""
-        asked = json.dumps({"plan": str(scenario.plan), "commit_every": 4, **options})
-        url = scenario.target.url.render_as_string(hide_password=False)
-        ends = [str(scenario.source), url, str(scenario.folder / "out")]
-        command = [sys.executable, "-c", KILLED_AT_A_CALL, *ends, call, str(number), asked]
-        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
-        _wait_until_alone(scenario.target)
-
     @pytest.mark.parametrize(
         ("call", "number"), [*(("commit", n) for n in range(2, 12)), *(("fsync", n) for n in range(6, 76, 7))]
     )
     def test_ends_like_a_clean_run_when_run_again(self, scenario: Scenario, call: str, number: int) -> None:
-        self.kill(scenario, call, number)
+        kill_sync(scenario, call, number, commit_every=4)
         result = scenario.sync(commit_every=4)
         assert result.ok
         assert [c.inserted + c.matched for c in result.counts] == [visits.ROWS, visits.ROWS]
@@ -88,7 +75,7 @@ class TestARunInPiecesThatIsKilled:
 
     def test_knows_its_rows_though_the_source_has_changed_since(self, scenario: Scenario) -> None:
         # The five of the places, and of the three pieces of the visits that are committed the first two.
-        self.kill(scenario, "write_piece", 8)
+        kill_sync(scenario, "write_piece", 8, commit_every=4)
         assert fetch(scenario.target, "SELECT COUNT(*) FROM visits") == [(12,)]
         run_sql(scenario.source, "UPDATE visits SET note = 'another' WHERE id IN (1, 8)")
         result = scenario.sync(commit_every=4, on_match="update")
@@ -98,8 +85,8 @@ class TestARunInPiecesThatIsKilled:
         assert [(c.inserted, c.matched) for c in again.counts] == [(0, visits.ROWS)] * 2
 
     def test_and_killed_again_still_knows_them(self, scenario: Scenario) -> None:
-        self.kill(scenario, "write_piece", 8)
-        self.kill(scenario, "write_piece", 1)
+        kill_sync(scenario, "write_piece", 8, commit_every=4)
+        kill_sync(scenario, "write_piece", 1, commit_every=4)
         run_sql(scenario.source, "UPDATE visits SET note = 'another' WHERE id = 1")
         result = scenario.sync(commit_every=4, on_match="update")
         assert sum(c.inserted for c in result.counts) == visits.ROWS - 16
@@ -119,19 +106,5 @@ def test_another_run_that_does_not_end_is_named(
         run(source, target, out, tables=HISTORY)
     assert fetch(target, "SELECT COUNT(*) FROM repositories") == [(0,)]
     other.dispose()
-    _wait_until_alone(target)
+    wait_until_alone(target)
     assert run(source, target, out, tables=HISTORY).ok
-
-
-def _wait_until_alone(target: Engine) -> None:
-    """Until the server has noticed that the killed client is gone, and rolled back."""
-    ask = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
-    target.dispose()
-    deadline = time.monotonic() + 20
-    alone = False
-    while not alone:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-        # MySQL cannot list a statement, be it another test's, that holds characters beyond three bytes (3854).
-        with suppress(OperationalError):
-            alone = fetch(target, ask) == [(0,)]

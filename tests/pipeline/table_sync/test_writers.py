@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine
 
 from dfsync.pipeline.table import load
 from dfsync.pipeline.table_sync import pieces
-from dfsync.target.embedded import EmbeddedServer
 from tests.support.git_history import counts, execute
 from tests.support.scenario import Scenario
 from tests.support.tables.visits import JOINED, ROWS, SOURCE, TARGET
 
-SMALL = ("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-flush-log-at-trx-commit=2")
 TOGETHER = 20.0
 
 
-@pytest.fixture(scope="module")
-def interleaved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that lets bulk inserts into one table run side by side."""
-    with EmbeddedServer(tmp_path_factory.mktemp("server"), options=(*SMALL, "--innodb-autoinc-lock-mode=2")) as server:
-        yield server.url
-
-
 @pytest.fixture
-def scenario(interleaved: str, tmp_path: Path) -> Iterator[Scenario]:
-    """Places and visits, and an empty target on that server."""
-    server = create_engine(interleaved, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS writers"))
-        connection.execute(text("CREATE DATABASE writers CHARACTER SET utf8mb4"))
-    server.dispose()
-    target = create_engine(make_url(interleaved).set(database="writers"))
-    scenario = Scenario(tmp_path, target)
+def scenario(interleaved_target: Engine, tmp_path: Path) -> Scenario:
+    """Places and visits, and an empty target on a server that takes several writers."""
+    scenario = Scenario(tmp_path, interleaved_target)
     scenario.create_source(SOURCE)
     scenario.create_target(TARGET)
-    yield scenario
-    target.dispose()
+    return scenario
 
 
 @pytest.fixture
