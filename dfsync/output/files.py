@@ -24,7 +24,8 @@ from dfsync.output.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED = "mappings", "rejects", "verify", "rekeyed", "unmapped"
 PIECES = "pieces"
-SUMMARY = "summary.json"
+SUMMARY, SOURCES = "summary.json", "sources"
+_PARTIAL = ".*.[0-9]*.partial"
 _ROWS_PER_GROUP = 100_000
 # Keys hardly repeat, and ids go up step by step: half the time and half the size of Parquet's defaults.
 _ENCODING: dict[str, Any] = {
@@ -48,6 +49,11 @@ def open_folder(out: Path) -> None:
     """
     for folder in (out, out / MAPPINGS, out / REJECTS, *filter(Path.exists, [out / PIECES])):
         _ensure_writable(folder)
+    for pattern in (_PARTIAL, f"*/{_PARTIAL}", f"{SOURCES}/*/{_PARTIAL}"):
+        for killed in out.glob(pattern):
+            # Whoever may not remove it may not write there either, which the one who writes there tells.
+            with suppress(OSError):
+                killed.unlink(missing_ok=True)
 
 
 def _ensure_writable(folder: Path) -> None:
@@ -56,8 +62,6 @@ def _ensure_writable(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         done = "written to"
         tempfile.TemporaryFile(dir=folder).close()
-        for killed in folder.glob(".*.[0-9]*.partial"):
-            killed.unlink(missing_ok=True)
     except OSError as error:
         message = f"The output folder {folder} cannot be {done}: {error.strerror}."
         raise DfsyncError(message, Remedy("Choose another {out}.")) from error

@@ -116,13 +116,27 @@ class TestTheFolder:
 
     def test_is_rid_of_what_a_killed_run_has_half_written(self, tmp_path: Path) -> None:
         others = tmp_path / ".bashrc.partial"
-        half = [tmp_path / ".summary.json.77.partial", tmp_path / "mappings" / ".a.parquet.12345.partial"]
+        half = [
+            tmp_path / ".summary.json.77.partial",
+            *(tmp_path / folder / ".a.parquet.12345.partial" for folder in ("mappings", "unmapped", "verify")),
+            tmp_path / "sources" / "laptop" / ".id_mappings.json.5.partial",
+        ]
         files.open_folder(tmp_path)
         for path in (others, *half):
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         files.open_folder(tmp_path)
         assert others.exists()
         assert not any(path.exists() for path in half)
+
+    def test_keeps_what_another_table_of_the_run_is_writing(self, tmp_path: Path) -> None:
+        files.open_folder(tmp_path)
+        rows = pa.table({"old_id": [1]})
+        files.write_beside_mapping(tmp_path, files.UNMAPPED, "a", rows)
+        other = tmp_path / files.UNMAPPED / f".b.parquet.{os.getpid()}.partial"
+        other.touch()
+        files.write_beside_mapping(tmp_path, files.UNMAPPED, "a", rows)
+        assert other.exists()
 
     def test_that_holds_no_mappings_is_said_in_a_sentence(self, tmp_path: Path) -> None:
         with pytest.raises(DfsyncError, match="should be the out= folder of an earlier run"):

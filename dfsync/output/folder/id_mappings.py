@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from dfsync.model import frames
 from dfsync.model.source_file import SOURCE
 from dfsync.output.atomic import write_atomic
-from dfsync.output.files import MAPPINGS
+from dfsync.output.files import MAPPINGS, SOURCES
 
-ID_MAPPINGS, SOURCES = "id_mappings.json", "sources"
+ID_MAPPINGS = "id_mappings.json"
 _ROWS_PER_GROUP = 100_000
 
 

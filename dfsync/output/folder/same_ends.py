@@ -10,8 +10,8 @@ from pathlib import Path
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.source_file import SourceFile
 from dfsync.output.evidence import MapOrigin, matching, read_origin
-from dfsync.output.files import MAPPINGS, PIECES, SUMMARY, UNMAPPED
-from dfsync.output.folder.id_mappings import ID_MAPPINGS, SOURCES
+from dfsync.output.files import MAPPINGS, PIECES, SOURCES, SUMMARY, UNMAPPED
+from dfsync.output.folder.id_mappings import ID_MAPPINGS
 
 
 def holds_several(out: Path) -> bool:
