@@ -133,9 +133,9 @@ class OpenFiles:
 
 
 def _room() -> int:
-    """How many files may stay open: half of what the system allows is for everything else."""
+    """How many files may stay open: a check has the source open twice, and half of what may be is for all else."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_OPEN if allowed == resource.RLIM_INFINITY else min(MOST_OPEN, allowed // 2)
+    most = MOST_OPEN if allowed == resource.RLIM_INFINITY else min(MOST_OPEN, allowed // 4)
     return max(most - _PASSING * _FILES_IN_WAL_MODE, 1)
 
 
