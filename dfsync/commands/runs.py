@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfsync.output.journal.record import RunRecord, read_records
+from dfsync.output.journal.record import LOST, RunRecord, read_records
 from dfsync.output.result import Result
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class RunsResult(Result):
 
         `started` str, as in ISO 8601; `source`, `target` str; `inserted`, `updated`, `failed` int64; `state` str:
         `done`; `not finished`, of a run that goes on or was killed; `unknown`, where the connection was lost in a
-        COMMIT, or the run was killed in it, and nobody has looked since; `undone`; `partly undone`. `kept` int64, the
+        COMMIT, or the run was killed in it, and nobody has looked since; `journal lost`, where nobody can look, since
+        files of the run are gone; `undone`; `partly undone`. `kept` int64, the
         rows that an undo left.
         """
         import pandas as pd
@@ -61,6 +62,8 @@ def _state(record: RunRecord) -> str:
         return "undone"
     if any(table.undone for table in record.tables):
         return "partly undone"
+    if record.is_lost:
+        return LOST
     return "not finished" if record.finished is None else "done"
 
 

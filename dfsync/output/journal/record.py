@@ -15,9 +15,10 @@ from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.output.atomic import make_private, sync_folder, write_atomic
 
 RUNS, RUN_FILE = "runs", "run.json"
-WRITING, COMMITTED, ROLLED_BACK, UNKNOWN = "writing", "committed", "rolled back", "unknown"
+WRITING, COMMITTED, ROLLED_BACK, UNKNOWN, LOST = "writing", "committed", "rolled back", "unknown", "journal lost"
 """The states of a part. `writing`: its journal is on the disk, and the COMMIT may have been sent. `unknown`: the
-connection was lost in the COMMIT, and nobody has looked since."""
+connection was lost in the COMMIT, and nobody has looked since. `journal lost`: as `writing`, but its files were deleted
+or damaged before anybody looked, so that nobody can tell."""
 OPEN_STATES = (WRITING, UNKNOWN)
 
 
@@ -116,6 +117,11 @@ class RunRecord:
     def is_unknown(self) -> bool:
         """Whether some part may be in the target or not."""
         return any(part.state in OPEN_STATES for table in self.tables for part in table.parts)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody can tell of some part whether it is in the target."""
+        return any(LOST in table.states for table in self.tables)
 
     @property
     def wrote(self) -> bool:

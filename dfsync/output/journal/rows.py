@@ -149,11 +149,18 @@ def read_committed(run: Path, what: str, record: TableRecord) -> list[pa.Table]:
     DfsyncError
         A file is damaged, or lacks rows, or is gone.
     """
-    tables = read_rows(run, what, record.name, [number for number, _ in record.committed()])
+    parts = record.committed()
+    expected = sum(part.inserted if what == INSERTED else part.updated for _, part in parts)
+    return read_whole(run, what, record, [number for number, _ in parts], expected)
+
+
+def read_whole(run: Path, what: str, record: TableRecord, parts: Iterable[int], expected: int) -> list[pa.Table]:
+    """Read parts of a file of the journal that have so many rows together. Raises as `read_committed` does."""
+    tables = read_rows(run, what, record.name, parts)
     rows = sum(
         pc.sum(table.column("count")).as_py() if "count" in table.column_names else len(table) for table in tables
     )
-    if rows != record.count("inserted" if what == INSERTED else "updated"):
+    if rows != expected:
         raise DfsyncError(
             f"The journal in {run} lacks rows of {record.table}: a file in {what} was deleted or replaced. "
             "What the run did to this table cannot be taken back."

@@ -5,7 +5,7 @@ A transaction that is still open on the server holds locks on the rows that it w
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Schema, Table
 from dfsync.output.journal.record import (
     COMMITTED,
+    LOST,
     OPEN_STATES,
     ROLLED_BACK,
     RunRecord,
@@ -25,12 +26,18 @@ from dfsync.output.journal.record import (
     run_folder,
     write_record,
 )
-from dfsync.output.journal.rows import BEFORE, INSERTED, read_rows
+from dfsync.output.journal.rows import BEFORE, INSERTED, read_whole
 from dfsync.target.connection import connect, display_name
 from dfsync.target.read.exact import DIGEST, read_digests, read_exact
 from dfsync.target.schema.reflection import reflect
 
+log = logging.getLogger(__name__)
+
 _ROWS_PER_LOOK = 5_000
+_LOST = (
+    "The run %s was killed while it committed rows of %s, and its files in %s/runs/%s were deleted or damaged since: "
+    "nobody can tell whether these %s rows are in the target, and no undo takes them back."
+)
 
 
 def settle_runs(out: Path, engine: sa.Engine) -> list[RunRecord]:
@@ -77,10 +84,14 @@ def settle(out: Path, record: RunRecord, engine: sa.Engine) -> None:
         for table in record.tables:
             for number, part in enumerate(table.parts, 1):
                 if part.state in OPEN_STATES:
-                    # A damaged journal is no reason to sync nothing more; that part stays unknown.
-                    with suppress(DfsyncError):
+                    try:
                         there = is_there(connection, schema, run_folder(out, record.id), table, number)
                         part.state = COMMITTED if there else ROLLED_BACK
+                    except DfsyncError as error:
+                        # It is no reason to sync nothing more.
+                        log.debug("what became of a part cannot be seen: %s", error)
+                        log.warning(_LOST, record.id, table.table, out, record.id, part.inserted + part.updated)
+                        part.state = LOST
                     # Locks that the look took are given back.
                     connection.rollback()
     write_record(out, record)
@@ -106,16 +117,23 @@ def is_there(connection: sa.Connection, schema: Schema, run: Path, record: Table
     -------
     bool
         True as soon as one row is found as the transaction left it.
+
+    Raises
+    ------
+    DfsyncError
+        The journal is damaged or lacks rows, so that nobody can tell.
     """
     table = schema.find(record.table)
     if table is None:
         return False
-    for rows in read_rows(run, INSERTED, record.name, [part]):
+    written = record.parts[part - 1]
+    before = read_whole(run, BEFORE, record, [part], written.updated)
+    for rows in read_whole(run, INSERTED, record, [part], written.inserted):
         if record.id is None:
             return _is_keyless_there(connection, table, rows)
         if _is_any_there(connection, table, record.id, rows):
             return True
-    for rows in read_rows(run, BEFORE, record.name, [part]):
+    for rows in before:
         if record.id is None:
             names = [field.name for field in rows.schema.field("key").type]
             now = read_exact(connection, table, names, lock=True)[1]

@@ -16,6 +16,7 @@ import dfsync.pipeline.journal.rows
 import dfsync.pipeline.journal.run
 from dfsync.commands.runs import runs
 from dfsync.model.errors import DfsyncError, OutputWriteError
+from tests.support.runs.undone import undo
 from tests.support.scenario import Scenario
 
 SOURCE = """
@@ -137,3 +138,29 @@ def test_a_run_that_cannot_have_a_journal_does_not_begin(scenario: Scenario) -> 
     with pytest.raises(DfsyncError, match=r"runs.* cannot be written"):
         scenario.sync()
     assert not any(rows for rows in scenario.all_rows().values())
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_journal_that_is_gone_before_anybody_looked_is_told_and_no_run_stumbles_over_it(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damaged: bool
+) -> None:
+    with no_answer(monkeypatch, counts=True, also_later=True):
+        scenario.sync(tables=("shop",), jobs=1)
+    (path,) = (scenario.folder / "out" / "runs").glob("*/inserted/shop.parquet")
+    path.unlink()
+    if damaged:
+        path.write_bytes(b"PAR1")
+    run = runs(scenario.folder / "out").runs[0].id
+    assert scenario.sync(tables=("shop",)).ok
+    assert caplog.messages == [
+        f"The run {run} was killed while it committed rows of shop, and its files in {scenario.folder}/out/runs/{run} "
+        "were deleted or damaged since: nobody can tell whether these 2 rows are in the target, and no undo takes "
+        "them back."
+    ]
+    assert states(scenario) == [("shop", "journal lost")]
+    assert runs(scenario.folder / "out").summary["state"].tolist() == ["journal lost", "done"]
+    with pytest.raises(DfsyncError, match="no run that can be taken back"):
+        undo(scenario)
+    assert len(scenario.read_target("SELECT * FROM shop")) == 2
+    scenario.sync()
+    assert len(caplog.messages) == 1
