@@ -40,7 +40,8 @@ def _table_lines(table: UndoneTable) -> list[str]:
     if table.error is not None:
         return [f"  [FAIL] {name}: nothing was taken back: {printable(table.error, _MAX_MESSAGE)}"]
     reasons = [f"    {count:,} kept: {printable(reason, _MAX_MESSAGE)}" for reason, count in table.reasons.items()]
-    return [f"  {name}: {_counts(vars(table.undone))}", *reasons]
+    note = [] if table.note is None else [f"    {printable(table.note, _MAX_MESSAGE)}"]
+    return [f"  {name}: {_counts(vars(table.undone))}", *note, *reasons]
 
 
 def _kept_line(result: UndoResult, run: UndoneRun) -> list[str]:

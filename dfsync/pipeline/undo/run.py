@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -18,7 +19,7 @@ from dfsync.output.folder.id_mappings import ID_MAPPINGS, write_id_mappings, wri
 from dfsync.output.folder.same_ends import holds_several
 from dfsync.output.journal.maps import forget_rows, put_back
 from dfsync.output.journal.record import RunRecord, TableRecord, Undone, now, run_folder, write_record
-from dfsync.output.journal.rows import KEPT, REPLACED, read_rows, rows_file, write_rows
+from dfsync.output.journal.rows import INSERTED, KEPT, REPLACED, read_committed, read_rows, rows_file, write_rows
 from dfsync.pipeline.undo.keyless import KeylessUndo
 from dfsync.pipeline.undo.order import groups_of
 from dfsync.pipeline.undo.referenced import Undo, delete_rows, keep_referenced
@@ -45,6 +46,8 @@ class UndoneTable:
     reasons: dict[str, int]
     """Of the rows that stay, how many for each reason."""
     error: str | None = None
+    note: str | None = None
+    """What else there is to say of it."""
 
 
 class RunUndo:
@@ -80,7 +83,8 @@ class RunUndo:
             A table has a trigger on DELETE, or the target or a file is out of reach.
         """
         groups, schema, references = self._groups()
-        done = [table for group in groups for table in self._commit(group, schema, references)]
+        done = [self._drop(table) for table in self._tables() if schema.find(table.table) is None]
+        done += [table for group in groups for table in self._commit(group, schema, references)]
         self._finish(done)
         return done
 
@@ -98,7 +102,7 @@ class RunUndo:
             As of `run`, which also says what it raises.
         """
         groups, schema, references = self._groups()
-        done: list[UndoneTable] = []
+        done = [_dropped(table) for table in self._tables() if schema.find(table.table) is None]
         for group in groups:
             try:
                 undone = self._open(group, schema)
@@ -115,7 +119,8 @@ class RunUndo:
             schema = reflect(connection)
             references = self._references(connection, schema)
             self._refuse_triggers(connection)
-        tables = {_own_name(schema, table.table): table for table in self._tables()}
+        found = [(schema.find(record.table), record) for record in self._tables()]
+        tables = {table.name: record for table, record in found if table is not None}
         return [[tables[name] for name in group] for group in groups_of(list(tables), references)], schema, references
 
     def _tables(self) -> list[TableRecord]:
@@ -156,8 +161,7 @@ class RunUndo:
         opened: list[Undo] = []
         for record in group:
             table = schema.find(record.table)
-            if table is None:
-                raise DfsyncError(f"The target has no table {record.table} any more; nothing of it can be taken back.")
+            assert table is not None
             if record.id is not None and record.id not in table:
                 raise DfsyncError(
                     f"{record.table} has no column {record.id} any more, so nobody can tell which rows are of the run."
@@ -201,6 +205,17 @@ class RunUndo:
         write_record(self._out, self._record)
         return [_told(undo) for undo in undone]
 
+    def _drop(self, record: TableRecord) -> UndoneTable:
+        """Say in the record and the maps that the rows of a table went with it."""
+        done = _dropped(record)
+        with suppress(DfsyncError):
+            ids = [rows.column("new_id").to_numpy() for rows in read_committed(self._run, INSERTED, record)]
+            if ids and record.id is not None:
+                forget_rows(self._out, record.name, self._record.target, np.concatenate(ids), ids[0][:0])
+        record.undone = done.undone
+        write_record(self._out, self._record)
+        return done
+
     def _finish(self, done: Sequence[UndoneTable]) -> None:
         several = holds_several(self._out)
         if several or (self._out / ID_MAPPINGS).exists():
@@ -220,6 +235,13 @@ def _told(undo: Undo) -> UndoneTable:
     reasons = undo.kept().column("reason").value_counts().to_pylist()
     counts = {str(entry["values"]): int(entry["counts"]) for entry in reasons}
     return UndoneTable(undo.record.name, undo.record.table, undo.undone(), counts)
+
+
+def _dropped(record: TableRecord) -> UndoneTable:
+    inserted, updated = (record.count(what) for what in ("inserted", "updated"))
+    counts = " and ".join(f"{n:,} that it {what}" for n, what in ((inserted, "inserted"), (updated, "updated")) if n)
+    note = f"the target has no table {record.table} any more, and with it went the rows of the run: {counts}"
+    return UndoneTable(record.name, record.table, Undone(inserted, 0, 0), {}, note=note)
 
 
 def _failed(group: Sequence[TableRecord], error: BaseException) -> list[UndoneTable]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dfsync.cli.render.undo import undo_lines
 from dfsync.commands.runs import runs
+from dfsync.model.errors import DfsyncError
 from tests.support.git_history import execute, run_sql
-from tests.support.runs.undone import dump, undo
+from tests.support.runs.undone import dump, id_mappings, undo
 from tests.support.scenario import Scenario
 
 SOURCE = """
@@ -31,7 +33,6 @@ def synced(scenario: Scenario) -> Scenario:
 @pytest.mark.parametrize(
     ("altered", "table", "reason"),
     [
-        ("DROP TABLE t", "t", "has no table t any more"),
         ("ALTER TABLE t CHANGE id own BIGINT AUTO_INCREMENT", "t", "has no column id any more"),
         ("ALTER TABLE word DROP PRIMARY KEY, ADD PRIMARY KEY (b)", "word", "another primary key"),
         ("ALTER TABLE word DROP PRIMARY KEY", "word", "another primary key"),
@@ -47,6 +48,26 @@ def test_fails_alone_and_a_dry_run_says_so(synced: Scenario, altered: str, table
     assert set(errors.values()) == {None}
     rows = dump(synced)
     assert [rows[name] for name in ("u", "play")] == [[], []]
+
+
+def test_a_table_that_is_gone_ends_the_run(synced: Scenario) -> None:
+    execute(synced.target, "DROP TABLE t")
+    foretold = undo(synced, dry_run=True)
+    result = undo(synced)
+    assert result.ok
+    assert foretold.runs == result.runs
+    table = next(t for t in result.runs[0].tables if t.name == "t")
+    assert (table.undone.inserted, table.undone.updated, table.undone.kept) == (1, 0, 0)
+    assert table.note == (
+        "the target has no table t any more, and with it went the rows of the run: 1 that it inserted and 1 that it "
+        "updated"
+    )
+    assert f"    {table.note}" in undo_lines(result)
+    assert not any(dump(synced).values())
+    assert id_mappings(synced) == {"t": {"1": 1}, "u": {}}
+    assert runs(synced.folder / "out").summary["state"].tolist() == ["undone"]
+    with pytest.raises(DfsyncError, match="no run that can be taken back"):
+        undo(synced)
 
 
 def test_a_column_that_is_gone_is_no_reason_to_keep_the_rows_that_were_inserted(synced: Scenario) -> None:
