@@ -22,6 +22,7 @@ from dfsync.output.journal.record import (
 from dfsync.output.result import Result
 from dfsync.pipeline.journal.settle import settle_runs
 from dfsync.pipeline.session.ends import open_target
+from dfsync.pipeline.undo.observer import UndoObserver
 from dfsync.pipeline.undo.run import RunUndo, UndoneTable, rolled_back
 from dfsync.target.connection import display_name, exclusive_lock, make_engine
 
@@ -86,6 +87,7 @@ def undo(
     target: str | sa.URL | None = None,
     all_since: str | None = None,
     options: UndoOptions | None = None,
+    observer: UndoObserver | None = None,
 ) -> UndoResult:
     """Take a run back: delete the rows that it inserted, and give the rows that it updated their values of before.
 
@@ -104,6 +106,8 @@ def undo(
         Take back this run and all later ones, the newest first, in place of one.
     options
         Whether to take changed rows, too, and to do all of it or to look; None takes the defaults.
+    observer
+        Hears which tables are taken back.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def undo(
         There is no such run, a later one stands on it, the target is another one or out of reach, or a table has a
         trigger on DELETE.
     """
-    folder, options = Path(out), options or UndoOptions()
+    folder, options, observer = Path(out), options or UndoOptions(), observer or UndoObserver()
     if run is not None and all_since is not None:
         raise DfsyncError("Either one run is named or the first of several: leave out one of the two.")
     # Before a server is asked for.
@@ -129,7 +133,7 @@ def undo(
                 records = _chosen(folder, run, all_since)
                 _require_later_runs(folder, records)
                 _require_target(records, display_name(engine.url))
-                undos = [RunUndo(folder, record, engine, options) for record in records]
+                undos = [RunUndo(folder, record, engine, options, observer) for record in records]
                 if options.dry_run:
                     with rolled_back(engine) as connection:
                         tables = [undo.look(connection) for undo in undos]

@@ -67,18 +67,21 @@ def undo(
       python -m dfsync undo --all-since 20261127T034006278Z-683f00
     """
     log_to_stderr(debug)
-    stopped = "stopped; tables that were taken back stay so. Run the same command again for the others."
-    with interruptible(stopped), open_target(target, None, told=not as_json) as choice:
+    from dfsync.cli.render.undo import UndoProgress, undo_lines
+
+    progress = UndoProgress(dry_run=dry_run)
+    with (
+        interruptible(progress.interruption_message),
+        open_target(target, None, told=not as_json) as choice,
+    ):
         from dfsync.commands.undo import undo as take_back
 
         if not as_json:
             print_lines([choice.description])
         options = UndoOptions(force, dry_run, run_triggers)
-        result = take_back(out, run, target=choice.url, all_since=all_since, options=options)
+        result = take_back(out, run, target=choice.url, all_since=all_since, options=options, observer=progress)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:
-        from dfsync.cli.render.undo import undo_lines
-
         print_lines(undo_lines(result))
     return ALL_WELL if result.ok else SOME_FAILED

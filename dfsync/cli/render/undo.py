@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfsync.pipeline.undo.observer import UndoObserver
 from dfsync.text.wording import printable, with_count
 
 if TYPE_CHECKING:
@@ -12,6 +14,40 @@ if TYPE_CHECKING:
     from dfsync.pipeline.undo.run import UndoneTable
 
 _MAX_MESSAGE = 500
+
+
+class UndoProgress(UndoObserver):
+    """Knows how far an undo is, for whoever stops it.
+
+    Parameters
+    ----------
+    dry_run
+        Whether nothing is changed.
+    """
+
+    def __init__(self, *, dry_run: bool) -> None:
+        self._dry_run = dry_run
+        self._done: list[str] = []
+        self._left: list[str] = []
+
+    def run_started(self, run: str, tables: Sequence[str]) -> None:
+        """Note the tables; those of a run that failed before are left."""
+        self._left += tables
+
+    def table_undone(self, run: str, name: str) -> None:
+        """Note that the table is done."""
+        self._left.remove(name)
+        self._done.append(name)
+
+    def interruption_message(self) -> str:
+        """Say what is done and what is not."""
+        if self._dry_run:
+            return "stopped; nothing was changed."
+        done, left = (", ".join(map(printable, names)) for names in (self._done, self._left))
+        told = f"stopped. Taken back: {done or 'nothing'}."
+        # The one that was at work may be committed or not, which only the next undo sees.
+        rest = f" Not yet, or not wholly: {left}." if left else ""
+        return f"{told}{rest} Run the same command again to finish it."
 
 
 def undo_lines(result: UndoResult) -> list[str]:

@@ -21,6 +21,7 @@ from dfsync.output.journal.maps import forget_rows, put_back
 from dfsync.output.journal.record import RunRecord, TableRecord, Undone, now, run_folder, write_record
 from dfsync.output.journal.rows import INSERTED, KEPT, REPLACED, read_committed, read_rows, rows_file, write_rows
 from dfsync.pipeline.undo.keyless import KeylessUndo
+from dfsync.pipeline.undo.observer import UndoObserver
 from dfsync.pipeline.undo.order import groups_of
 from dfsync.pipeline.undo.referenced import Undo, delete_rows, keep_referenced
 from dfsync.pipeline.undo.table import TableUndo
@@ -63,10 +64,15 @@ class RunUndo:
         The target; the caller holds its `exclusive_lock`.
     options
         The choices.
+    observer
+        Hears which tables are done.
     """
 
-    def __init__(self, out: Path, record: RunRecord, engine: sa.Engine, options: UndoOptions) -> None:
+    def __init__(
+        self, out: Path, record: RunRecord, engine: sa.Engine, options: UndoOptions, observer: UndoObserver
+    ) -> None:
         self._out, self._record, self._engine, self._options = out, record, engine, options
+        self._observer = observer
         self._run = run_folder(out, record.id)
 
     def run(self) -> list[UndoneTable]:
@@ -83,7 +89,10 @@ class RunUndo:
             A table has a trigger on DELETE, or the target or a file is out of reach.
         """
         groups, schema, references = self._groups()
-        done = [self._drop(table) for table in self._tables() if schema.find(table.table) is None]
+        dropped = [table for table in self._tables() if schema.find(table.table) is None]
+        names = [table.name for group in (dropped, *groups) for table in group]
+        self._observer.run_started(self._record.id, names)
+        done = [self._drop(table) for table in dropped]
         done += [table for group in groups for table in self._commit(group, schema, references)]
         self._finish(done)
         return done
@@ -202,7 +211,7 @@ class RunUndo:
             for replaced in reversed(read_rows(self._run, REPLACED, undo.record.name, parts)):
                 put_back(self._out, undo.record.name, self._record, replaced, undo.restored_ids())
             undo.record.undone = undo.undone()
-        write_record(self._out, self._record)
+        self._write([undo.record for undo in undone])
         return [_told(undo) for undo in undone]
 
     def _drop(self, record: TableRecord) -> UndoneTable:
@@ -213,8 +222,13 @@ class RunUndo:
             if ids and record.id is not None:
                 forget_rows(self._out, record.name, self._record.target, np.concatenate(ids), ids[0][:0])
         record.undone = done.undone
-        write_record(self._out, self._record)
+        self._write([record])
         return done
+
+    def _write(self, done: Sequence[TableRecord]) -> None:
+        write_record(self._out, self._record)
+        for table in done:
+            self._observer.table_undone(self._record.id, table.name)
 
     def _finish(self, done: Sequence[UndoneTable]) -> None:
         several = holds_several(self._out)

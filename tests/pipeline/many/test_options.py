@@ -134,4 +134,4 @@ class TestKeptIds:
         for options in ({}, {"on_match": "update"}):
             mapped = ids(places.sync(**options).mappings["places"])
             assert mapped["north", 0] == mapped["south", 0] == 0
-            assert places.read("SELECT name FROM places ORDER BY name") == [("Oslo",), ("Rome",), ("nowhere",)]
+            assert sorted(places.read("SELECT name FROM places")) == [("Oslo",), ("Rome",), ("nowhere",)]
