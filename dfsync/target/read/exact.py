@@ -43,6 +43,8 @@ _BINARY_TYPES = {"point", "linestring", "polygon", "geometry", "geometrycollecti
     f"multi{shape}" for shape in ("point", "linestring", "polygon")
 }
 DIGEST = "digest"
+ENUM_ERROR = b"\0"
+"""The bytes of the value that an ENUM has where the server was given none of its members: it reads as an empty text."""
 
 
 def exact_bytes(column: Column) -> sa.ColumnElement[Any]:
@@ -57,8 +59,17 @@ def exact_bytes(column: Column) -> sa.ColumnElement[Any]:
     -------
     sqlalchemy.ColumnElement
         Text in the column's own character set, numbers and times as digits, geometry in hexadecimal; NULL stays NULL.
+
+    References
+    ----------
+    https://dev.mysql.com/doc/refman/9.7/en/enum.html
     """
     plain: sa.ColumnElement[Any] = sa.column(column.name)
+    if column.kind == "enum":
+        # By its number: a member may be an empty text, too.
+        return sa.case(
+            (plain + sa.literal_column("0") == 0, sa.literal_column("X'00'")), else_=sa.cast(plain, sa.BINARY)
+        )
     if column.kind == "binary":
         return plain
     if is_binary_form(column):

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import BIGINT
 
 from dfsync.model.schema import Column, Table
 from dfsync.target import packet
-from dfsync.target.read.exact import is_binary_form
+from dfsync.target.read.exact import ENUM_ERROR, is_binary_form
 from dfsync.target.schema.text_forms import cast_as_column
 from dfsync.target.write.update import values_table
 
 _ROWS_PER_STATEMENT = 500
 _BYTES_PER_STATEMENT = 1 << 20
 _PREFIX = "dfsync_"
-_EXACT_MODE = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
+_LENIENT_MODE = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
+_EXACT_MODE = f"STRICT_ALL_TABLES,{_LENIENT_MODE}"
 
 
 def restore(connection: sa.Connection, table: Table, by: pa.Table, values: pa.Table) -> None:
@@ -46,10 +48,37 @@ def restore(connection: sa.Connection, table: Table, by: pa.Table, values: pa.Ta
     try:
         names = [name for name in values.column_names if name not in by.column_names]
         sent = pa.Table.from_arrays([*by.columns, *(values.column(name) for name in names)], [*by.column_names, *names])
-        for chunk in _chunks(sent, min(_BYTES_PER_STATEMENT, packet.max_allowed_packet(connection) // 4)):
+        size = min(_BYTES_PER_STATEMENT, packet.max_allowed_packet(connection) // 4)
+        # The other values come behind, and with them those of columns that change with each UPDATE.
+        sent_parts = _without_enum_errors(connection, table, by, sent, size)
+        for chunk in (chunk for part in sent_parts for chunk in _chunks(part, size)):
             _execute(connection, table, by.num_columns, chunk)
     finally:
         connection.execute(sa.text("SET SESSION sql_mode = :mode"), {"mode": mode})
+
+
+def _without_enum_errors(
+    connection: sa.Connection, table: Table, by: pa.Table, sent: pa.Table, size: int
+) -> list[pa.Table]:
+    """Restore the values that no strict mode takes: what is left, in parts that lack the columns of such cells."""
+    parts = [sent]
+    for name in sent.column_names[by.num_columns :]:
+        column = sent.column(name)
+        if table[name].kind != "enum" or not pc.any(pc.equal(column, ENUM_ERROR)).as_py():
+            continue
+        rows = by.filter(pc.fill_null(pc.equal(column, ENUM_ERROR), False))
+        connection.execute(sa.text("SET SESSION sql_mode = :mode"), {"mode": _LENIENT_MODE})
+        for chunk in _chunks(rows, size):
+            target, _, same_row = _joined(table, chunk, chunk.num_columns, name)
+            update = sa.update(target).values({target.c[name]: sa.literal_column("0")}).where(*same_row)
+            connection.execute(update, _bound(table, chunk, chunk.num_columns))
+        connection.execute(sa.text("SET SESSION sql_mode = :mode"), {"mode": _EXACT_MODE})
+        split = []
+        for part in parts:
+            is_error = pc.fill_null(pc.equal(part.column(name), ENUM_ERROR), False)
+            split += [part.filter(pc.invert(is_error)), part.filter(is_error).drop_columns([name])]
+        parts = [part for part in split if part.num_rows]
+    return parts
 
 
 def delete_by_key(connection: sa.Connection, table: Table, keys: pa.Table) -> None:
@@ -70,8 +99,10 @@ def _execute(connection: sa.Connection, table: Table, by: int, chunk: pa.Table) 
         connection.execute(sa.update(target).values(values).where(*same_row), _bound(table, chunk, by))
 
 
-def _joined(table: Table, chunk: pa.Table, by: int) -> tuple[sa.TableClause, sa.Subquery, list[sa.ColumnElement[bool]]]:
-    target = sa.table(table.name, *map(sa.column, chunk.column_names))
+def _joined(
+    table: Table, chunk: pa.Table, by: int, *more: str
+) -> tuple[sa.TableClause, sa.Subquery, list[sa.ColumnElement[bool]]]:
+    target = sa.table(table.name, *map(sa.column, [*chunk.column_names, *more]))
     sent = values_table(chunk.num_rows, chunk.num_columns, _prefix(chunk.column_names))
     same_row = [
         target.c[name] == _key(table[name], sent.c[f"c{position}"])
@@ -94,7 +125,11 @@ def _bound(table: Table, chunk: pa.Table, by: int) -> dict[str, Any]:
     for position, name in enumerate(chunk.column_names):
         # As text a number would be compared as a DOUBLE.
         is_number = position < by and table[name].kind in ("integer", "year")
+        is_enum = position < by and table[name].kind == "enum"
         for row, value in enumerate(chunk.column(position).to_pylist()):
+            if is_enum and value == ENUM_ERROR:
+                # So it reads.
+                value = b""
             bound[f"{prefix}{row}_{position}"] = int(value) if is_number and value is not None else value
     return bound
 

@@ -99,6 +99,27 @@ class TestTheTargetIsAsBefore:
         assert taken_back(undo(scenario)) == {"v": (0, 2, 0)}
         assert dump(scenario) == before
 
+    def test_the_value_that_an_enum_has_for_what_is_none(self, scenario: Scenario) -> None:
+        scenario.create_source(
+            "CREATE TABLE v (id INTEGER PRIMARY KEY, k TEXT NOT NULL UNIQUE, e TEXT, f TEXT, g TEXT);"
+            "INSERT INTO v VALUES (1, 'a', 'x', 'x', 'new'), (2, 'b', 'x', 'x', 'new'), (3, 'c', 'x', 'x', 'new'),"
+            "(4, 'd', 'x', 'x', 'new')"
+        )
+        scenario.create_target(
+            "CREATE TABLE v (id INT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(9) NOT NULL UNIQUE, e ENUM('x', 'y'), "
+            "f ENUM('', 'x') NOT NULL, g VARCHAR(9), at TIMESTAMP(6) NOT NULL DEFAULT '2001-01-01' ON UPDATE "
+            "CURRENT_TIMESTAMP(6))",
+            "SET SESSION sql_mode = ''",
+            "INSERT INTO v (k, e, f, g) VALUES ('a', 'none', 'none', '1'), ('b', 'y', 'none', '2'), "
+            "('c', 'none', '', '3'), ('d', NULL, 'x', '4')",
+        )
+        numbers = "SELECT k, e, e + 0, f, f + 0, g, at FROM v ORDER BY k"
+        before = scenario.read_target(numbers)
+        assert [row[4] for row in before] == [0, 0, 1, 2]
+        assert [c.updated for c in scenario.sync(on_match="update").counts] == [4]
+        assert taken_back(undo(scenario)) == {"v": (0, 4, 0)}
+        assert scenario.read_target(numbers) == before
+
     def test_a_table_without_an_id_is_brought_back_by_its_key(self, scenario: Scenario) -> None:
         scenario.create_source(
             "CREATE TABLE p (k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID; INSERT INTO p VALUES ('a', 'new'), ('b', 'x')",
@@ -110,6 +131,22 @@ class TestTheTargetIsAsBefore:
         before = dump(scenario)
         assert scenario.sync().ok
         assert taken_back(undo(scenario)) == {"p": (1, 1, 0)}
+        assert dump(scenario) == before
+
+    def test_also_where_the_key_is_such_a_value_of_an_enum(self, scenario: Scenario) -> None:
+        scenario.create_source(
+            "CREATE TABLE p (k TEXT, n INTEGER, v TEXT, PRIMARY KEY (k, n)) WITHOUT ROWID;"
+            "INSERT INTO p VALUES ('', 1, 'new'), ('x', 2, 'new')",
+            '[tables.p]\nid = ""\nnatural_key = ["k", "n"]\non_match = "update"\n',
+        )
+        scenario.create_target(
+            "CREATE TABLE p (k ENUM('x'), n INT, v VARCHAR(9), PRIMARY KEY (k, n))",
+            "SET SESSION sql_mode = ''",
+            "INSERT INTO p VALUES ('none', 1, 'old'), ('x', 2, 'old')",
+        )
+        before = dump(scenario)
+        result = scenario.sync()
+        assert taken_back(undo(scenario)) == {"p": (0, sum(c.updated for c in result.counts), 0)}
         assert dump(scenario) == before
 
 
