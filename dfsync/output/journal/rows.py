@@ -15,6 +15,10 @@ target row now, or whose target row took another natural key.
 
 `kept/NAME.parquet`: the rows that an undo left: `new_id`, `old_id`, `reason`, each NULL where it has no meaning.
 
+`undoing/NAME.parquet`, of a table without a surrogate id, from before the COMMIT of an undo until the record of the
+run says what it did: the rows that are deleted, by `key` and `digest`, or by `digest`, `count`, and `present`, how many
+such rows the table had. By it the undo after one that was killed knows whether equal rows are still there or came anew.
+
 A table that is committed in several parts has the files of the first one there, and those of part N in the folder `N`
 beside it: `inserted/2/NAME.parquet`.
 """
@@ -32,7 +36,7 @@ from dfsync.model.errors import DfsyncError
 from dfsync.output.atomic import make_private, sync_folder, write_atomic
 from dfsync.output.journal.record import TableRecord
 
-INSERTED, BEFORE, REPLACED, KEPT = "inserted", "before", "replaced", "kept"
+INSERTED, BEFORE, REPLACED, KEPT, UNDOING = "inserted", "before", "replaced", "kept", "undoing"
 KEPT_SCHEMA = pa.schema([("new_id", pa.uint64()), ("old_id", pa.int64()), ("reason", pa.string())])
 _ENCODING = {"compression": "zstd", "use_dictionary": False}
 
@@ -45,7 +49,7 @@ def rows_file(run: Path, what: str, name: str, part: int = 1) -> Path:
     run
         The folder of the run.
     what
-        `INSERTED`, `BEFORE`, `REPLACED` or `KEPT`.
+        `INSERTED`, `BEFORE`, `REPLACED`, `KEPT` or `UNDOING`.
     name
         The planned table.
     part

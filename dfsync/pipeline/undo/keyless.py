@@ -19,7 +19,7 @@ from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Table
 from dfsync.model.types import NewIds
 from dfsync.output.journal.record import TableRecord, Undone
-from dfsync.output.journal.rows import BEFORE, INSERTED, KEPT_SCHEMA, read_committed
+from dfsync.output.journal.rows import BEFORE, INSERTED, KEPT_SCHEMA, UNDOING, read_committed, read_rows
 from dfsync.pipeline.undo.table import CHANGED, GONE, LOST_COLUMN, TRIGGERED
 from dfsync.target.errors import SERVER_ERRORS, explain, is_row_error
 from dfsync.target.read.exact import DIGEST, exact_bytes, read_exact
@@ -28,6 +28,7 @@ from dfsync.target.write.delete import delete_by_digest
 from dfsync.target.write.restore import delete_by_key, restore
 
 _Key = tuple[Any, ...]
+_DOUBTFUL = "an undo was killed while it deleted this row, and whether it is still there or came anew cannot be told"
 
 
 class KeylessUndo:
@@ -45,6 +46,7 @@ class KeylessUndo:
         self.record, self.table, self._force = record, table, force
         self._inserted = read_committed(run, INSERTED, record)
         self._before = read_committed(run, BEFORE, record)
+        self._begun = read_rows(run, UNDOING, record.name, [1])
         self._names = [field.name for part in self._inserted[:1] for field in _key_fields(part)]
         if self._names and [n.lower() for n in self._names] != [n.lower() for n in table.primary_key]:
             raise DfsyncError(f"{record.table} has another primary key than at the run, by which its rows were told.")
@@ -75,15 +77,27 @@ class KeylessUndo:
 
     def _lock_keyed(self, keys: list[_Key], digests: list[int]) -> None:
         now = dict(zip(keys, digests, strict=True))
+        begun = {key: digest for table in self._begun for key, digest in _digests_by_key(table)}
+        if self._force or all(now.get(key) == digest for key, digest in begun.items()):
+            # That COMMIT did not count.
+            begun = {}
         for table in self._inserted:
-            for key, digest in zip(_structs(table.column("key")), table.column(DIGEST).to_pylist(), strict=True):
-                if key in now and (self._force or now[key] == digest):
+            for key, digest in _digests_by_key(table):
+                if key in now and key in begun:
+                    self._reasons.append(_DOUBTFUL)
+                elif key in now and (self._force or now[key] == digest):
                     self._going[key] = digest
                 elif key in now:
                     self._reasons.append(CHANGED)
 
     def _count(self, table: pa.Table) -> None:
+        begun = {row[DIGEST]: row["present"] for table in self._begun for row in table.to_pylist()}
+        is_doubtful = not self._force and any(self._now[digest] != present for digest, present in begun.items())
         for row in table.to_pylist():
+            if is_doubtful and row[DIGEST] in begun:
+                left = min(row["count"], max(0, self._now[row[DIGEST]] - (begun[row[DIGEST]] - row["count"])))
+                self._reasons += [_DOUBTFUL] * left
+                continue
             others = row["present"] - row["count"]
             self._counts[row[DIGEST]] += max(0, min(row["count"], self._now[row[DIGEST]] - others))
 
@@ -198,6 +212,17 @@ class KeylessUndo:
         cells = [pa.array(list(column), pa.binary()) for column in zip(*keys, strict=True)]
         return pa.Table.from_arrays(cells, self._names)
 
+    def begun(self) -> pa.Table:
+        """Give what is deleted, as `undoing/NAME.parquet` has it."""
+        if self._names:
+            digests = pa.array(self._going.values(), pa.uint64())
+            keys = self._keyed(self._going).to_struct_array() if self._going else pa.nulls(0)
+            return pa.table({"key": keys, DIGEST: digests})
+        counts = {digest: count for digest, count in self._counts.items() if count}
+        present = [self._now[digest] for digest in counts]
+        columns = (pa.array(counts.keys(), pa.uint64()), pa.array(counts.values(), pa.int64()), present)
+        return pa.table(dict(zip((DIGEST, "count", "present"), columns, strict=True)))
+
     def kept(self) -> pa.Table:
         """Give the rows that stay, as `kept/NAME.parquet` has them."""
         nulls = [pa.nulls(len(self._reasons), KEPT_SCHEMA.field(name).type) for name in ("new_id", "old_id")]
@@ -228,3 +253,7 @@ def _key_fields(part: pa.Table) -> list[pa.Field]:
 
 def _structs(column: pa.ChunkedArray) -> list[_Key]:
     return [tuple(row.values()) for row in column.to_pylist()]
+
+
+def _digests_by_key(table: pa.Table) -> Iterable[tuple[_Key, int]]:
+    return zip(_structs(table.column("key")), table.column(DIGEST).to_pylist(), strict=True)

@@ -19,7 +19,16 @@ from dfsync.output.folder.id_mappings import ID_MAPPINGS, write_id_mappings, wri
 from dfsync.output.folder.same_ends import holds_several
 from dfsync.output.journal.maps import forget_rows, put_back
 from dfsync.output.journal.record import RunRecord, TableRecord, Undone, now, run_folder, write_record
-from dfsync.output.journal.rows import INSERTED, KEPT, REPLACED, read_committed, read_rows, rows_file, write_rows
+from dfsync.output.journal.rows import (
+    INSERTED,
+    KEPT,
+    REPLACED,
+    UNDOING,
+    read_committed,
+    read_rows,
+    rows_file,
+    write_rows,
+)
 from dfsync.pipeline.undo.keyless import KeylessUndo
 from dfsync.pipeline.undo.observer import UndoObserver
 from dfsync.pipeline.undo.order import groups_of
@@ -199,6 +208,7 @@ class RunUndo:
                     self._undo(connection, undone, references)
                     for undo in undone:
                         write_rows(rows_file(self._run, KEPT, undo.record.name), [undo.kept()])
+                        write_rows(rows_file(self._run, UNDOING, undo.record.name), [undo.begun()])
                 break
             except _FAILURES as error:
                 log.debug("attempt %d to undo %s failed", attempt, [t.name for t in group], exc_info=True)
@@ -212,6 +222,8 @@ class RunUndo:
                 put_back(self._out, undo.record.name, self._record, replaced, undo.restored_ids())
             undo.record.undone = undo.undone()
         self._write([undo.record for undo in undone])
+        for undo in undone:
+            rows_file(self._run, UNDOING, undo.record.name).unlink(missing_ok=True)
         return [_told(undo) for undo in undone]
 
     def _drop(self, record: TableRecord) -> UndoneTable:

@@ -192,6 +192,10 @@ class TableUndo:
     def _id_name(self, before: pa.Table) -> str:
         return next(str(name) for name in before.column_names if name.lower() == self.id.lower())
 
+    def begun(self) -> pa.Table:
+        """Nothing: an id that is gone is given to no other row."""
+        return pa.table({})
+
     def kept(self) -> pa.Table:
         """Give the rows that stay, as `kept/NAME.parquet` has them."""
         tables = [rows.kept() for rows in (self.inserted, self._updated)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -111,7 +112,7 @@ class TestKeptIds:
         return made
 
     @pytest.mark.parametrize("options", [{}, {"commit_every": 1}, {"on_match": "update"}])
-    def test_are_kept_once(self, places: Laptops, options: dict[str, object]) -> None:
+    def test_are_kept_once(self, places: Laptops, options: dict[str, Any]) -> None:
         result = places.sync(**options)
         assert told(result) == {"places": (3, 2, 0, 0)}
         mapped = ids(result.mappings["places"])
@@ -131,7 +132,7 @@ class TestKeptIds:
 
     def test_of_another_key_in_each_file_are_one_row_and_the_first_leads(self, places: Laptops) -> None:
         places.change(places.paths[1], "UPDATE places SET name = 'void' WHERE id = 0")
-        for options in ({}, {"on_match": "update"}):
-            mapped = ids(places.sync(**options).mappings["places"])
+        for on_match in (None, "update"):
+            mapped = ids(places.sync(on_match=on_match).mappings["places"])
             assert mapped["north", 0] == mapped["south", 0] == 0
             assert sorted(places.read("SELECT name FROM places")) == [("Oslo",), ("Rome",), ("nowhere",)]

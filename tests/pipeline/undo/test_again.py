@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+import dfsync.pipeline.undo.run
 from dfsync.commands.runs import runs
 from dfsync.model.errors import DfsyncError
+from dfsync.output.journal.maps import forget_rows
+from dfsync.output.journal.rows import write_rows
 from tests.support.git_history import execute
 from tests.support.runs.undone import dump, taken_back, undo
 from tests.support.scenario import Scenario
@@ -45,3 +51,61 @@ def test_only_tables_with_rows_that_stayed_are_looked_at_again(synced: Scenario)
     before = dump(synced)
     assert taken_back(undo(synced, force=True)) == {"note": (2, 0, 0)}
     assert dump(synced) == {**before, "note": []}
+
+
+MORE = "; INSERT INTO word VALUES ('c', 'd'); INSERT INTO play VALUES (NULL, '2')"
+
+
+@pytest.mark.parametrize("name", ["play", "word"])
+class TestAnUndoThatWasKilledAfterItsCommit:
+    """Before the record of the run said what it did."""
+
+    @pytest.fixture
+    def killed(self, scenario: Scenario, monkeypatch: pytest.MonkeyPatch, name: str) -> Scenario:
+        scenario.create_source(SOURCE + MORE)
+        scenario.create_target(None, "INSERT INTO play VALUES ('Partitas', '1')")
+        scenario.sync()
+
+        def killed_at(out: Path, table: str, *rows: Any) -> None:
+            if table == name:
+                raise SystemExit
+            forget_rows(out, table, *rows)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(dfsync.pipeline.undo.run, "forget_rows", killed_at)
+            with pytest.raises(SystemExit):
+                undo(scenario)
+        assert len(dump(scenario)[name]) == (name == "play")
+        return scenario
+
+    def test_takes_no_rows_of_others_that_came_then(self, killed: Scenario, name: str) -> None:
+        execute(killed.target, OTHERS[name == "word"])
+        result = undo(killed)
+        own, theirs = {"play": [("Partitas", "1")], "word": []}, {"play": ("Partitas", "1"), "word": ("a", "b")}
+        assert dump(killed) == {"note": [], **own, name: [*own[name], theirs[name]]}
+        assert {t.name: t.undone.kept for t in result.runs[0].tables}[name] == 1
+        assert not list((killed.folder / "out" / "runs").glob("*/undoing/*.parquet"))
+
+    def test_is_finished_where_none_came(self, killed: Scenario, name: str) -> None:
+        assert undo(killed).ok
+        assert dump(killed) == {"note": [], "play": [("Partitas", "1")], "word": []}
+
+
+def test_an_undo_that_was_killed_before_its_commit_is_done_by_the_next(
+    synced: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def killed_behind(path: Path, tables: object) -> int:
+        written = write_rows(path, tables)  # type: ignore[arg-type]
+        if path.parent.name == "undoing" and written:
+            raise SystemExit
+        return written
+
+    before = dump(synced)
+    with monkeypatch.context() as patch:
+        patch.setattr(dfsync.pipeline.undo.run, "write_rows", killed_behind)
+        with pytest.raises(SystemExit):
+            undo(synced)
+    assert dump(synced)["play"] == before["play"]
+    assert undo(synced).ok
+    assert not any(dump(synced).values())
