@@ -203,6 +203,7 @@ class Nights:
             foretold = _told(sync(self.source, self.engine.url, out=self.out, options=dry_run))
             assert self._both() == (source, before)
         result = sync(self.source, self.engine.url, out=self.out, options=options)
+        assert not result.write_errors
         assert foretold in (None, _told(result))
         failed = failed_rows(result)
         _, after = self._both()
