@@ -97,7 +97,10 @@ def find_kept(table: TableContext, ledger: RowLedger) -> KeptRows:
     _, first = np.unique(table.own_ids(lacking), return_index=True)
     same_rows = np.delete(lacking, first)
     same = KeptRows(ids[present & ~taken], np.sort(lacking[first]), same_rows, pd.concat([rejects, others]))
-    unsure = ids[present & ~resolved]
+    # Of several files the first one leads: the others share its target row, whatever their values are.
+    usable = np.flatnonzero(present & ~taken)
+    leads = usable[np.unique(own[usable], return_index=True)[1]]
+    unsure = np.sort(ids[leads[~resolved[leads]]])
     return _compared(table, same, unsure, found, ledger.new_id[ledger.positions(others.index)]) if binding.key else same
 
 
@@ -122,9 +125,7 @@ def _compared(
     }
     notes = tuple(_note(table, rows, outcome) for outcome, rows in found.items() if len(rows))
     followers = other.index[~waiting].to_numpy(dtype=np.int64) if updates or follows else ids[:0]
-    # Of several files the first one leads.
-    _, first_of_id = np.unique(table.own_ids(followers), return_index=True)
-    return replace(kept, followers=np.sort(followers[first_of_id]), notes=notes)
+    return replace(kept, followers=followers, notes=notes)
 
 
 def _note(table: TableContext, rows: pd.DataFrame, outcome: str) -> str:
