@@ -267,19 +267,6 @@ class TestFollow:
         assert told(result)["users"] == (1, 2, 0, 0, 1)
         assert notes[-1].endswith("(ID 1); with on_rekey: 1 a row of its own")
 
-    def test_keys_that_moved_on_by_one_follow_one_run_after_the_other(self, synced: Scenario) -> None:
-        decide(synced, "follow")
-        rename(synced, bob="ben")
-        rename(synced, ann="bob")
-        result, notes = synced.sync_with_notes()
-        assert told(result)["users"] == (0, 1, 1, 1, 2)
-        assert "with on_rekey: 1 whose target row follows, 1 a reject" in notes[0]
-        assert told(synced.sync())["users"] == (0, 2, 1, 0, 1)
-        assert synced.read_target("SELECT id, name FROM users WHERE id < 103 AND id > 100 ORDER BY id") == [
-            (101, "bob"),
-            (102, "ben"),
-        ]
-
     def test_a_new_row_of_the_new_key_shares_the_target_row(self, tmp_path: Path, target: Engine) -> None:
         scenario = Scenario(tmp_path, target)
         plan = '[tables.users]\nnatural_key = ["name"]\non_rekey = "follow"'

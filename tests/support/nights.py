@@ -207,6 +207,8 @@ def _by_key(
         for old, row in keyed.items()
         if new_ids.get(old) in target and there.get(_key(table, row)) != new_ids[old] and now[old] != before[old]
     }
+    if table.on_rekey == "follow":
+        there = _without_moved(table, keyed, there, new_ids, done.rekeyed)
     if table.on_rekey != "insert":
         # Nobody else takes the target row of a row with another key, unless he had it before, too.
         held = {new for old, new in new_ids.items() if old in keyed and there.get(_key(table, keyed[old])) == new}
@@ -229,6 +231,35 @@ def _by_key(
         elif key in leaders:
             done.leads[old] = leaders[key]
     done.rejected -= done.matched.keys() | done.leads.keys()
+
+
+def _without_moved(
+    table: Table, keyed: Rows, there: dict[Key, int], new_ids: dict[int, int], rekeyed: set[int]
+) -> dict[Key, int]:
+    """The keys of the target without those that a row waits for while their target rows take other keys."""
+    still = {
+        there[_key(table, row)] for old, row in keyed.items() if there.get(_key(table, row), -1) == new_ids.get(old)
+    }
+    given_up = {new_ids[old] for old in rekeyed} - still
+    claimed = {
+        there[_key(table, row)]
+        for old, row in keyed.items()
+        if _key(table, row) in there and old not in rekeyed and there[_key(table, row)] not in given_up
+    }
+    owners: dict[int, int] = {}
+    for old in sorted(rekeyed):
+        owners.setdefault(new_ids[old], old)
+    leads: dict[Key, int] = {}
+    for old in sorted(owners.values()):
+        if new_ids[old] not in claimed:
+            leads.setdefault(_key(table, keyed[old]), old)
+    moves: set[int] = set()
+    while more := {
+        old for key, old in leads.items() if old not in moves and (key not in there or owners.get(there[key]) in moves)
+    }:
+        moves |= more
+    freed = {there[_key(table, keyed[old])] for old in moves if _key(table, keyed[old]) in there}
+    return {key: new for key, new in there.items() if new not in freed}
 
 
 def _follow(table: Table, fits: Rows, there: dict[Key, int], rekeyed: dict[int, int], done: Expected) -> None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dfsync.model import frames
 from dfsync.model.rejects import display_values, no_rejects, reject_frame
 from dfsync.model.types import Mask, NewIds, OldIds
+from dfsync.pipeline.known.chains import with_moved_keys
 from dfsync.pipeline.session.file_rows import row_name
 from dfsync.pipeline.session.kept_maps import KeptMap
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
@@ -147,6 +148,9 @@ def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
         return Settled(tuple(parts))
     if plan.on_rekey == INSERT or table.kept is None:
         return Settled(tuple(parts), rekeyed=rekeyed, note=rekeyed.note(table, _OUTCOMES[INSERT]))
+    if plan.on_rekey == FOLLOW and _is_key_unique(table):
+        others = _takers(table.kept, parts, rekeyed)
+        parts = with_moved_keys(parts, rekeyed.old_id, rekeyed.new_id, others)
     takers = _takers(table.kept, parts, rekeyed)
     refused, reason = rekeyed.old_id, _UNDECIDED.format(name=plan.name)
     if plan.on_rekey == FOLLOW:
@@ -165,6 +169,12 @@ def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
     rejects = pd.concat([rekeyed.rejects(refused, reason), _rejects_of_takers(table, takers)]).sort_index()
     note = rekeyed.note(table, _outcome(table, settled, rekeyed, followers, refused))
     return Settled(tuple(settled), rejects, rekeyed, followers, note)
+
+
+def _is_key_unique(table: TableContext) -> bool:
+    """Whether the server refuses two rows of one natural key, so that a key moves only where it is free by then."""
+    key = {column.name.lower() for column in table.binding.key}
+    return any({name.lower() for name in columns} <= key for columns in table.binding.target.uniques())
 
 
 def _takers(kept: KeptMap, parts: Sequence[RowMatches], rekeyed: RekeyedRows) -> OldIds:

@@ -207,6 +207,17 @@ def follow_keys(table: TableContext, ledger: RowLedger, ids: OldIds, *, dry_run:
     DataFrame
         The reject frame of the rows that the server refused.
     """
+    refused = _follow(table, ledger, ids, dry_run=dry_run)
+    # A unique key refuses a key that another row still has. Row by row, backwards: so a chain of them is loosed.
+    left = len(ids) + 1
+    while not dry_run and 0 < len(refused) < left:
+        left = len(refused)
+        again = [_follow(table, ledger, np.array([id_]), dry_run=False) for id_ in refused.index.unique()[::-1]]
+        refused = pd.concat([no_rejects(), *again]).sort_index(kind="stable")
+    return refused
+
+
+def _follow(table: TableContext, ledger: RowLedger, ids: OldIds, *, dry_run: bool) -> pd.DataFrame:
     refused = [batch.unfit for batch in _update(table, ledger, ids, list(table.binding.key), dry_run=dry_run)]
     return pd.concat([no_rejects(), *refused])
 
