@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from dfsync.target import driver
-from dfsync.target.connection import connect, make_engine
-from dfsync.target.driver import DriverConnection
+from dfsync.target import connection as connections
+from dfsync.target.connection import DriverConnection, connect, make_engine
 from tests.support.laptops import Laptops
 
 
@@ -69,7 +68,7 @@ def test_a_connection_is_asked_whether_it_lives_only_after_a_while(
 ) -> None:
     engine = make_engine(target.url)
     for seconds, asked in ((60.0, 0), (0.0, 1)):
-        monkeypatch.setattr(driver, "_FRESH_SECONDS", seconds)
+        monkeypatch.setattr(connections, "_FRESH_SECONDS", seconds)
         with connect(engine):
             pass
         commands.clear()
