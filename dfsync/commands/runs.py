@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfsync.output.journal.record import LOST, RunRecord, read_records
 from dfsync.output.result import Result
+from dfsync.text.wording import with_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class RunsResult(Result):
         return pd.DataFrame(rows, columns=list(names)).set_index("run")
 
     def __repr__(self) -> str:
-        return f"<RunsResult: {len(self.runs)} runs>"
+        return f"<RunsResult: {with_count(len(self.runs), 'runs')}>"
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `--json` prints."""

@@ -25,6 +25,7 @@ from dfsync.pipeline.session.ends import open_target
 from dfsync.pipeline.undo.observer import UndoObserver
 from dfsync.pipeline.undo.run import RunUndo, UndoneTable, rolled_back
 from dfsync.target.connection import display_name, exclusive_lock, make_engine
+from dfsync.text.wording import with_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,47 +38,63 @@ class UndoneRun:
     run: str
     tables: tuple[UndoneTable, ...]
 
+    def count(self, what: str) -> int:
+        """Count rows over all tables, such as those `deleted`."""
+        return sum(getattr(table, what) for table in self.tables)
+
 
 @dataclass(frozen=True, repr=False)
 class UndoResult(Result):
-    """The outcome of `dfsync.undo`."""
+    """The outcome of `dfsync.undo`: what this call did."""
 
     runs: tuple[UndoneRun, ...]
     """The newest first."""
     out: str
+    target: str = ""
+    """Database and server, without user or password."""
     dry_run: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether nothing of the runs is left in the target."""
-        return not any(table.error or table.undone.kept for run in self.runs for table in run.tables)
+        return not any(table.error or table.kept for run in self.runs for table in run.tables)
+
+    def count(self, what: str) -> int:
+        """Count rows over all runs and tables, such as those `deleted`."""
+        return sum(run.count(what) for run in self.runs)
 
     @property
     def summary(self) -> pd.DataFrame:
         """One row per run and table, index `run` and `name`.
 
-        `table` str; `inserted` int64, the inserted rows that are gone; `updated` int64, the rows that have their values
-        of before; `kept` int64, the rows that stay; `error` str or None, why the table failed.
+        `table` str; `deleted` int64, the inserted rows that are gone; `restored` int64, the updated rows that have
+        their values of before; `kept` int64, the rows that stay; `deleted_before` and `restored_before` int64, the
+        same of earlier undos of the run; `error` str or None, why the table failed.
         """
         import pandas as pd
 
-        names = ["run", "name", "table", "inserted", "updated", "kept", "error"]
-        rows = [
-            {"run": run.run, "name": t.name, "table": t.table, **asdict(t.undone), "error": t.error}
-            for run in self.runs
-            for t in run.tables
-        ]
+        names = ["run", "name", "table", *_COUNTED, "deleted_before", "restored_before", "error"]
+        rows = [{"run": run.run, **asdict(table)} for run in self.runs for table in run.tables]
         return pd.DataFrame(rows, columns=names).set_index(["run", "name"])
 
     def __repr__(self) -> str:
-        tables = [table for run in self.runs for table in run.tables]
-        sums = {key: sum(getattr(t.undone, key) for t in tables) for key in ("inserted", "updated", "kept")}
+        counts = ", ".join(f"{self.count(what)} {what}" for what in _COUNTED)
         dry = "dry run, " if self.dry_run else ""
-        return f"<UndoResult: {dry}{len(self.runs)} runs, {', '.join(f'{n} {key}' for key, n in sums.items())}>"
+        return f"<UndoResult: {dry}{with_count(len(self.runs), 'runs')}, {counts}>"
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `--json` prints."""
-        return {"ok": self.ok, "dry_run": self.dry_run, "out": self.out, "runs": [asdict(run) for run in self.runs]}
+        return {
+            "ok": self.ok,
+            "dry_run": self.dry_run,
+            "target": self.target,
+            "out": self.out,
+            "overall": {what: self.count(what) for what in _COUNTED},
+            "runs": [asdict(run) for run in self.runs],
+        }
+
+
+_COUNTED = ("deleted", "restored", "kept")
 
 
 def undo(
@@ -142,7 +159,7 @@ def undo(
                 done = [UndoneRun(each.id, tuple(of_run)) for each, of_run in zip(records, tables, strict=True)]
         finally:
             engine.dispose()
-    return UndoResult(tuple(done), str(folder), options.dry_run)
+    return UndoResult(tuple(done), str(folder), display_name(location.url), options.dry_run)
 
 
 def _chosen(out: Path, run: str | None, all_since: str | None) -> list[RunRecord]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,16 +60,21 @@ def undo_lines(result: UndoResult) -> list[str]:
             *(line for table in run.tables for line in _table_lines(table)),
             *_kept_line(result, run),
         ]
-    sums = {key: sum(getattr(t.undone, key) for run in result.runs for t in run.tables) for key in _TOLD}
     what = "Dry run: it would be" if result.dry_run else "Overall:"
-    return [*lines, "", f"{what} {_counts(sums)}"]
+    return [*lines, "", f"{what} {_counts(result.count)}"]
 
 
-_TOLD = {"inserted": "deleted", "updated": "given their values of before", "kept": "kept"}
+def _counts(count: Callable[[str], int]) -> str:
+    """Word what this undo did; what earlier ones of the run did stands behind it."""
+    parts = [f"{_now(count, 'deleted')}", f"{count('kept'):,} kept"]
+    if count("restored") or count("restored_before"):
+        parts.insert(1, _now(count, "restored"))
+    return ", ".join(parts)
 
 
-def _counts(numbers: dict[str, int]) -> str:
-    return ", ".join(f"{numbers[key]:,} {told}" for key, told in _TOLD.items() if numbers[key] or key != "updated")
+def _now(count: Callable[[str], int], what: str) -> str:
+    before = count(f"{what}_before")
+    return f"{count(what):,} {what}{f' now ({before:,} before)' if before else ''}"
 
 
 def _table_lines(table: UndoneTable) -> list[str]:
@@ -77,11 +83,11 @@ def _table_lines(table: UndoneTable) -> list[str]:
         return [f"  [FAIL] {name}: nothing was taken back: {printable(table.error, _MAX_MESSAGE)}"]
     reasons = [f"    {count:,} kept: {printable(reason, _MAX_MESSAGE)}" for reason, count in table.reasons.items()]
     note = [] if table.note is None else [f"    {printable(table.note, _MAX_MESSAGE)}"]
-    return [f"  {name}: {_counts(vars(table.undone))}", *note, *reasons]
+    return [f"  {name}: {_counts(partial(getattr, table))}", *note, *reasons]
 
 
 def _kept_line(result: UndoResult, run: UndoneRun) -> list[str]:
-    kept = sum(table.undone.kept for table in run.tables)
+    kept = run.count("kept")
     if not kept or result.dry_run:
         return []
     folder = Path(result.out) / "runs" / run.run / "kept"

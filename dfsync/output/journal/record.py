@@ -33,12 +33,12 @@ class Part:
 
 @dataclass
 class Undone:
-    """What an undo did to the rows of one table."""
+    """What all undos of a run did to the rows of one table."""
 
-    inserted: int
-    """Rows that were deleted, or were gone already."""
-    updated: int
-    """Rows that have their values of before again."""
+    deleted: int
+    """Inserted rows that were deleted, or were gone already."""
+    restored: int
+    """Updated rows that have their values of before again."""
     kept: int
     """Rows that stay, each in `kept/NAME.parquet`."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,12 +49,20 @@ _LOG = sa.text("SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format
 
 @dataclass(frozen=True)
 class UndoneTable:
-    """What became of one table."""
+    """What this undo did to one table."""
 
     name: str
     table: str
-    undone: Undone
-    reasons: dict[str, int]
+    deleted: int = 0
+    """Inserted rows that were deleted, or were gone already."""
+    restored: int = 0
+    """Updated rows that have their values of before again."""
+    kept: int = 0
+    """Rows that stay."""
+    deleted_before: int = 0
+    """What earlier undos of the run deleted; they are not among `deleted`."""
+    restored_before: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
     """Of the rows that stay, how many for each reason."""
     error: str | None = None
     note: str | None = None
@@ -214,6 +223,7 @@ class RunUndo:
                 log.debug("attempt %d to undo %s failed", attempt, [t.name for t in group], exc_info=True)
                 if error_code(error) not in RETRYABLE or attempt == _ATTEMPTS:
                     return _failed(group, error)
+        done = [_told(undo) for undo in undone]
         for undo in undone:
             forget_rows(self._out, undo.record.name, self._record.target, undo.gone_ids(), undo.restored_ids())
             parts = range(1, len(undo.record.parts) + 2)
@@ -224,7 +234,7 @@ class RunUndo:
         self._write([undo.record for undo in undone])
         for undo in undone:
             rows_file(self._run, UNDOING, undo.record.name).unlink(missing_ok=True)
-        return [_told(undo) for undo in undone]
+        return done
 
     def _drop(self, record: TableRecord) -> UndoneTable:
         """Say in the record and the maps that the rows of a table went with it."""
@@ -233,7 +243,7 @@ class RunUndo:
             ids = [rows.column("new_id").to_numpy() for rows in read_committed(self._run, INSERTED, record)]
             if ids and record.id is not None:
                 forget_rows(self._out, record.name, self._record.target, np.concatenate(ids), ids[0][:0])
-        record.undone = done.undone
+        record.undone = Undone(record.count("inserted"), 0, 0)
         self._write([record])
         return done
 
@@ -260,18 +270,33 @@ def _own_name(schema: Schema, name: str) -> str:
 def _told(undo: Undo) -> UndoneTable:
     reasons = undo.kept().column("reason").value_counts().to_pylist()
     counts = {str(entry["values"]): int(entry["counts"]) for entry in reasons}
-    return UndoneTable(undo.record.name, undo.record.table, undo.undone(), counts)
+    return _since_before(undo.record, undo.undone(), reasons=counts)
 
 
 def _dropped(record: TableRecord) -> UndoneTable:
     inserted, updated = (record.count(what) for what in ("inserted", "updated"))
     counts = " and ".join(f"{n:,} that it {what}" for n, what in ((inserted, "inserted"), (updated, "updated")) if n)
     note = f"the target has no table {record.table} any more, and with it went the rows of the run: {counts}"
-    return UndoneTable(record.name, record.table, Undone(inserted, 0, 0), {}, note=note)
+    return _since_before(record, Undone(inserted, 0, 0), note=note)
+
+
+def _since_before(record: TableRecord, undone: Undone, **told: Any) -> UndoneTable:
+    """Take what earlier undos of the run did from what all of them did."""
+    before = record.undone or Undone(0, 0, 0)
+    return UndoneTable(
+        record.name,
+        record.table,
+        deleted=max(undone.deleted - before.deleted, 0),
+        restored=max(undone.restored - before.restored, 0),
+        kept=undone.kept,
+        deleted_before=before.deleted,
+        restored_before=before.restored,
+        **told,
+    )
 
 
 def _failed(group: Sequence[TableRecord], error: BaseException) -> list[UndoneTable]:
-    return [UndoneTable(table.name, table.table, Undone(0, 0, 0), {}, explain(error)) for table in group]
+    return [UndoneTable(table.name, table.table, error=explain(error)) for table in group]
 
 
 @contextmanager

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 import dfsync.pipeline.undo.run
+from dfsync.cli.render.undo import undo_lines
 from dfsync.commands.runs import runs
 from dfsync.model.errors import DfsyncError
 from dfsync.output.journal.maps import forget_rows
+from dfsync.output.journal.record import Undone
 from dfsync.output.journal.rows import write_rows
 from tests.support.git_history import execute
 from tests.support.runs.undone import dump, taken_back, undo
@@ -49,8 +51,29 @@ def test_only_tables_with_rows_that_stayed_are_looked_at_again(synced: Scenario)
     assert not undo(synced).ok
     execute(synced.target, *OTHERS)
     before = dump(synced)
-    assert taken_back(undo(synced, force=True)) == {"note": (2, 0, 0)}
+    assert taken_back(undo(synced, force=True)) == {"note": (1, 0, 0)}
     assert dump(synced) == {**before, "note": []}
+
+
+def test_it_is_told_what_this_undo_did_and_what_those_before_did(scenario: Scenario) -> None:
+    scenario.create_source(SOURCE + "; INSERT INTO note VALUES (3, 'z')")
+    scenario.create_target(None, "INSERT INTO note (text) VALUES ('z')")
+    scenario.sync()
+    execute(scenario.target, "UPDATE note SET text = 'theirs' WHERE text = 'x'")
+    run = runs(scenario.folder / "out").runs[0].id
+    assert taken_back(undo(scenario)) == {"play": (2, 0, 0), "word": (1, 0, 0), "note": (1, 0, 1)}
+    looked, again = undo(scenario, all_since=run, dry_run=True), undo(scenario, all_since=run)
+    assert looked.runs == again.runs
+    assert undo_lines(again)[1:3] == [
+        "  note: 0 deleted now (1 before), 1 kept",
+        "    1 kept: changed since the run",
+    ]
+    assert undo_lines(again)[-1] == "Overall: 0 deleted now (1 before), 1 kept"
+    assert again.as_dict()["overall"] == {"deleted": 0, "restored": 0, "kept": 1}
+    assert again.summary[["deleted", "deleted_before"]].to_numpy().tolist() == [[0, 1]]
+    assert runs(scenario.folder / "out").runs[0].table("note").undone == Undone(1, 0, 1)
+    assert undo_lines(undo(scenario, force=True))[1] == "  note: 1 deleted now (1 before), 0 kept"
+    assert runs(scenario.folder / "out").runs[0].table("note").undone == Undone(2, 0, 0)
 
 
 MORE = "; INSERT INTO word VALUES ('c', 'd'); INSERT INTO play VALUES (NULL, '2')"
@@ -83,7 +106,7 @@ class TestAnUndoThatWasKilledAfterItsCommit:
         result = undo(killed)
         own, theirs = {"play": [("Partitas", "1")], "word": []}, {"play": ("Partitas", "1"), "word": ("a", "b")}
         assert dump(killed) == {"note": [], **own, name: [*own[name], theirs[name]]}
-        assert {t.name: t.undone.kept for t in result.runs[0].tables}[name] == 1
+        assert {t.name: t.kept for t in result.runs[0].tables}[name] == 1
         assert not list((killed.folder / "out" / "runs").glob("*/undoing/*.parquet"))
 
     def test_is_finished_where_none_came(self, killed: Scenario, name: str) -> None:

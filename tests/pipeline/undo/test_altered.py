@@ -57,7 +57,7 @@ def test_a_table_that_is_gone_ends_the_run(synced: Scenario) -> None:
     assert result.ok
     assert foretold.runs == result.runs
     table = next(t for t in result.runs[0].tables if t.name == "t")
-    assert (table.undone.inserted, table.undone.updated, table.undone.kept) == (1, 0, 0)
+    assert (table.deleted, table.restored, table.kept) == (1, 0, 0)
     assert table.note == (
         "the target has no table t any more, and with it went the rows of the run: 1 that it inserted and 1 that it "
         "updated"
@@ -73,7 +73,7 @@ def test_a_table_that_is_gone_ends_the_run(synced: Scenario) -> None:
 def test_a_column_that_is_gone_is_no_reason_to_keep_the_rows_that_were_inserted(synced: Scenario) -> None:
     execute(synced.target, "ALTER TABLE t DROP w")
     table = next(t for t in undo(synced, force=True).runs[0].tables if t.name == "t")
-    assert (table.undone.inserted, table.undone.updated, table.undone.kept) == (1, 0, 1)
+    assert (table.deleted, table.restored, table.kept) == (1, 0, 1)
     assert list(table.reasons) == ["cannot get back its values: the table has no column w any more"]
     assert dump(synced)["t"] == [(1, "a", "x")]
 

@@ -225,9 +225,14 @@ def test_the_result_is_data(shop: Scenario) -> None:
     shop.sync()
     result = undo(shop)
     assert isinstance(result.summary, pd.DataFrame)
-    assert result.summary["inserted"].sum() == sum(counts[0] for counts in taken_back(result).values())
-    assert repr(result).startswith("<UndoResult: 1 runs, ")
-    assert result.as_dict()["ok"] is True
+    assert result.summary["deleted"].sum() == sum(counts[0] for counts in taken_back(result).values())
+    deleted = int(result.summary["deleted"].sum())
+    assert repr(result) == f"<UndoResult: 1 run, {deleted} deleted, 0 restored, 0 kept>"
+    told = result.as_dict()
+    assert told["ok"] is True
+    assert told["overall"] == {"deleted": deleted, "restored": 0, "kept": 0}
+    assert told["target"].startswith(f"{shop.target.url.database} on ")
+    assert repr(runs(shop.folder / "out")) == "<RunsResult: 1 run>"
 
 
 class TestRowsWithAnotherKeyThanBefore:

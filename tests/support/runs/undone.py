@@ -50,7 +50,7 @@ def taken_back(result: UndoResult) -> dict[str, tuple[int, int, int]]:
     """Deleted, restored and kept rows of each table for which one is not zero."""
     tables = [table for run in result.runs for table in run.tables]
     assert not [table.error for table in tables if table.error]
-    counts = {t.name: (t.undone.inserted, t.undone.updated, t.undone.kept) for t in tables}
+    counts = {t.name: (t.deleted, t.restored, t.kept) for t in tables}
     return {name: count for name, count in counts.items() if any(count)}
 
 
