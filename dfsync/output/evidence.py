@@ -138,7 +138,7 @@ def read_origin(path: Path) -> MapOrigin | None:
 
 
 def other_plan(then: MapOrigin | None, now: MapOrigin) -> str | None:
-    """Say how the plan of a map differs from that of now: it was made with another id or other keys.
+    """Say how the plan of a map differs from that of now: by another id or other keys.
 
     Parameters
     ----------
@@ -157,9 +157,9 @@ def other_plan(then: MapOrigin | None, now: MapOrigin) -> str | None:
     says = _said_of(now)
     return next(
         (
-            f"it was made with the {name} {said}, and the plan has {says[name]} now"
-            for name, said in _said_of(then).items()
-            if said != says[name]
+            f"the last run {how} {said}, this plan {how.split()[-1]} {says[how]}"
+            for how, said in _said_of(then).items()
+            if said != says[how]
         ),
         None,
     )
@@ -168,7 +168,7 @@ def other_plan(then: MapOrigin | None, now: MapOrigin) -> str | None:
 def _said_of(origin: MapOrigin) -> dict[str, str]:
     references = ", ".join(f"{column} -> {parent}" for column, parent in origin.foreign_keys)
     return {
-        "id": origin.id,
-        "natural key": ", ".join(origin.natural_key) or "(none)",
-        "foreign keys": references or "(none)",
+        "numbered rows by": origin.id,
+        "recognised rows by": ", ".join(origin.natural_key) or "their whole content",
+        "found parents by": references or "no column",
     }

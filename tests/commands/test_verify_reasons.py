@@ -329,9 +329,9 @@ class TestMapsOfAnotherPlan:
         with pytest.raises(DfsyncError) as refused:
             dfsync.verify(scenario.source, scenario.target.url, out=scenario.folder / "out")
         assert str(refused.value) == (
-            f"The maps in {scenario.folder}/out are of another plan. users: it was made with the natural key name, "
-            "town, and the plan has name now; orders: it was made with the natural key no, and the plan has user_id, "
-            f"no now. The last sync had plan {scenario.plan}, and this is discovered plan. Name the "
+            f"The maps in {scenario.folder}/out are of another plan. users: the last run recognised rows by name, "
+            "town, this plan by name; orders: the last run recognised rows by no, this plan by user_id, "
+            f"no. The last sync had plan {scenario.plan}, and this is discovered plan. Name the "
             "SyncOptions(plan=...) of that sync, or sync again with this one."
         )
 

@@ -154,8 +154,7 @@ class TestWhatIsNoEvidence:
         result, notes = synced.sync_with_notes()
         assert told(result) == (1, 3, 0, 0)
         assert notes == [
-            "orders: the map of the last run is no evidence and is not used: it was made with the natural key n, and "
-            "the plan has (none) now"
+            "orders: the last run recognised rows by n, this plan by their whole content; its map is not used"
         ]
         assert synced.sync_with_notes()[1] == []
 

@@ -27,6 +27,8 @@ from dfsync.source.base import Queryable, Source
 from dfsync.target.read.rows import next_id
 from dfsync.text.wording import with_count
 
+_UNUSED = "the map of the last run is no evidence and is not used"
+
 
 @dataclass(frozen=True)
 class KeptMap:
@@ -248,7 +250,8 @@ class KeptMaps:
         whole = [self.out / folder / f"{plan.name}.parquet" for folder in (MAPPINGS, UNMAPPED)]
         files = [*piece_files(self.out, plan.name), *whole]
         origins = {path: read_origin(path) for path in files}
-        unlike = next(filter(None, (other_plan(then, now) for then in origins.values())), None)
+        differences = filter(None, (other_plan(then, now) for then in origins.values()))
+        unlike = next((f"{difference}; its map is not used" for difference in differences), None)
         usable = {
             path: origin for path, origin in origins.items() if origin is not None and origin.is_continued_by(now)
         }
@@ -263,13 +266,13 @@ class KeptMaps:
         told = unlike
         if rows_of:
             kept, older = _without_older_copies(kept, binding, source)
-            told = older or unlike
+            told = unlike if older is None else f"{_UNUSED}: {older}"
             old_id, new_id = kept.read()
         if plan.name in self.parents:
             columns = pa.table({frames.OLD_ID: old_id, frames.NEW_ID: new_id})
             self._last_ids[plan.name] = frames.from_arrow(columns)
         stale = _stale_reason(old_id, new_id, binding, source, connection)
-        return (kept, told) if stale is None else (None, stale)
+        return (kept, told) if stale is None else (None, f"{_UNUSED}: {stale}")
 
     def last_ids(self, name: str) -> pd.DataFrame:
         """Give the map of a table whose ids are part of natural keys, as it was before this run.

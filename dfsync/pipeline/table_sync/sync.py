@@ -119,7 +119,7 @@ class TableSync:
         session = self._session
         kept, unused = session.kept.load(self.binding, source, connection)
         if unused is not None:
-            self.messages.append(f"{self.plan.table}: the map of the last run is no evidence and is not used: {unused}")
+            self.messages.append(f"{self.plan.table}: {unused}")
         journal = session.open_journal(self.binding, connection, self._folder) if self.selected else None
         self.context = TableContext(
             binding=self.binding,
