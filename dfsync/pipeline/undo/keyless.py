@@ -121,7 +121,7 @@ class KeylessUndo:
 
     def restore(self, connection: sa.Connection, references: Iterable[Reference]) -> None:
         """Give updated rows their values of before, as `TableUndo` does, none where a reference would be lost."""
-        lost = [r.child for r in references if r.parent == self.table.name and r.sets_null_on_update]
+        lost = [r.referrer for r in references if r.parent == self.table.name and r.sets_null_on_update]
         if lost and self._updates:
             self._reasons += [f"{lost[0]} may refer to it, and would lose the reference"] * len(self._updates)
             self._updates = []
@@ -167,7 +167,7 @@ class KeylessUndo:
         for row in connection.execute(query):
             key = tuple(cell.encode() if isinstance(cell, str) else cell for cell in row)
             if self._going.pop(key, None) is not None:
-                self._reasons.append(f"{reference.child} refers to it")
+                self._reasons.append(f"{reference.referrer} refers to it")
 
     def _note_own(self, connection: sa.Connection, reference: Reference) -> None:
         """Note which rows of the table refer to which."""

@@ -69,10 +69,10 @@ def keep_referenced(connection: sa.Connection, group: Sequence[Undo], references
         parents, children = referring_rows(connection, reference, parent.table, parent.id, ids, child_id)
         at, _ = parent.inserted.positions(parents)
         if not isinstance(child, TableUndo):
-            parent.inserted.keep(at, f"{reference.child} refers to it")
+            parent.inserted.keep(at, f"{reference.referrer} refers to it")
             continue
         child_at, known = child.inserted.positions(children.astype(child.inserted.ids.dtype))
-        parent.inserted.keep(at[~known], f"{reference.child} refers to it")
+        parent.inserted.keep(at[~known], f"{reference.referrer} refers to it")
         stays = known & ~child.inserted.going[child_at]
         parent.inserted.keep(at[stays], NEEDED)
         known &= ~stays

@@ -111,7 +111,8 @@ class RunUndo:
         names = [table.name for group in (dropped, *groups) for table in group]
         self._observer.run_started(self._record.id, names)
         done = [self._drop(table) for table in dropped]
-        done += [table for group in groups for table in self._commit(group, schema, references)]
+        for group in groups:
+            done += self._commit(group, schema, _with_failed(references, done))
         self._finish(done)
         return done
 
@@ -134,7 +135,7 @@ class RunUndo:
             try:
                 undone = self._open(group, schema)
                 with connection.begin_nested():
-                    done += map(_told, self._undo(connection, undone, references))
+                    done += map(_told, self._undo(connection, undone, _with_failed(references, done)))
             except _FAILURES as error:
                 if error_code(error) in RETRYABLE:
                     raise DfsyncError(f"The rows cannot be looked at: {explain(error)}.") from error
@@ -265,6 +266,12 @@ class RunUndo:
 def _own_name(schema: Schema, name: str) -> str:
     table = schema.find(name)
     return name if table is None else table.name
+
+
+def _with_failed(references: Sequence[Reference], done: Sequence[UndoneTable]) -> list[Reference]:
+    """Mark the references of tables that failed."""
+    failed = {table.table.lower() for table in done if table.error}
+    return [replace(r, child_failed=r.schema is None and r.child.lower() in failed) for r in references]
 
 
 def _told(undo: Undo) -> UndoneTable:

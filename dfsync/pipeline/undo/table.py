@@ -146,7 +146,7 @@ class TableUndo:
             if len(ids) and reference.parent == self.table.name and reference.sets_null_on_update:
                 referred, _ = referring_rows(connection, reference, self.table, self.id, ids, None)
                 at, _ = self._updated.positions(referred)
-                self._updated.keep(at, f"{reference.child} refers to it, and would lose the reference")
+                self._updated.keep(at, f"{reference.referrer} refers to it, and would lose the reference")
         missing = [name for name in self._before.schema.field("before").type.names if name not in self.table]
         if missing:
             self._updated.keep(np.flatnonzero(self._updated.going), LOST_COLUMN.format(", ".join(missing)))

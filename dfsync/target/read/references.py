@@ -43,6 +43,15 @@ class Reference:
     sets_null_on_update: bool = False
     """Whether the server changes the child's columns to NULL where those of the parent change."""
 
+    child_failed: bool = False
+    """Whether nothing of the child was taken back, since it failed."""
+
+    @property
+    def referrer(self) -> str:
+        """The child as a sentence names it: with its database where that is another one, and whether it failed."""
+        child = self.child if self.schema is None else f"{self.schema}.{self.child}"
+        return f"{child}, which failed," if self.child_failed else child
+
     @property
     def is_self(self) -> bool:
         """Whether the table refers to itself."""

@@ -41,6 +41,22 @@ def test_a_file_that_is_gone_fails_its_table_and_no_other(synced: Scenario, file
     assert runs(synced.folder / "out").runs[-1].undone is None
 
 
+def test_rows_that_stay_since_their_children_failed_say_so(scenario: Scenario) -> None:
+    scenario.create_source(
+        "CREATE TABLE device (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+        "CREATE TABLE reading (id INTEGER PRIMARY KEY, n INT UNIQUE, device_id INTEGER REFERENCES device);"
+        "INSERT INTO device VALUES (1, 'a'), (2, 'b'); INSERT INTO reading VALUES (1, 1, 1), (2, 2, 2)"
+    )
+    scenario.create_target(None)
+    scenario.sync()
+    (path,) = (scenario.folder / "out" / "runs").glob("*/inserted/reading.parquet")
+    path.unlink()
+    for dry_run in (True, False):
+        reading, device = undo(scenario, dry_run=dry_run).runs[0].tables
+        assert reading.error
+        assert device.reasons == {"reading, which failed, refers to it": 2}
+
+
 def test_a_run_is_not_taken_back_where_a_later_one_cannot_be_read(synced: Scenario) -> None:
     run_sql(synced.source, "INSERT INTO t VALUES (3, 'c', 'y')")
     synced.sync()

@@ -109,6 +109,7 @@ class TestARowThatIsReferredTo:
             f"INSERT INTO {other}.theirs SELECT id FROM node WHERE name = 'd'",  # noqa: S608
         )
         assert taken_back(undo(tree))["node"] == (3, 0, 1)
+        assert kept(tree, "node") == {4: f"{other}.theirs refers to it"}
         assert len(tree.read_target(f"SELECT * FROM {other}.theirs")) == 1  # noqa: S608
         execute(tree.target, f"DROP DATABASE {other}")
 
