@@ -130,11 +130,17 @@ def crosswalk(folder: str | Path, table: str) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from dfsync.output.evidence import read_origin
+    from dfsync.output.files import mapping_file
+
     mapping = load_mappings(folder, table)
+    origin = read_origin(mapping_file(Path(folder), table))
+    known = [] if origin is None else [file.name for file in origin.source_files]
     key = [name for name in mapping.columns if name not in (SOURCE, OLD_ID, NEW_ID, ACTION)]
     rows = mapping.drop_duplicates(NEW_ID).set_index(NEW_ID)[key].sort_index()
     old_ids = mapping.groupby([NEW_ID, SOURCE], observed=True)[OLD_ID].min().unstack(SOURCE)
-    names = list(dict.fromkeys(mapping[SOURCE].astype(str)))
+    names = list(dict.fromkeys([*mapping[SOURCE].astype(str), *known]))
+    old_ids = old_ids.reindex(columns=names)
     for name in names:
         column = f"{name} (source)" if name in (*key, NEW_ID) else name
         rows[column] = old_ids[name].astype("Int64")

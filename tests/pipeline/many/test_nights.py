@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.commands.undo import undo
 from dfsync.commands.verify import verify
 from dfsync.model.errors import DfsyncError
 from dfsync.output.mappings import crosswalk, load_mappings
@@ -149,3 +150,15 @@ class TestTheCrosswalk:
         assert crosswalk(laptops.out, "notes")["ann"].tolist() == [1, 2]
         assert load_mappings(laptops.out, "notes")["source"].tolist() == ["ann", "ann"]
         assert "source" not in load_mappings(laptops.out)["notes"]
+
+    def test_has_its_columns_after_an_undo_too(self, tmp_path: Path, target: Engine) -> None:
+        laptops = Laptops(tmp_path, target)
+        laptops.add_all()
+        laptops.create_tables()
+        laptops.sync()
+        before = crosswalk(laptops.out, "repositories")
+        assert undo(laptops.out, target=laptops.target.url).ok
+        after = crosswalk(laptops.out, "repositories")
+        assert len(after) == 0
+        assert after.columns.tolist() == before.columns.tolist() == ["slug", "new_id", "ann", "bob", "cem"]
+        assert after.dtypes.tolist()[-3:] == before.dtypes.tolist()[-3:]
