@@ -13,6 +13,7 @@ from dfsync.model.source_file import SourceFile, SourceSpec
 from dfsync.text.redaction import without_credentials
 
 _HEADER = b"SQLite format 3\x00"
+_NAME_A_FILE = Remedy("Name a file with {source}.")
 _ARROW, _TAB = " => ", "\t"
 
 
@@ -145,7 +146,7 @@ def _at(text: str) -> Iterator[_Entry]:
     if path.is_dir():
         found = sorted(each for each in path.iterdir() if _is_sqlite(each))
         if not found:
-            raise DfsyncError(f"There is no SQLite file in the folder {path}.", Remedy("Name a file with {source}."))
+            raise DfsyncError(f"There is no SQLite file in the folder {path}{_below(path)}", _NAME_A_FILE)
         yield from map(_Entry, found)
     elif path.exists() or not glob.has_magic(text):
         yield _Entry(path)
@@ -155,6 +156,15 @@ def _at(text: str) -> Iterator[_Entry]:
         if not found:
             raise DfsyncError(f"No file matches {text}.", Remedy("Name SQLite files with {source}."))
         yield from map(_Entry, found)
+
+
+def _below(folder: Path) -> str:
+    """End the sentence: where the files lie in the folders of a folder, name the glob that finds them."""
+    found = next((each for each in sorted(folder.glob("*/*")) if each.is_file() and _is_sqlite(each)), None)
+    if found is None:
+        return "."
+    pattern = folder / "*" / f"*{found.suffix}"
+    return f", and folders in it are not searched. They hold such files: '{pattern}' names them."
 
 
 def _is_sqlite(path: Path) -> bool:

@@ -15,9 +15,18 @@ from dfsync.source.many.files import find_files, read_list
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("a.db", "b.db", "laptop7/git.db", "laptop8/git.db", "laptop8/notes.txt", "x:y.db", "c/a.sqlite"):
+    for name in (
+        "a.db",
+        "b.db",
+        "laptop7/git.db",
+        "laptop8/git.db",
+        "laptop8/notes.txt",
+        "x:y.db",
+        "c/a.sqlite",
+        "deep/d/a.sqlite3",
+    ):
         path = Path(name)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"SQLite format 3\x00" if path.suffix != ".txt" else b"text")
     return tmp_path
 
@@ -57,6 +66,11 @@ def test_are_found_and_named(folder: Path, spec: Any, files: dict[str, str]) -> 
     [
         ("*.nothing", "No file matches *.nothing."),
         ("empty", "There is no SQLite file in the folder empty."),
+        (
+            "deep",
+            "There is no SQLite file in the folder deep, and folders in it are not searched. They hold such files: "
+            "'deep/*/*.sqlite3' names them. Name a file with source=.",
+        ),
         ("crm:laptop*/*.db", "The name crm is for one file, and laptop*/*.db is 2 of them: name each by itself."),
         ({"../crm": "a.db"}, "'../crm' is no name for a source"),
         (["x:a.db", "y:a.db"], "a.db is named twice, as x and as y."),
