@@ -10,10 +10,12 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from typer.exceptions import TyperException
 
 from dfsync.cli.app import ALL_WELL, NOT_STARTED, SOME_FAILED, app
+from dfsync.cli.app.group import DEFAULT_COMMAND
 from dfsync.cli.interrupts import Interrupted
 from dfsync.cli.log import sanitize
 from dfsync.cli.remedies import error_message
@@ -25,6 +27,8 @@ _PLAIN_PHRASES = {
     "Value error, ": "",
     "Input should be a valid integer, unable to parse string as an integer": "it should be a whole number",
 }
+_INTERRUPTED = 130
+"""What Typer makes of Ctrl-C where no command words what it stopped."""
 
 
 class TerminationSignal(KeyboardInterrupt):
@@ -56,6 +60,8 @@ def run(argv: list[str] | None = None) -> int:
     try:
         with _raise_on_termination():
             status = app(args, standalone_mode=False) or ALL_WELL
+        if status == _INTERRUPTED:
+            return _exit_with("stopped.", _INTERRUPTED)
         sys.stdout.flush()
         return int(status)
     except Interrupted as stopped:
@@ -82,9 +88,16 @@ def _usage_error(error: TyperException, args: Sequence[str]) -> int:
     for phrase, plain in _PLAIN_PHRASES.items():
         message = message.replace(phrase, plain)
     stop = "" if message.endswith((".", "?")) else "."
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "dfsync"
+    command = _command_path(getattr(error, "ctx", None), args)
     return _exit_with(f"{without_credentials(message)}{stop}{_hint(message, args)} Try '{command} --help'.")
+
+
+def _command_path(context: Any, args: Sequence[str]) -> str:
+    """Name the command; an option without its value has no context."""
+    if context is not None:
+        return str(context.command_path)
+    program = "python -m dfsync" if os.path.basename(sys.argv[0]) == "__main__.py" else "dfsync"
+    return f"{program} {args[0] if args and not args[0].startswith('-') else DEFAULT_COMMAND}"
 
 
 def _hint(message: str, args: Sequence[str]) -> str:

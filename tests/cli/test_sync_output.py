@@ -240,6 +240,14 @@ class TestWhatKeepsItFromStarting:
 
 
 class TestInterrupted:
+    def test_before_anything_is_open(self, cli: Cli, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted(_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("dfsync.source.many.files.find_files", interrupted)
+        ran = cli("sync", "-q")
+        assert (ran.returncode, ran.stderr) == (130, "dfsync: stopped.\n")
+
     @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     @pytest.mark.parametrize(("jobs", "committed"), [("1", "Repositories"), ("2", "Repositories, Pull Requests")])
     def test_in_a_table_rolls_it_back_and_says_where_it_stood(

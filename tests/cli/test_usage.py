@@ -163,6 +163,11 @@ class TestMistakes:
         assert ran.returncode == 2
         assert r"\xfc\U0001f9ad" in ran.stderr
 
+    @pytest.mark.parametrize(("arguments", "command"), [(["undo", "--all-since"], "undo"), (["--source"], "sync")])
+    def test_an_option_without_its_value(self, arguments: list[str], command: str) -> None:
+        said = complaint(*arguments)
+        assert said == f"Option '{arguments[-1]}' requires an argument. Try 'python -m dfsync {command} --help'."
+
 
 class TestUnexpected:
     @pytest.fixture
