@@ -165,5 +165,6 @@ RunTriggers = Annotated[
 DryUndo = Annotated[
     bool, typer.Option("--dry-run", help="Do all of it, tell, and roll it back. Meanwhile the rows are locked.")
 ]
+QuietUndo = Annotated[bool, typer.Option("--quiet", "-q", help="Only what stays or failed, and the overall line.")]
 DataDir = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for the server's data.")]
 Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]

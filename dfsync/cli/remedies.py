@@ -14,6 +14,7 @@ OPTION_NAMES: Mapping[str, str] = {
     "plan": "--plan",
     "tables": "--tables",
     "force": "--force",
+    "keep_runs": "--keep-runs",
     "runs": "python -m dfsync runs",
     "all_since": "--all-since",
     "run_triggers": "--run-triggers",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfsync.output.journal.record import LOST, RunRecord, read_records
+from dfsync.output.journal.record import LOST, RunRecord, read_records, require_folder
 from dfsync.output.result import Result
 from dfsync.text.wording import with_count
 
@@ -28,12 +28,23 @@ class RunsResult(Result):
         `done`; `not finished`, of a run that goes on or was killed; `unknown`, where the connection was lost in a
         COMMIT, or the run was killed in it, and nobody has looked since; `journal lost`, where nobody can look, since
         files of the run are gone; `undone`; `partly undone`. `kept` int64, the
-        rows that an undo left.
+        rows that an undo left; `failed_sources` int64, of several sources those that could not be read.
         """
         import pandas as pd
 
         rows = [_line(record) for record in self.runs]
-        names = ("run", "started", "source", "target", "inserted", "updated", "failed", "state", "kept")
+        names = (
+            "run",
+            "started",
+            "source",
+            "target",
+            "inserted",
+            "updated",
+            "failed",
+            "state",
+            "kept",
+            "failed_sources",
+        )
         return pd.DataFrame(rows, columns=list(names)).set_index("run")
 
     def __repr__(self) -> str:
@@ -41,7 +52,7 @@ class RunsResult(Result):
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `--json` prints."""
-        return {"runs": [{**asdict(record), **_line(record)} for record in self.runs]}
+        return {"runs": [{**_line(record), **asdict(record)} for record in self.runs]}
 
 
 def _line(record: RunRecord) -> dict[str, Any]:
@@ -53,6 +64,7 @@ def _line(record: RunRecord) -> dict[str, Any]:
         **{what: record.count(what) for what in ("inserted", "updated", "failed")},
         "state": _state(record),
         "kept": sum(table.undone.kept for table in record.tables if table.undone),
+        "failed_sources": len(record.failed_sources),
     }
 
 
@@ -80,5 +92,11 @@ def runs(out: str | Path = "dfsync-out") -> RunsResult:
     -------
     RunsResult
         Empty where there are none.
+
+    Raises
+    ------
+    DfsyncError
+        There is no such folder.
     """
+    require_folder(Path(out))
     return RunsResult(tuple(read_records(Path(out))))

@@ -17,6 +17,7 @@ from dfsync.output.journal.record import (
     find_record,
     read_records,
     remove_partial_files,
+    require_folder,
     unreadable_runs,
 )
 from dfsync.output.result import Result
@@ -133,13 +134,14 @@ def undo(
     Raises
     ------
     DfsyncError
-        There is no such run, a later one stands on it, the target is another one or out of reach, or a table has a
-        trigger on DELETE.
+        There is no such folder or run, a later one stands on it, the target is another one or out of reach, or a table
+        has a trigger on DELETE.
     """
     folder, options, observer = Path(out), options or UndoOptions(), observer or UndoObserver()
     if run is not None and all_since is not None:
         raise DfsyncError("Either one run is named or the first of several: leave out one of the two.")
     # Before a server is asked for.
+    require_folder(folder)
     _chosen(folder, run, all_since)
     with open_target(target) as location:
         engine = make_engine(location.url)

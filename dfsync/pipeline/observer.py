@@ -13,6 +13,7 @@ from dfsync.plan.model import TablePlan
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dfsync.output.journal.record import RunRecord
     from dfsync.plan.model import Plan
 
 
@@ -27,6 +28,9 @@ class Observer:
 
     def maps_removed(self, out: Path, target: str) -> None:
         """Hear that the maps in `out` were of another `target` and were removed, lest two maps mix."""
+
+    def run_dropped(self, run: RunRecord) -> None:
+        """Hear that the journal of a run that was not finished, or only partly taken back, is no longer kept."""
 
     def table_started(self, table: TablePlan, total: int) -> None:
         """Hear that a table has its turn; `total` rows of it are in the source."""

@@ -97,7 +97,9 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
                 (write_id_mappings_of_each if several else write_id_mappings)(folder, session.plan.names)
             if session.journal is not None:
                 with collect_write_errors(session, folder):
-                    session.journal.finish(counts)
+                    for record in session.journal.finish(counts, session.source.failures):
+                        if record.is_half_done:
+                            observer.run_dropped(record)
             with collect_write_errors(session, folder):
                 files.write_summary(folder, result)
     observer.run_finished(result)
@@ -115,6 +117,7 @@ def _record_of(session: Session, started: datetime) -> RunRecord:
         dfsync=version("dfsync"),
         plan=session.plan.as_dict(),
         options=chosen,
+        sources=[file.name for file in session.source.files] if session.source.several else [],
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.commands.runs import runs
 from tests.support.laptops import Laptops
 from tests.support.runs.command_line import Cli
 
@@ -46,6 +47,10 @@ def test_with_one_that_cannot_be_read(cli: Cli, laptops: Laptops) -> None:
     assert f"NOT VERIFIED: bad: The source laptops/bad.db {SAYS}\n" in verified.stdout
     (listed,) = json.loads(cli("runs", "--json").stdout)["runs"]
     assert (listed["source"], listed["inserted"], listed["state"]) == ("laptops/ann.db and 3 others", 11, "done")
+    assert listed["sources"] == ["ann", "bad", "bob", "cem"]
+    assert list(listed["failed_sources"]) == ["bad"]
+    assert runs("dfsync-out").summary["failed_sources"].tolist() == [1]
+    assert cli("runs").stdout.endswith("  done, 1 source not read\n")
     assert cli("undo").returncode == 0
     assert laptops.read("SELECT COUNT(*) FROM commits") == [(0,)]
     assert not [ran.stderr for ran in (plan, made, checked, synced, verified) if "Traceback" in ran.stderr]

@@ -9,7 +9,19 @@ import typer
 from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, app, print_lines
 from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import log_to_stderr
-from dfsync.cli.options import DEFAULT_OUT, AllSince, Debug, DryUndo, ForceUndo, Json, Out, Run, RunTriggers, Target
+from dfsync.cli.options import (
+    DEFAULT_OUT,
+    AllSince,
+    Debug,
+    DryUndo,
+    ForceUndo,
+    Json,
+    Out,
+    QuietUndo,
+    Run,
+    RunTriggers,
+    Target,
+)
 from dfsync.cli.target import open_target
 from dfsync.model.options import UndoOptions
 
@@ -34,9 +46,10 @@ def runs(out: Out = DEFAULT_OUT, as_json: Json = False, debug: Debug = False) ->
     elif not result.runs:
         print_lines([f"{out} has no runs yet."])
     else:
-        from dfsync.cli.render.runs import runs_table
+        from dfsync.cli.render.runs import runs_table, runs_title
         from dfsync.cli.render.tables import print_table, table_console
 
+        print_lines(filter(None, [runs_title(result)]))
         print_table(runs_table(result), table_console())
     return ALL_WELL
 
@@ -51,6 +64,7 @@ def undo(
     run_triggers: RunTriggers = False,
     dry_run: DryUndo = False,
     as_json: Json = False,
+    quiet: QuietUndo = False,
     debug: Debug = False,
 ) -> int:
     """Take a run back: rows that it inserted are deleted, rows that it updated get their values of before.
@@ -72,16 +86,16 @@ def undo(
     progress = UndoProgress(dry_run=dry_run)
     with (
         interruptible(progress.interruption_message),
-        open_target(target, None, told=not as_json) as choice,
+        open_target(target, None, told=not (as_json or quiet)) as choice,
     ):
         from dfsync.commands.undo import undo as take_back
 
-        if not as_json:
+        if not (as_json or quiet):
             print_lines([choice.description])
         options = UndoOptions(force, dry_run, run_triggers)
         result = take_back(out, run, target=choice.url, all_since=all_since, options=options, observer=progress)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:
-        print_lines(undo_lines(result))
+        print_lines(undo_lines(result, quiet=quiet))
     return ALL_WELL if result.ok else SOME_FAILED

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import rich.console
     import rich.progress
 
+    from dfsync.output.journal.record import RunRecord
     from dfsync.plan.model import Plan, TablePlan
 
 WIDTH = 80
@@ -142,6 +143,13 @@ class SyncConsole(Observer):
         text = f"Removed from {out}: the maps of an earlier sync, which wrote into {target}"
         self.say(f"Note: {printable(text, LONG_MESSAGE)}", always=True)
         self.say()
+
+    def run_dropped(self, run: RunRecord) -> None:
+        """Write which run cannot be taken back any more."""
+        number = run.count("inserted") + run.count("updated")
+        rows = f" ({number:,} {'row' if number == 1 else 'rows'})" if number else ""
+        text = f"the journal of the run {run.id}{rows} is no longer kept: it cannot be taken back"
+        self.say(f"Note: {text}", always=True)
 
     def table_started(self, table: TablePlan, total: int) -> None:
         """Write the table's heading, and begin a progress bar for a long one."""

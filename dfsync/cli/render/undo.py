@@ -51,8 +51,23 @@ class UndoProgress(UndoObserver):
         return f"{told}{rest} Run the same command again to finish it."
 
 
-def undo_lines(result: UndoResult) -> list[str]:
-    """Word the result for a terminal."""
+def undo_lines(result: UndoResult, *, quiet: bool = False) -> list[str]:
+    """Word the result for a terminal.
+
+    Parameters
+    ----------
+    result
+        The outcome of an undo.
+    quiet
+        Whether only what stays or failed is told, and the sums.
+
+    Returns
+    -------
+    list of str
+    """
+    if quiet:
+        tables = [table for run in result.runs for table in run.tables if table.error or table.kept]
+        return [*(line for table in tables for line in _table_lines(table)), _overall(result)]
     lines = []
     for run in result.runs:
         lines += [
@@ -60,8 +75,11 @@ def undo_lines(result: UndoResult) -> list[str]:
             *(line for table in run.tables for line in _table_lines(table)),
             *_kept_line(result, run),
         ]
-    what = "Dry run: it would be" if result.dry_run else "Overall:"
-    return [*lines, "", f"{what} {_counts(result.count)}"]
+    return [*lines, "", _overall(result)]
+
+
+def _overall(result: UndoResult) -> str:
+    return f"{'Dry run: it would be' if result.dry_run else 'Overall:'} {_counts(result.count)}"
 
 
 def _counts(count: Callable[[str], int]) -> str:

@@ -19,6 +19,7 @@ WRITING, COMMITTED, ROLLED_BACK, UNKNOWN, LOST = "writing", "committed", "rolled
 """The states of a part. `writing`: its journal is on the disk, and the COMMIT may have been sent. `unknown`: the
 connection was lost in the COMMIT, and nobody has looked since. `journal lost`: as `writing`, but its files were deleted
 or damaged before anybody looked, so that nobody can tell."""
+_LISTED = 5
 OPEN_STATES = (WRITING, UNKNOWN)
 
 
@@ -92,6 +93,10 @@ class RunRecord:
         None while it runs, and for ever where it was killed.
     undone
         When the last undo of it came to its end; None before that, also where one was killed.
+    sources
+        Where there are several: their names.
+    failed_sources
+        By name: why a source could not be read.
     """
 
     id: str
@@ -104,6 +109,8 @@ class RunRecord:
     tables: list[TableRecord] = field(default_factory=list)
     finished: str | None = None
     undone: str | None = None
+    sources: list[str] = field(default_factory=list)
+    failed_sources: dict[str, str] = field(default_factory=dict)
 
     def table(self, name: str) -> TableRecord:
         """Return the table of that name in the plan."""
@@ -127,6 +134,12 @@ class RunRecord:
     def wrote(self) -> bool:
         """Whether rows of it are, or may be, in the target, which no undo took back."""
         return self.undone is None and (self.is_unknown or bool(self.count("inserted") or self.count("updated")))
+
+    @property
+    def is_half_done(self) -> bool:
+        """Whether it has rows in the target, and came to no end or was taken back in part."""
+        kept = any(table.undone is not None and table.undone.kept for table in self.tables)
+        return kept or (self.wrote and (self.finished is None or any(table.undone for table in self.tables)))
 
 
 def new_run_id(now: datetime) -> str:
@@ -180,14 +193,47 @@ def unreadable_runs(out: Path) -> list[str]:
 
 
 def find_record(out: Path, run_id: str) -> RunRecord:
-    """Read a run by its id, or by the beginning or the end of it that no other has. Raises `DfsyncError`."""
-    records = read_records(out)
-    found = [record for record in records if record.id.startswith(run_id) or record.id.endswith(run_id)]
+    """Read a run by its id, or by the beginning or the end of it that no other has, in any case.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    run_id
+        What the user wrote.
+
+    Returns
+    -------
+    RunRecord
+
+    Raises
+    ------
+    DfsyncError
+        None or several are called so.
+    """
+    records, part = read_records(out), run_id.strip().lower()
+    if not part:
+        raise DfsyncError("An empty text names no run.", Remedy("Runs are listed by {runs}."))
+    ids = {record.id.lower(): record for record in records}
+    found = (
+        [ids[part]] if part in ids else [r for each, r in ids.items() if each.startswith(part) or each.endswith(part)]
+    )
     if len(found) == 1:
         return found[0]
-    which = "no run" if not found else "several runs"
-    listed = ", ".join(record.id for record in records[-5:]) or "none"
-    raise DfsyncError(f"{out} has {which} {run_id!r}; the newest are {listed}.", Remedy("The list is that of {runs}."))
+    if found:
+        listed = ", ".join(record.id for record in found[-_LISTED:])
+        raise DfsyncError(f"Several runs of {out} begin or end with {run_id!r}: {listed}.")
+    listed = f"The newest: {', '.join(record.id for record in records[-_LISTED:])}." if records else "It has none."
+    raise DfsyncError(
+        f"{out} has no run {run_id!r}. {listed}",
+        Remedy("Only the newest runs are kept: {keep_runs} of the sync says how many. They are listed by {runs}."),
+    )
+
+
+def require_folder(out: Path) -> None:
+    """Raise `DfsyncError` where there is no such output folder."""
+    if not out.is_dir():
+        raise DfsyncError(f"There is no folder {out}.", Remedy("Name that of the sync with {out}."))
 
 
 def _read(path: Path) -> RunRecord | None:
@@ -210,8 +256,11 @@ def remove_partial_files(out: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def drop_oldest(out: Path, keep: int) -> None:
-    """Remove the folders of all runs but the newest `keep`; what cannot be removed stays."""
+def drop_oldest(out: Path, keep: int) -> list[RunRecord]:
+    """Remove the folders of all runs but the newest `keep`; what cannot be removed stays. Gives the runs of them."""
     folders = sorted(path for path in (out / RUNS).glob("*") if path.is_dir())
-    for folder in folders[: max(len(folders) - keep, 0)]:
+    dropped = folders[: max(len(folders) - keep, 0)]
+    records = [record for folder in dropped if (record := _read(folder / RUN_FILE)) is not None]
+    for folder in dropped:
         shutil.rmtree(folder, ignore_errors=True)
+    return records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -218,8 +218,26 @@ class RunJournal:
         self.mark_piece(name, number, COMMITTED if there else ROLLED_BACK)
         return there
 
-    def finish(self, counts: Iterable[TableCounts]) -> None:
-        """End the run, and drop the journals of the oldest. Raises `OutputWriteError`."""
+    def finish(self, counts: Iterable[TableCounts], failed_sources: Mapping[str, str]) -> list[RunRecord]:
+        """End the run, and drop the journals of the oldest.
+
+        Parameters
+        ----------
+        counts
+            Of its tables.
+        failed_sources
+            By name of a source: why it could not be read.
+
+        Returns
+        -------
+        list of RunRecord
+            The runs whose journals are dropped.
+
+        Raises
+        ------
+        OutputWriteError
+            The record cannot be written.
+        """
         with self._lock:
             known = {table.name: table for table in self._record.tables}
             by_name: dict[str, TableRecord] = {}
@@ -230,9 +248,10 @@ class RunJournal:
                     by_name[entry.name] = table
             # In the plan's order.
             self._record.tables = list(by_name.values())
+            self._record.failed_sources = dict(failed_sources)
             self._record.finished = now()
             write_record(self._out, self._record)
-        drop_oldest(self._out, self._keep)
+        return drop_oldest(self._out, self._keep)
 
     def _table(self, binding: TableBinding) -> TableRecord:
         with self._lock:

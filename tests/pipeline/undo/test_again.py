@@ -56,8 +56,8 @@ def test_only_tables_with_rows_that_stayed_are_looked_at_again(synced: Scenario)
 
 
 def test_it_is_told_what_this_undo_did_and_what_those_before_did(scenario: Scenario) -> None:
-    scenario.create_source(SOURCE + "; INSERT INTO note VALUES (3, 'z')")
-    scenario.create_target(None, "INSERT INTO note (text) VALUES ('z')")
+    scenario.create_source(SOURCE)
+    scenario.create_target(None)
     scenario.sync()
     execute(scenario.target, "UPDATE note SET text = 'theirs' WHERE text = 'x'")
     run = runs(scenario.folder / "out").runs[0].id
