@@ -20,6 +20,7 @@ from data.sample.laptops import make_laptops
 from dfsync.cli.app import app
 from dfsync.plan.file import BUILT_IN
 from dfsync.plan.model import TablePlan
+from tests.support.git_history import execute
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,6 +58,25 @@ def test_the_readme_shows_what_the_commands_print(tmp_path: Path) -> None:
             [sys.executable, *words[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
         )
         assert shows(shown, ran.stdout), f"$ {command}\n{ran.stdout}\n--- not as\n{shown}"
+
+
+def test_the_undo_of_the_readme_keeps_what_it_shows(tmp_path: Path, target: Engine) -> None:
+    make_synthetic(tmp_path / "git_history.db", 2_000)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MARIADB_URL": target.url.render_as_string(False)}
+
+    def dfsync(*arguments: str) -> str:
+        command = [sys.executable, "-m", "dfsync", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        ).stdout
+
+    dfsync("create-tables")
+    dfsync("sync", "-q")
+    execute(target, "UPDATE commits SET message = 'theirs' ORDER BY id LIMIT 1")
+    (block,) = re.findall(r"^```\n(Run .*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    shown = re.sub(r"\d{8}T\d{9}Z-[0-9a-f]{6}", "...", block)
+    printed = dfsync("undo").split("\n", 1)[1]
+    assert shows(shown, printed), printed
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, target: Engine) -> None:
