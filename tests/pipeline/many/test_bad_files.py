@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.commands.runs import runs
 from dfsync.model.errors import DfsyncError
 from dfsync.source.many import combined, open_files
 from dfsync.source.sqlite import SqliteSource
@@ -117,6 +118,8 @@ class TestAFileThatFailsInTheMiddle:
         assert [c.error for c in result.counts if c.error] == []
         (bob,) = [source for source in result.sources if source.name == "bob"]
         assert (bob.total, bob.inserted, bob.matched, bob.failed, bob.error) == (6, 1, 1, 4, "The disk is gone.")
+        (run,) = runs(laptops.out).runs
+        assert (run.count("failed"), run.failed_sources) == (4, {"bob": "The disk is gone."})
         assert laptops.read("SELECT slug FROM repositories ORDER BY slug") == [("core",), ("docs",), ("web",)]
         fails.clear()
         assert laptops.sync().ok
