@@ -55,6 +55,9 @@ class SyncOptions:
 
     keep_runs: int = 20
     """How many runs, this one too, keep the journal by which they can be taken back; 0 keeps none."""
+    full: bool = False
+    """Whether to read the keys of both sides whole, and not by what the last run left in `state`. The result is the
+    same."""
 
     def __post_init__(self) -> None:
         if self.keep_runs < 0:

@@ -167,6 +167,7 @@ def _sync_tables(session: Session, tables: Sequence[TableSync], folder: Path) ->
             table.find_moved()
         for table in selected:
             table.check()
+            table.unchanged.look(table.ledger)
         if session.options.dry_run:
             transaction.rollback()
             return
@@ -221,10 +222,12 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
                 # In this order every row of the last run is in a file, wherever the run is killed.
                 files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(until_then, others_unmapped))
                 files.write_beside_mapping(folder, files.REKEYED, name, moved)
-                files.write_mapping(folder, name, found, others.origin, others.mapped())
+                if not table.unchanged.keeps_map(table.ledger):
+                    files.write_mapping(folder, name, found, others.origin, others.mapped())
                 if unmapped is not until_then:
                     files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(unmapped, others_unmapped))
                 remove_pieces(folder, name)
+                table.unchanged.write(folder)
     with collect_write_errors(session, folder):
         files.write_rejects(folder, table.plan.name, table.rejects())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,43 @@ def moved_rows(
         before, after = key_texts(kept.keys(ids)), key_texts(mapped_keys(ids))
     columns = [pa.array(ids), pa.array(previous[rows]), pa.array(ledger.new_id[rows]), before, after]
     return frames.from_arrow(pa.table(columns, names=REKEYED_SCHEMA.names))
+
+
+class MovedRows:
+    """Owns which rows of a table have another target row than in the last run, or in those before.
+
+    Parameters
+    ----------
+    table
+        The table.
+    ledger
+        What becomes of the rows.
+    mapping
+        Gives the parts of the mapping frame as it is now.
+    """
+
+    def __init__(self, table: TableContext, ledger: RowLedger, mapping: Callable[[], Iterable[pd.DataFrame]]) -> None:
+        self._table, self._ledger, self._mapping = table, ledger, mapping
+        self._earlier = read_moved(table)
+        self._now: pd.DataFrame | None = None
+
+    def find(self, *, asked: bool) -> list[str]:
+        """Find those of this run; tell of those that are there twice, as of `doubled_rows`."""
+        self._now = self._moved_now()
+        return doubled_notes(self._table, self._ledger, self._now, asked=asked)
+
+    def forget(self) -> None:
+        """Forget what was found: the transaction rolled back."""
+        self._now = None
+
+    def rows(self, rolled_back: OldIds) -> pa.Table:
+        """Give the rows as of `with_moved_earlier`."""
+        now = self._moved_now() if self._now is None else self._now
+        return with_moved_earlier(now, self._earlier, self._ledger, rolled_back)
+
+    def _moved_now(self) -> pd.DataFrame:
+        keys = partial(mapped_keys, self._mapping) if self._table.binding.key else None
+        return moved_rows(self._table.kept, self._ledger, keys)
 
 
 def mapped_keys(mapping: Callable[[], Iterable[pd.DataFrame]], ids: OldIds) -> pd.DataFrame:

@@ -15,19 +15,47 @@ from dfsync.execution.executor import open_executor
 from dfsync.execution.prefetch import prefetch
 from dfsync.model import frames
 from dfsync.model.frames import empty_frame
-from dfsync.model.types import NewIds, OldIds, Positions
+from dfsync.model.types import Hashes, NewIds, OldIds, Positions
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import RejectLog, read_batches
 from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
 from dfsync.stages.match import match
-from dfsync.stages.row_hash import HASH_COLUMNS, empty_hashes
+from dfsync.stages.row_hash import HASH_COLUMNS, RowHasher, empty_hashes
 from dfsync.target.collation import KeyNormalizer, normalize_pair
 from dfsync.target.read.keys import lookup_by_key, read_keys
 from dfsync.target.read.rows import id_span
 
 LOOKUP_RATIO = 5
 """A target with so many times the source's rows is asked for the keys at hand, and not for all of them."""
+
+
+class KeyDigests:
+    """Collects a digest of the natural key of each source row, as the key is before the target's collations fold it.
+
+    Parameters
+    ----------
+    hasher
+        Makes them.
+    """
+
+    def __init__(self, hasher: RowHasher) -> None:
+        self.hasher = hasher
+        self._ids: list[OldIds] = []
+        self._digests: list[Hashes] = []
+
+    def add(self, keys: pd.DataFrame, hashes: pd.DataFrame | None = None) -> None:
+        """Take keys without NULL (index `old_id`), and their hashes where these are there already."""
+        hashes = self.hasher.hashes(keys) if hashes is None else hashes
+        self._ids.append(hashes.index.to_numpy(dtype=np.int64))
+        self._digests.append(hashes[HASH_COLUMNS[0]].to_numpy())
+
+    def joined(self) -> tuple[OldIds, Hashes]:
+        """Return the `old_id` of all rows, ascending, and the digest of each."""
+        if len(self._ids) != 1:
+            self._ids = [np.concatenate([np.array([], np.int64), *self._ids])]
+            self._digests = [np.concatenate([np.array([], np.uint64), *self._digests])]
+        return self._ids[0], self._digests[0]
 
 
 @dataclass
@@ -44,12 +72,18 @@ class SourceKeys:
         int64: the `old_id` of the rows with a NULL in the key.
     log
         The rejects and notes of reading.
+    digests
+        Takes a digest of each key without NULL; None where nobody asks for them.
+    hashed
+        Whether there are `hashes`, and not `digests` alone.
     """
 
     spool: KeySpool
     hashes: pd.DataFrame = field(default_factory=empty_hashes)
     keyless: OldIds = field(default_factory=lambda: np.array([], np.int64))
     log: RejectLog = field(default_factory=RejectLog)
+    digests: KeyDigests | None = None
+    hashed: bool = True
 
 
 def key_normalizers(table: TableContext) -> dict[str, KeyNormalizer]:
@@ -57,7 +91,9 @@ def key_normalizers(table: TableContext) -> dict[str, KeyNormalizer]:
     return {column.name: KeyNormalizer(table.connection, column) for column in table.binding.key}
 
 
-def read_both_sides(table: TableContext, normalizers: Mapping[str, KeyNormalizer]) -> tuple[SourceKeys, pd.DataFrame]:
+def read_both_sides(
+    table: TableContext, normalizers: Mapping[str, KeyNormalizer], digests: KeyDigests | None = None
+) -> tuple[SourceKeys, pd.DataFrame]:
     """Read the natural keys of source and target at the same time.
 
     Parameters
@@ -66,24 +102,31 @@ def read_both_sides(table: TableContext, normalizers: Mapping[str, KeyNormalizer
         The table.
     normalizers
         Of the key's columns; they observe every value.
+    digests
+        As of `SourceKeys`.
 
     Returns
     -------
     tuple of SourceKeys and DataFrame
         The frame has the target's keys without NULL, index `new_id`, ascending.
     """
-    source = SourceKeys(table.open_spool())
+    source = SourceKeys(table.open_spool(), digests=digests)
     with open_executor("dfsync-source-keys") as worker:
-        reading = worker.submit(lambda: _read_source_keys(table, normalizers, source))
+        reading = worker.submit(lambda: read_source_keys(table, normalizers, source))
         look_up = is_lookup_cheaper(table, table.count())
         if look_up:
             reading.result()
-        with table.timer("target keys"):
-            target_keys = _look_up_target_keys(table, source) if look_up else _scan_target_keys(table)
+        target_keys = read_target_keys(table, source, look_up=look_up)
         reading.result()
     for name, normalizer in normalizers.items():
         normalizer.observe(target_keys[name])
     return source, target_keys
+
+
+def read_target_keys(table: TableContext, source: SourceKeys, *, look_up: bool) -> pd.DataFrame:
+    """Read the target's keys without NULL, index `new_id`, ascending: all, or those that the source has (`look_up`)."""
+    with table.timer("target keys"):
+        return _look_up_target_keys(table, source) if look_up else _scan_target_keys(table)
 
 
 def adopt_target_values(
@@ -113,8 +156,7 @@ def adopt_target_values(
     KeySpool
         The keys that the mapping is to show.
     """
-    exact = all(normalizer.exact for normalizer in normalizers.values())
-    if exact or table.binding.id is None or not (position >= 0).any():
+    if is_exact(normalizers) or table.binding.id is None or not (position >= 0).any():
         return spool
     adopted = table.open_spool()
     frames_with_positions = _zip_positions(spool, position)
@@ -177,26 +219,49 @@ def fetch_rows_by_key(
     return rows[list(names)].set_axis(found.index), rows.index.to_numpy()
 
 
-def _read_source_keys(table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys) -> None:
-    batches = prefetch(read_batches(table, table.binding.key, KEY_BATCH_ROWS))
-    hashed = _hash_while_possible(table, normalizers, source, map(source.log.take, batches))
-    source.hashes = collect_hashes(hashed, table.count())
+def read_source_keys(table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys) -> None:
+    """Read the natural keys of all source rows: into the spool, with their hashes and digests as far as asked for."""
+    batches = map(source.log.take, prefetch(read_batches(table, table.binding.key, KEY_BATCH_ROWS)))
+    if source.hashed:
+        source.hashes = collect_hashes(_hash_while_possible(table, normalizers, source, batches), table.count())
+        return
+    for keyed in _observed(normalizers, source, batches):
+        if source.digests is not None:
+            source.digests.add(keyed)
 
 
-def _hash_while_possible(
-    table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys, keys: Iterable[pd.DataFrame]
+def _observed(
+    normalizers: Mapping[str, KeyNormalizer], source: SourceKeys, keys: Iterable[pd.DataFrame]
 ) -> Iterator[pd.DataFrame]:
-    """The hashes of the keys, zero as soon as one shows that the server must normalize them."""
+    """The keys without NULL, spooled and seen by the normalizers; the others are noted."""
     for frame in source.spool.write(keys):
         keyed = drop_null_keys(frame)
         if len(keyed) < len(frame):
             source.keyless = np.append(source.keyless, frame.index.difference(keyed.index).to_numpy())
         for name, normalizer in normalizers.items():
             normalizer.observe(keyed[name])
+        yield keyed
+
+
+def _hash_while_possible(
+    table: TableContext, normalizers: Mapping[str, KeyNormalizer], source: SourceKeys, keys: Iterable[pd.DataFrame]
+) -> Iterator[pd.DataFrame]:
+    """The hashes of the keys, zero as soon as one shows that the server must normalize them."""
+    same_as_digests = is_exact(normalizers) and source.digests is not None and source.digests.hasher == table.hasher
+    for keyed in _observed(normalizers, source, keys):
         if any(normalizer.needs_server for normalizer in normalizers.values()):
-            yield pd.DataFrame(dict.fromkeys(HASH_COLUMNS, np.uint64(0)), keyed.index)
+            hashes = pd.DataFrame(dict.fromkeys(HASH_COLUMNS, np.uint64(0)), keyed.index)
+            same_as_digests = False
         else:
-            yield hash_keys(table, normalizers, keyed)
+            hashes = hash_keys(table, normalizers, keyed)
+        if source.digests is not None:
+            source.digests.add(keyed, hashes if same_as_digests else None)
+        yield hashes
+
+
+def is_exact(normalizers: Mapping[str, KeyNormalizer]) -> bool:
+    """Tell whether the target calls only identical keys equal."""
+    return all(normalizer.exact for normalizer in normalizers.values())
 
 
 def is_lookup_cheaper(table: TableContext, source_rows: int) -> bool:

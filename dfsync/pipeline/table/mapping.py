@@ -12,7 +12,7 @@ from dfsync.model import frames
 from dfsync.model.frames import INSERTED, empty_frame
 from dfsync.model.source_file import SOURCE
 from dfsync.pipeline.table.ledger import RowLedger
-from dfsync.pipeline.table.spool import KeySpool
+from dfsync.pipeline.table.spool import KeyFrames
 from dfsync.plan.binding import TableBinding
 
 _ROWS_PER_PART = 200_000
@@ -22,7 +22,7 @@ _RESERVED = (frames.OLD_ID, frames.NEW_ID, frames.ACTION)
 def mapping_parts(
     binding: TableBinding,
     ledger: RowLedger,
-    keys: KeySpool | None,
+    keys: KeyFrames | None,
     known_keys: pd.DataFrame,
     *,
     dry_run: bool,
@@ -98,7 +98,7 @@ def _slices(ledger: RowLedger) -> Iterator[tuple[slice, pd.DataFrame]]:
 
 
 def _keyed_slices(
-    binding: TableBinding, ledger: RowLedger, keys: KeySpool, known_keys: pd.DataFrame
+    binding: TableBinding, ledger: RowLedger, keys: KeyFrames, known_keys: pd.DataFrame
 ) -> Iterator[tuple[slice, pd.DataFrame]]:
     """Slices of the ledger with the natural keys of their target rows."""
     duplicates = ledger.resolved & ~ledger.is_representative

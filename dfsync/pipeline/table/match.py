@@ -13,6 +13,7 @@ from dfsync.model.types import Mask, NewIds, OldIds, Positions
 from dfsync.pipeline.table.context import KEY_BATCH_ROWS, TableContext
 from dfsync.pipeline.table.extract import RejectLog, extract, read_batches
 from dfsync.pipeline.table.keys import (
+    KeyDigests,
     SourceKeys,
     adopt_target_values,
     collect_hashes,
@@ -22,7 +23,7 @@ from dfsync.pipeline.table.keys import (
     read_both_sides,
 )
 from dfsync.pipeline.table.ledger import RowMatches
-from dfsync.pipeline.table.spool import KeySpool
+from dfsync.pipeline.table.spool import KeyFrames
 from dfsync.plan.binding import TableBinding
 from dfsync.stages.match import first_matches
 from dfsync.stages.row_hash import empty_hashes
@@ -51,7 +52,7 @@ class MatchResult:
     parts: tuple[RowMatches, ...]
     rejects: pd.DataFrame
     notes: Sequence[ValueNote]
-    keys: KeySpool | None = None
+    keys: KeyFrames | None = None
     known: OldIds = field(default_factory=lambda: np.array([], np.int64))
 
 
@@ -78,7 +79,9 @@ MatchKeyless = Callable[[TableContext, OldIds | None], MatchResult]
 _NO_IDS: NewIds = np.array([], np.int64)
 
 
-def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) -> MatchResult:
+def match_table(
+    table: TableContext, match_keyless: MatchKeyless | None = None, digests: KeyDigests | None = None
+) -> MatchResult:
     """Match all source rows of a table.
 
     Parameters
@@ -87,6 +90,8 @@ def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) 
         The table. The parents' maps must be complete.
     match_keyless
         Matches rows without a natural key; None takes those that are known by their ids, then `match_content`.
+    digests
+        Takes a digest of each natural key; None where nobody asks for them.
 
     Returns
     -------
@@ -96,10 +101,50 @@ def match_table(table: TableContext, match_keyless: MatchKeyless | None = None) 
     if not table.binding.key:
         return match_keyless(table, None) if match_keyless else _match_keyless(table, None, _NO_IDS)
     normalizers = key_normalizers(table)
-    source, target_keys = read_both_sides(table, normalizers)
+    source, target_keys = read_both_sides(table, normalizers, digests)
+    return match_both_sides(table, normalizers, source, target_keys, match_keyless)
+
+
+def match_both_sides(
+    table: TableContext,
+    normalizers: Mapping[str, KeyNormalizer],
+    source: SourceKeys,
+    target_keys: pd.DataFrame,
+    match_keyless: MatchKeyless | None = None,
+) -> MatchResult:
+    """Match rows whose natural keys were read on both sides, as `match_keys` takes them, and those without a key."""
     with table.timer("match"):
         matches, position = match_keys(table, normalizers, source, target_keys)
         keys = adopt_target_values(table, normalizers, source.spool, target_keys, position)
+    return with_keyless(table, source, matches, keys, match_keyless)
+
+
+def with_keyless(
+    table: TableContext,
+    source: SourceKeys,
+    matches: RowMatches,
+    keys: KeyFrames,
+    match_keyless: MatchKeyless | None = None,
+) -> MatchResult:
+    """Match the rows without a natural key, beside those that have one.
+
+    Parameters
+    ----------
+    table
+        The table.
+    source
+        The source's keys.
+    matches
+        The rows with a natural key.
+    keys
+        As of `MatchResult`.
+    match_keyless
+        As of `match_table`.
+
+    Returns
+    -------
+    MatchResult
+    """
     rejects, notes = source.log.rejects(), source.log.notes
     if not len(source.keyless):
         return MatchResult((matches,), rejects, notes, keys)
@@ -206,9 +251,9 @@ def match_keys(
     """
     hashes = source.hashes
     source.hashes = empty_hashes()
-    if any(normalizer.needs_server for normalizer in normalizers.values()):
+    if not source.hashed or any(normalizer.needs_server for normalizer in normalizers.values()):
         keyed = (hash_keys(table, normalizers, drop_null_keys(frame)) for frame in source.spool.read())
-        hashes = collect_hashes(keyed, len(hashes))
+        hashes = collect_hashes(keyed, len(hashes) if source.hashed else table.count())
     starts = range(0, max(len(target_keys), 1), KEY_BATCH_ROWS)
     pieces = (target_keys.iloc[start : start + KEY_BATCH_ROWS] for start in starts)
     found = first_matches(hashes, pd.concat([hash_keys(table, normalizers, piece) for piece in pieces]))

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +23,14 @@ def _explain_full_disk() -> Iterator[None]:
         raise DfsyncError(
             f"There is no room for the table's natural keys: {error.strerror}. Choose another --out."
         ) from error
+
+
+class KeyFrames(Protocol):
+    """Natural keys that can be read as often as needed."""
+
+    def read(self) -> Iterator[pd.DataFrame]:
+        """Read the frames: index `old_id`, ascending over all of them."""
+        ...
 
 
 class KeySpool:

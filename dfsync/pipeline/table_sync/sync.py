@@ -21,6 +21,7 @@ from dfsync.output.result import Differing, TableCounts
 from dfsync.pipeline.known import evidence
 from dfsync.pipeline.known.keep_ids import find_kept, insert_kept
 from dfsync.pipeline.known.rekey import asks_for_new_rows, settle_rekeyed
+from dfsync.pipeline.known.unchanged import UnchangedRows
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.file_rows import of_files, rejects_of_files, table_of_files
 from dfsync.pipeline.session.session import Session
@@ -37,8 +38,8 @@ from dfsync.pipeline.table.load import (
     with_deferred_nulls,
 )
 from dfsync.pipeline.table.mapping import mapping_parts
-from dfsync.pipeline.table.match import MatchResult, match_table
-from dfsync.pipeline.table.spool import KeySpool
+from dfsync.pipeline.table.match import MatchResult
+from dfsync.pipeline.table.spool import KeyFrames
 from dfsync.pipeline.table.update import count_differences, follow_keys, update_rows
 from dfsync.pipeline.table_sync.outcome import count_rows, one_transaction_note, require_accounted, unfit_note
 from dfsync.pipeline.table_sync.pieces import PieceLoader, allowed_writers, commit_piece
@@ -83,6 +84,7 @@ class TableSync:
 
     context: TableContext
     loader: Loader
+    unchanged: UnchangedRows
 
     def __init__(
         self, session: Session, binding: TableBinding, progress: OrderedProgress, folder: Path | None = None
@@ -99,7 +101,7 @@ class TableSync:
         self._session = session
         self._progress = progress
         self._folder = folder
-        self._keys: KeySpool | None = None
+        self._keys: KeyFrames | None = None
         self._spools = ExitStack()
         self._concurrent_keys = empty_frame(binding.key)
         self._value_notes: list[ValueNote] = []
@@ -107,7 +109,6 @@ class TableSync:
         self._rekeyed = 0
         self._rejects = no_rejects()
         self._rolled_back = self._known
-        self._moved: pd.DataFrame | None = None
         self._unfit = 0
         self._differing: Differing | None = None
         self.updated_cells: list[pd.DataFrame] = []
@@ -135,7 +136,9 @@ class TableSync:
             kept_maps=session.kept,
             journal=journal and self._spools.enter_context(journal),
         )
-        self._earlier = evidence.read_moved(self.context)
+        self._moved = evidence.MovedRows(self.context, self.ledger, self._mapping)
+        leaves = self.selected and not session.options.dry_run
+        self.unchanged = UnchangedRows(self.context, full=session.options.full, leaves=leaves)
         self.publish()
         if not self.selected:
             self._put_absence("and is not among the tables of this run")
@@ -144,7 +147,7 @@ class TableSync:
         """Match every row and, unless the table is only matched, insert what the target lacks."""
         with self._timer("total"):
             self.open_loader()
-            self.record_matches(match_table(self.context))
+            self.record_matches(self.unchanged.match())
             self._keep_ids()
             self.fully_matched = True
             if self.selected:
@@ -216,7 +219,8 @@ class TableSync:
         followed = self.ledger.new_id[self.ledger.positions(self.followers)]
         self.ledger.unresolve(np.isin(self.ledger.new_id, followed))
         self._rejects, self._unfit = no_rejects(), 0
-        self._moved = None
+        self._moved.forget()
+        self.unchanged.forget()
         self.publish()
         self._put_absence(f"since the table {'failed' if self.in_pieces else 'was rolled back'}")
 
@@ -266,7 +270,7 @@ class TableSync:
             self.open_loader()
         self.ledger.share_target_rows(self.ledger.resolved & self.context.is_kept_row(self.ledger.old_id))
 
-    def keep_keys(self, keys: KeySpool) -> None:
+    def keep_keys(self, keys: KeyFrames) -> None:
         """Take the natural keys that the mapping will show, by ascending `old_id`."""
         self._keys = keys
 
@@ -313,6 +317,7 @@ class TableSync:
         writers, note = allowed_writers(connection, options.writers)
         self.messages += [f"{self.plan.table}: {note}"] if note and not self.in_pieces else []
         self.in_pieces = True
+        self.unchanged.forget()
         # What it may have inserted are the rows of kept ids.
         commit_piece(self._session, self.context, partial(commit_snapshot, connection), *self.ledger.inserted_rows())
         self.ledger.record_commit()
@@ -333,6 +338,7 @@ class TableSync:
         keys, new_ids = match_concurrent_inserts(self.context, ids)
         if len(keys):
             self.ledger.record_match(keys.index, new_ids)
+            self.unchanged.doubt(new_ids)
             self._concurrent_keys = pd.concat([self._concurrent_keys, keys])
 
     def publish(self) -> None:
@@ -358,19 +364,11 @@ class TableSync:
     def find_moved(self) -> None:
         """Find the rows that have another target row than in the last run, and tell of those that are there twice."""
         with self._timer("total"), self._timer("match"):
-            self._moved = self._moved_now()
-            asked = asks_for_new_rows(self._session.plan, self.plan.name)
-            self.messages += evidence.doubled_notes(self.context, self.ledger, self._moved, asked=asked)
-
-    def _moved_now(self) -> pd.DataFrame:
-        mapped_keys = partial(evidence.mapped_keys, self._mapping) if self.binding.key else None
-        return evidence.moved_rows(self.context.kept, self.ledger, mapped_keys)
+            self.messages += self._moved.find(asked=asks_for_new_rows(self._session.plan, self.plan.name))
 
     def moved(self) -> pa.Table:
         """The rows that have another target row than before, as `rekeyed/NAME.parquet` has them."""
-        now = self._moved_now() if self._moved is None else self._moved
-        moved = evidence.with_moved_earlier(now, self._earlier, self.ledger, self._rolled_back)
-        return table_of_files(self._session.source, self.plan, moved)
+        return table_of_files(self._session.source, self.plan, self._moved.rows(self._rolled_back))
 
     def unmapped(self) -> tuple[pa.Table, pa.Table]:
         """The rows of the last map that have no target row now, as `unmapped_rows` returns them."""

@@ -1,0 +1,232 @@
+"""What a run leaves of each table for the next one: `state/NAME.parquet` and `state/NAME.segments.parquet`.
+
+By it the next run sees which rows are as they were on both sides, without reading the keys of the target. Both files
+are written after the COMMIT and after the map. They are no evidence without each other, or beside another map: then the
+next run reads both sides whole.
+
+`state/NAME.parquet`, one line for each source row whose natural key is that of its target row, by ascending `old_id`:
+
+- `old_id` int64
+- `digest` uint64: 64 bits of a keyed hash of the natural key, as it was compared with the target
+- `new_id` int64
+
+`state/NAME.segments.parquet`, one line for each range of new ids, ascending:
+
+- `last_id` int64: the highest id of the range, which begins above the one before
+- `rows` int64: how many rows the target has in it, others' rows too
+- `checksum_1`, `checksum_2` uint64: of ids and keys, as `dfsync.target.read.checksums` has them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dfsync.model.types import Hashes, NewIds, OldIds
+from dfsync.output.atomic import make_private, write_atomic
+from dfsync.output.files import MAPPINGS
+
+STATE = "state"
+FORMAT = 1
+"""Another one makes the states of earlier versions worthless, which costs a run the time that it took before."""
+_METADATA = b"dfsync state"
+_ROWS = pa.schema([("old_id", pa.int64()), ("digest", pa.uint64()), ("new_id", pa.int64())])
+_SEGMENTS = pa.schema(
+    [("last_id", pa.int64()), ("rows", pa.int64()), ("checksum_1", pa.uint64()), ("checksum_2", pa.uint64())]
+)
+_TAIL_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Ranges of new ids, and what the target had in each; arrays of one length by ascending id."""
+
+    last_id: NewIds
+    rows: NDArray[np.int64]
+    checksum_1: Hashes
+    checksum_2: Hashes
+
+    def __len__(self) -> int:
+        return len(self.last_id)
+
+    def of(self, ids: NewIds) -> NDArray[np.int64]:
+        """Give the number of the segment in which each id lies; their count for one above all of them."""
+        return np.searchsorted(self.last_id, ids)
+
+
+@dataclass(frozen=True)
+class RowsState:
+    """Source rows that have a target row of their natural key; arrays of one length by ascending `old_id`."""
+
+    old_id: OldIds
+    digest: Hashes
+    new_id: NewIds
+
+    def __len__(self) -> int:
+        return len(self.old_id)
+
+
+@dataclass(frozen=True)
+class TableState:
+    """What a run knew of one table when it committed."""
+
+    rows: RowsState
+    segments: Segments
+    seed: int = field(repr=False)
+    """Of the hasher of the digests."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    """The same in both files."""
+
+
+def fingerprint(path: Path) -> str:
+    """Tell a file of a run from others by its size, its time and its last bytes, where Parquet says what is in it.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    str
+        Empty where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            status = path.stat()
+            file.seek(max(0, status.st_size - _TAIL_BYTES))
+            end = hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+        return f"{status.st_size} {status.st_mtime_ns} {end}"
+    except OSError:
+        return ""
+
+
+def map_fingerprint(out: Path, name: str) -> str:
+    """Give the fingerprint of `mappings/NAME.parquet`."""
+    return fingerprint(out / MAPPINGS / f"{name}.parquet")
+
+
+def read_state(out: Path, name: str, made_under: dict[str, Any]) -> TableState | None:
+    """Read the state of a table.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    name
+        The planned table.
+    made_under
+        What has to be as it was: source, target, plan, the types of the columns, the versions.
+
+    Returns
+    -------
+    TableState or None
+        None where it is missing, damaged, was made under something else, or beside another map.
+    """
+    rows_path, segments_path = _paths(out, name)
+    if not segments_path.is_file():
+        return None
+    with suppress(OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        said = _said(segments_path)
+        if said["made_under"] != _as_json(made_under) or said["map"] != map_fingerprint(out, name):
+            return None
+        of_rows = _said(rows_path)
+        if said["token"] != of_rows["token"]:
+            return None
+        old_id, digest, new_id = (column.to_numpy() for column in _read(rows_path, _ROWS).columns)
+        segments = Segments(*(column.to_numpy() for column in _read(segments_path, _SEGMENTS).columns))
+        return TableState(RowsState(old_id, digest, new_id), segments, int(of_rows["seed"], 16), said["token"])
+    return None
+
+
+def write_state(
+    out: Path, name: str, state: TableState, made_under: dict[str, Any], *, same_rows: bool = False
+) -> None:
+    """Write the state of a table, of which the map must be written.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    name
+        The planned table.
+    state
+        What is known.
+    made_under
+        As of `read_state`.
+    same_rows
+        Whether the file of the rows is there already.
+
+    Raises
+    ------
+    OutputWriteError
+        Where there is no room or no permission.
+    """
+    rows_path, segments_path = _paths(out, name)
+    make_private(rows_path.parent)
+    if not same_rows:
+        rows = pa.table([state.rows.old_id, state.rows.digest, state.rows.new_id], schema=_ROWS)
+        _write(rows_path, rows, {"token": state.token, "seed": f"{state.seed:x}"})
+    of = state.segments
+    segments = pa.table([of.last_id, of.rows, of.checksum_1, of.checksum_2], schema=_SEGMENTS)
+    said = {"token": state.token, "map": map_fingerprint(out, name), "made_under": _as_json(made_under)}
+    _write(segments_path, segments, said)
+
+
+def remove_state(out: Path, name: str) -> None:
+    """Remove the state of a table, where there is one."""
+    for path in reversed(_paths(out, name)):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _paths(out: Path, name: str) -> tuple[Path, Path]:
+    return out / STATE / f"{name}.parquet", out / STATE / f"{name}.segments.parquet"
+
+
+def _as_json(value: Any) -> Any:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(value))
+
+
+def _said(path: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {})[_METADATA])
+    if said["format"] != FORMAT:
+        raise ValueError("it is of another version")
+    return said
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    """A file of these columns without NULL, whose checksums are right."""
+    table = pq.read_table(path, page_checksum_verification=True).combine_chunks()
+    if not table.schema.equals(schema) or any(column.null_count for column in table.columns):
+        raise ValueError("it has other columns")
+    return table
+
+
+def _write(path: Path, table: pa.Table, said: dict[str, Any]) -> None:
+    metadata = {_METADATA: json.dumps({"format": FORMAT, **said}).encode()}
+    ids = [name for name in ("old_id", "new_id", "last_id") if name in table.column_names]
+
+    def fill(file: IO[bytes]) -> None:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            file,
+            use_dictionary=False,
+            # Digests are as good as random.
+            compression="none",
+            column_encoding=dict.fromkeys(ids, "DELTA_BINARY_PACKED"),
+            write_page_checksum=True,
+        )
+
+    write_atomic(path, fill)

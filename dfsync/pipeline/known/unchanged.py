@@ -1,0 +1,392 @@
+"""Rows that are as they were in the last run, on both sides: they keep their target rows, and nobody reads these.
+
+The state of the last run has a digest of each source row's natural key, and checksums of ids and keys of the target by
+segments (`output.folder.state`). Where a segment is as it was, so is the natural key of every target row in it. A
+source row whose key is as it was, and whose target row of then lies in such a segment, has that target row still:
+
+- It has an equal key, since neither key changed, nor the collation.
+- No target row of an equal key has a lower id. Where no unique key says so, every segment must be as it was: rows that
+  are in none have higher ids.
+
+All other rows are looked up by their keys, as is done for a target that is much larger than the source. Where that
+would not be right, or not faster, both sides are read as without a state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dfsync.execution.executor import open_executor
+from dfsync.model import frames
+from dfsync.model.frames import MATCHED, UPDATED
+from dfsync.model.types import Mask, NewIds, OldIds
+from dfsync.output.evidence import MapOrigin
+from dfsync.output.files import MAPPINGS
+from dfsync.output.folder.state import (
+    RowsState,
+    Segments,
+    TableState,
+    map_fingerprint,
+    read_state,
+    remove_state,
+    write_state,
+)
+from dfsync.pipeline.known.last_keys import LastKeys
+from dfsync.pipeline.table.context import TableContext
+from dfsync.pipeline.table.keys import (
+    KeyDigests,
+    SourceKeys,
+    adopt_target_values,
+    is_exact,
+    is_lookup_cheaper,
+    key_normalizers,
+    read_source_keys,
+    read_target_keys,
+)
+from dfsync.pipeline.table.ledger import RowLedger, RowMatches
+from dfsync.pipeline.table.match import MatchResult, match_both_sides, match_keys, match_table, with_keyless
+from dfsync.pipeline.table.spool import KeyFrames
+from dfsync.stages.row_hash import RowHasher
+from dfsync.target.read.checksums import CHECKED_KINDS, Checksums, read_checksums
+from dfsync.target.schema.preconditions import keeps_inserted_values
+
+FEWEST_ROWS = 10_000
+"""A table with fewer rows leaves no state: its keys are read as fast."""
+SEGMENT_ROWS = 8_192
+"""So many mapped rows have the target rows of one segment."""
+LOOKUP_RATIO = 20
+"""Of so many rows of the target one may be looked up: reading all of them takes a twentieth of the time for each."""
+
+
+class UnchangedRows:
+    """Owns what one attempt at a table knows of the state of the last run, and what it leaves for the next one.
+
+    `match` once, `look` before the COMMIT, `write` after the map is written.
+
+    Parameters
+    ----------
+    table
+        The table.
+    full
+        Whether the user wants both sides to be read, whatever the last run knew.
+    leaves
+        Whether this run writes files.
+    """
+
+    def __init__(self, table: TableContext, *, full: bool, leaves: bool) -> None:
+        self._table, self._full, self._leaves = table, full, leaves
+        self._made_under: dict[str, Any] = {}
+        self._map_then = ""
+        self._last: TableState | None = None
+        self._digests: KeyDigests | None = None
+        self._now: Checksums | None = None
+        self._others: OldIds | None = None
+        self._unsure: list[NewIds] = [np.array([], np.int64)]
+        self._next: TableState | None = None
+
+    def _open(self) -> None:
+        table, out = self._table, self._table.kept_maps.out
+        self._leaves = self._leaves and has_state(table) and table.count() >= FEWEST_ROWS
+        if out is None or not has_state(table) or (self._full and not self._leaves):
+            return
+        self._made_under, name = made_under(table), table.binding.plan.name
+        if not self._full:
+            self._map_then = map_fingerprint(out, name)
+            self._last = read_state(out, name, self._made_under)
+        if self._last is not None or self._leaves:
+            self._digests = KeyDigests(table.hasher if self._last is None else RowHasher(self._last.seed))
+
+    def match(self) -> MatchResult:
+        """Match all rows; the result is that of `match_table`.
+
+        Returns
+        -------
+        MatchResult
+        """
+        self._open()
+        if self._last is None or self._digests is None:
+            return match_table(self._table, digests=self._digests)
+        table, last = self._table, self._last
+        normalizers = key_normalizers(table)
+        source = SourceKeys(table.open_spool(), digests=self._digests, hashed=False)
+        with open_executor("dfsync-source-keys") as worker:
+            reading = worker.submit(lambda: read_source_keys(table, normalizers, source))
+            self._now = self._read(last.segments.last_id)
+            reading.result()
+        with table.timer("match"):
+            ids, new_id, as_before = self._compare(last, self._now)
+        others = ids[~as_before]
+        if not self._allows(last, self._now, others):
+            target_keys = read_target_keys(table, source, look_up=is_lookup_cheaper(table, table.count()))
+            for name, normalizer in normalizers.items():
+                normalizer.observe(target_keys[name])
+            return match_both_sides(table, normalizers, source, target_keys)
+        self._others = others
+        matches, keys = _match_others(table, normalizers, source, others)
+        with table.timer("match"):
+            joined = _joined(ids, new_id, as_before, matches)
+        shown: KeyFrames = source.spool
+        if not is_exact(normalizers):
+            shown = LastKeys(table, self._map_path, source.spool, others, keys)
+        return with_keyless(table, source, joined, shown)
+
+    @property
+    def _map_path(self) -> Path:
+        assert self._table.kept_maps.out is not None
+        return self._table.kept_maps.out / MAPPINGS / f"{self._table.binding.plan.name}.parquet"
+
+    def _read(self, last_ids: NewIds, above: int | None = None) -> Checksums:
+        table, binding = self._table, self._table.binding
+        key = binding.target.pick(binding.plan.key)
+        with table.timer("target keys"):
+            return read_checksums(table.connection, binding.target, binding.id or "", key, last_ids, above)
+
+    def _compare(self, last: TableState, now: Checksums) -> tuple[OldIds, NewIds, Mask]:
+        """The rows with a natural key, the target row that each had, and whether both are as they were."""
+        assert self._digests is not None
+        ids, digests = self._digests.joined()
+        rows = last.rows
+        if np.array_equal(ids, rows.old_id):
+            new_id, same = rows.new_id, digests == rows.digest
+        else:
+            place = np.minimum(np.searchsorted(rows.old_id, ids), max(len(rows) - 1, 0))
+            known = rows.old_id[place] == ids if len(rows) else np.zeros(len(ids), dtype=bool)
+            new_id = np.zeros(len(ids), np.int64)
+            new_id[known] = rows.new_id[place[known]]
+            same = known.copy()
+            same[known] = rows.digest[place[known]] == digests[known]
+        stand = _standing(last.segments, now)
+        if not stand.all():
+            same &= np.append(stand, False)[last.segments.of(new_id)]
+        return ids, new_id, same
+
+    def _allows(self, last: TableState, now: Checksums, others: OldIds) -> bool:
+        """Whether the other rows can be looked up, and no row that is as it was needs another target row."""
+        binding = self._table.binding
+        if not _is_unique(self._table) and not _standing(last.segments, now).all():
+            return False
+        if not len(others):
+            return True
+        return binding.target.is_indexed(binding.plan.key) and len(others) * LOOKUP_RATIO <= int(now.rows.sum())
+
+    def doubt(self, new_ids: NewIds) -> None:
+        """Take target rows that the snapshot of the transaction does not have: they are in no state."""
+        self._unsure.append(new_ids)
+
+    def look(self, ledger: RowLedger) -> None:
+        """Read, in the transaction and when all is written, what the next run will compare.
+
+        Parameters
+        ----------
+        ledger
+            What became of the rows.
+        """
+        if not self._leaves or self._digests is None:
+            return
+        table, binding = self._table, self._table.binding
+        # An updated row may show what others have done to it since the snapshot.
+        unsure = [*self._unsure, ledger.new_id[ledger.with_action(UPDATED)]]
+        with table.timer("total"):
+            created = ledger.new_id[ledger.created]
+            if len(created) and not keeps_inserted_values(table.connection, binding.target, binding.key):
+                unsure.append(ledger.new_id[ledger.is_new()])
+            doubted = np.unique(np.concatenate(unsure))
+            written = np.union1d(doubted, created)
+            same_rows = self._others is not None and not len(self._others) and not len(written)
+            rows = self._last.rows if same_rows and self._last is not None else self._rows(ledger, doubted)
+            segments = self._segments(rows, written)
+        last = self._last
+        if last is None:
+            self._next = TableState(rows, segments, table.hasher.seed)
+        elif rows is not last.rows:
+            self._next = TableState(rows, segments, last.seed)
+        elif all(np.array_equal(*pair) for pair in zip(_arrays(segments), _arrays(last.segments), strict=True)):
+            self._next = last
+        else:
+            self._next = replace(last, segments=segments)
+
+    def _rows(self, ledger: RowLedger, unsure: NewIds) -> RowsState:
+        assert self._digests is not None
+        ids, digests = self._digests.joined()
+        place = ledger.positions(ids)
+        new_id = ledger.new_id[place]
+        sure = ledger.resolved[place]
+        if len(unsure):
+            sure &= ~np.isin(new_id, unsure)
+        if sure.all():
+            return RowsState(ids, digests, new_id)
+        return RowsState(ids[sure], digests[sure], new_id[sure])
+
+    def _segments(self, rows: RowsState, written: NewIds) -> Segments:
+        """The segments of now; those that are known, and in which nothing was written, are not read again."""
+        ids = np.unique(rows.new_id) if not (np.diff(rows.new_id) > 0).all() else rows.new_id
+        last, now, known = None, None, 0
+        if self._others is not None and self._last is not None and self._now is not None:
+            last, now = self._last.segments, self._now
+            known = min([len(last), *last.of(written[:1]).tolist()])
+            is_short = known and now.rows[known - 1] < SEGMENT_ROWS // 2
+            if is_short and len(ids) and ids[-1] > last.last_id[known - 1]:
+                known -= 1
+        above = int(last.last_id[known - 1]) if last is not None and known else None
+        fresh = ids if above is None else ids[ids > above]
+        ends = fresh[SEGMENT_ROWS - 1 :: SEGMENT_ROWS]
+        ends = np.append(ends, fresh[-1:]) if len(fresh) % SEGMENT_ROWS else ends
+        read = self._read(ends, above) if len(ends) else _EMPTY
+        fresh_segments = _cut(ends, read, len(ends))
+        if last is None or now is None:
+            return fresh_segments
+        kept = _cut(last.last_id, now, known)
+        return Segments(
+            np.append(kept.last_id, fresh_segments.last_id),
+            np.append(kept.rows, fresh_segments.rows),
+            np.append(kept.checksum_1, fresh_segments.checksum_1),
+            np.append(kept.checksum_2, fresh_segments.checksum_2),
+        )
+
+    def forget(self) -> None:
+        """Leave nothing: the transaction did not commit, or others may have written between its parts."""
+        self._leaves, self._next, self._others = False, None, None
+
+    def write(self, out: Path) -> None:
+        """Write the state. Raises `OutputWriteError`.
+
+        Parameters
+        ----------
+        out
+            The output folder.
+        """
+        name = self._table.binding.plan.name
+        if self._next is None:
+            remove_state(out, name)
+            return
+        if self._next is self._last and self._map_then == map_fingerprint(out, name):
+            return
+        same_rows = self._last is not None and self._next.token == self._last.token
+        write_state(out, name, self._next, self._made_under, same_rows=same_rows)
+
+    def keeps_map(self, ledger: RowLedger) -> bool:
+        """Tell whether the map of the last run is, byte by byte, what this run would write."""
+        if self._others is None or len(self._others) or not ledger.resolved.all() or ledger.created.any():
+            return False
+        if self._digests is None or len(self._digests.joined()[0]) != len(ledger):
+            return False
+        if not ledger.with_action(MATCHED).all():
+            return False
+        columns = [frames.OLD_ID, frames.NEW_ID, frames.ACTION]
+        old_id, new_id, action = pq.read_table(self._map_path, columns=columns).columns
+        pairs = ((old_id, ledger.old_id), (new_id, ledger.new_id))
+        same = all(np.array_equal(column.to_numpy(), array) for column, array in pairs)
+        return same and bool(pc.all(pc.equal(action, MATCHED), min_count=0).as_py())
+
+
+_EMPTY = Checksums(np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.uint64))
+
+
+def has_state(table: TableContext) -> bool:
+    """Tell whether a state of a table can be evidence: who its rows are, their natural key says, and nothing else.
+
+    Parameters
+    ----------
+    table
+        The table, which is not one of a circle.
+
+    Returns
+    -------
+    bool
+    """
+    binding = table.binding
+    if not binding.key or binding.id is None or binding.plan.keep_ids:
+        return False
+    if binding.id_dtype is not np.int64 or table.source.row_ids(binding.plan.name) is not None:
+        return False
+    return {column.kind for column in binding.target.pick(binding.plan.key)} <= CHECKED_KINDS
+
+
+def made_under(table: TableContext) -> dict[str, Any]:
+    """Say what has to be as it was for the state of a table to be evidence, as values that JSON takes."""
+    binding, dialect = table.binding, table.connection.dialect
+    columns = binding.target.pick([binding.id or "", *binding.plan.key])
+    server = [dialect.name, bool(getattr(dialect, "is_mariadb", False)), *(dialect.server_version_info or ())]
+    return {
+        "dfsync": version("dfsync"),
+        "server": [str(part) for part in server],
+        "origin": asdict(MapOrigin.of(table.source.files, table.kept_maps.target, binding.plan)),
+        "columns": [repr(column) for column in columns],
+    }
+
+
+def _is_unique(table: TableContext) -> bool:
+    """Whether a unique key of the target keeps two rows from having one natural key."""
+    key = {name.lower() for name in table.binding.plan.key}
+    return any({name.lower() for name in unique} <= key for unique in table.binding.target.uniques())
+
+
+def _standing(segments: Segments, now: Checksums) -> Mask:
+    """Which segments are as they were."""
+    count = len(segments)
+    standing: Mask = (
+        (segments.rows == now.rows[:count])
+        & (segments.checksum_1 == now.checksum_1[:count])
+        & (segments.checksum_2 == now.checksum_2[:count])
+    )
+    return standing
+
+
+def _match_others(
+    table: TableContext, normalizers: dict[str, Any], source: SourceKeys, others: OldIds
+) -> tuple[RowMatches, KeyFrames]:
+    """Match rows with the target rows of their keys, which are looked up; also give the keys that the map shows."""
+    own = SourceKeys(table.open_spool(), hashed=False)
+    if not len(others):
+        none = np.array([], np.int64)
+        return RowMatches(none, none, none.astype(bool), none), own.spool
+    chosen = (frame[np.isin(frame.index, others)] for frame in source.spool.read())
+    for _ in own.spool.write(chosen):
+        pass
+    target_keys = read_target_keys(table, own, look_up=True)
+    for name, normalizer in normalizers.items():
+        normalizer.observe(target_keys[name])
+    with table.timer("match"):
+        matches, position = match_keys(table, normalizers, own, target_keys)
+        return matches, adopt_target_values(table, normalizers, own.spool, target_keys, position)
+
+
+def _joined(ids: OldIds, new_id: NewIds, as_before: Mask, others: RowMatches) -> RowMatches:
+    """The rows that are as they were, and the others, as `match_keys` gives them."""
+    if not len(others.old_id):
+        return RowMatches(ids, new_id.copy(), np.ones(len(ids), dtype=bool), _first_of_each(ids, new_id))
+    new_id = new_id.copy()
+    new_id[~as_before] = others.new_id
+    resolved = as_before.copy()
+    resolved[~as_before] = others.resolved
+    representative = ids.copy()
+    # A row without a target row has the key of no row with one.
+    representative[~as_before] = others.representative_id
+    representative[resolved] = _first_of_each(ids[resolved], new_id[resolved])
+    return RowMatches(ids, new_id, resolved, representative)
+
+
+def _first_of_each(ids: OldIds, new_id: NewIds) -> OldIds:
+    """Of each row the first one that has its target row."""
+    if (np.diff(new_id) > 0).all():
+        return ids
+    _, first, inverse = np.unique(new_id, return_index=True, return_inverse=True)
+    return ids[first[inverse]]
+
+
+def _arrays(segments: Segments) -> tuple[Any, ...]:
+    return segments.last_id, segments.rows, segments.checksum_1, segments.checksum_2
+
+
+def _cut(last_ids: NewIds, checksums: Checksums, count: int) -> Segments:
+    """The first segments of these."""
+    return Segments(
+        last_ids[:count], checksums.rows[:count], checksums.checksum_1[:count], checksums.checksum_2[:count]
+    )
