@@ -88,6 +88,7 @@ class UnchangedRows:
         self._digests: KeyDigests | None = None
         self._now: Checksums | None = None
         self._others: OldIds | None = None
+        self._sizes: list[int] = []
         self._unsure: list[NewIds] = [np.array([], np.int64)]
         self._next: TableState | None = None
 
@@ -128,7 +129,7 @@ class UnchangedRows:
             for name, normalizer in normalizers.items():
                 normalizer.observe(target_keys[name])
             return match_both_sides(table, normalizers, source, target_keys)
-        self._others = others
+        self._others, self._sizes = others, source.sizes
         matches, keys = _match_others(table, normalizers, source, others)
         with table.timer("match"):
             joined = _joined(ids, new_id, as_before, matches)
@@ -279,8 +280,12 @@ class UnchangedRows:
             return False
         if not ledger.with_action(MATCHED).all():
             return False
-        columns = [frames.OLD_ID, frames.NEW_ID, frames.ACTION]
-        old_id, new_id, action = pq.read_table(self._map_path, columns=columns).columns
+        file = pq.ParquetFile(self._map_path)
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        # A map is written batch by batch, and what is behind the last one at the end.
+        if groups != [*self._sizes, 0]:
+            return False
+        old_id, new_id, action = file.read([frames.OLD_ID, frames.NEW_ID, frames.ACTION]).columns
         pairs = ((old_id, ledger.old_id), (new_id, ledger.new_id))
         same = all(np.array_equal(column.to_numpy(), array) for column, array in pairs)
         return same and bool(pc.all(pc.equal(action, MATCHED), min_count=0).as_py())

@@ -76,6 +76,8 @@ class SourceKeys:
         Takes a digest of each key without NULL; None where nobody asks for them.
     hashed
         Whether there are `hashes`, and not `digests` alone.
+    sizes
+        The number of rows of each batch.
     """
 
     spool: KeySpool
@@ -84,6 +86,7 @@ class SourceKeys:
     log: RejectLog = field(default_factory=RejectLog)
     digests: KeyDigests | None = None
     hashed: bool = True
+    sizes: list[int] = field(default_factory=list)
 
 
 def key_normalizers(table: TableContext) -> dict[str, KeyNormalizer]:
@@ -235,6 +238,7 @@ def _observed(
 ) -> Iterator[pd.DataFrame]:
     """The keys without NULL, spooled and seen by the normalizers; the others are noted."""
     for frame in source.spool.write(keys):
+        source.sizes.append(len(frame))
         keyed = drop_null_keys(frame)
         if len(keyed) < len(frame):
             source.keyless = np.append(source.keyless, frame.index.difference(keyed.index).to_numpy())
