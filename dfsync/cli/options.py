@@ -129,6 +129,9 @@ OnMatch = Annotated[
 KeepRuns = Annotated[
     int, typer.Option(metavar="N", min=0, help="How many runs keep the journal by which they can be taken back.")
 ]
+Full = Annotated[
+    bool, typer.Option("--full", help="Read all keys of both sides, and not by what the last run left in --out.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")]
 Report = Annotated[bool, typer.Option("--report", help="Make report.html in --out as well, to look at the run.")]
 ReportFolder = Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, help="The --out folder of a sync.")]

@@ -10,8 +10,10 @@ from typing import IO
 
 from dfsync.model.errors import OutputWriteError
 
+_COMPARED_BYTES = 1 << 20
 
-def write_atomic(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+
+def write_atomic(path: Path, fill: Callable[[IO[bytes]], object], *, keep_same: bool = False) -> None:
     """Write a file whole or not at all: a file beside it takes its name when it is complete and on the disk.
 
     Parameters
@@ -20,6 +22,8 @@ def write_atomic(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         The file.
     fill
         Writes the content.
+    keep_same
+        Leave a file with this very content as it is, also its time.
 
     Raises
     ------
@@ -35,6 +39,8 @@ def write_atomic(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             fill(file)
             file.flush()
+            if keep_same and path.is_file() and _is_same(partial, path):
+                return
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
@@ -42,6 +48,16 @@ def write_atomic(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as own, other.open("rb") as others:
+        while content := own.read(_COMPARED_BYTES):
+            if content != others.read(_COMPARED_BYTES):
+                return False
+    return True
 
 
 def make_private(folder: Path) -> None:

@@ -23,7 +23,7 @@ from dfsync.output.evidence import MapOrigin
 from dfsync.output.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED = "mappings", "rejects", "verify", "rekeyed", "unmapped"
-PIECES = "pieces"
+PIECES, STATE = "pieces", "state"
 SUMMARY, SOURCES = "summary.json", "sources"
 _PARTIAL = ".*.[0-9]*.partial"
 _ROWS_PER_GROUP = 100_000
@@ -136,7 +136,7 @@ def write_beside_mapping(out: Path, folder: str, name: str, table: pa.Table) -> 
         path.unlink(missing_ok=True)
         return
     _ensure_writable(path.parent)
-    write_atomic(path, lambda file: pq.write_table(table, file))
+    write_atomic(path, lambda file: pq.write_table(table, file), keep_same=True)
 
 
 def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
@@ -145,7 +145,7 @@ def write_rejects(out: Path, name: str, rejects: pd.DataFrame) -> None:
     if rejects.empty:
         path.unlink(missing_ok=True)
     else:
-        write_atomic(path, lambda file: pq.write_table(_table(rejects), file))
+        write_atomic(path, lambda file: pq.write_table(_table(rejects), file), keep_same=True)
 
 
 def stale_files(out: Path, names: Iterable[str]) -> list[Path]:
@@ -261,4 +261,4 @@ def _write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], **e
             for table in prefetch(tables):
                 writer.write_table(table)
 
-    write_atomic(path, fill)
+    write_atomic(path, fill, keep_same=True)

@@ -22,7 +22,12 @@ from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.rejects import no_rejects
 from dfsync.output import files
-from dfsync.output.folder.id_mappings import write_id_mappings, write_id_mappings_of_each
+from dfsync.output.folder.id_mappings import (
+    ids_stand,
+    note_maps,
+    write_id_mappings,
+    write_id_mappings_of_each,
+)
 from dfsync.output.folder.same_ends import discard_other_target, require_same_source
 from dfsync.output.journal.record import RunRecord
 from dfsync.output.mappings import LazyFrames
@@ -94,7 +99,7 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
         if not dry_run:
             remove_empty_folder(folder)
             with collect_write_errors(session, folder):
-                (write_id_mappings_of_each if several else write_id_mappings)(folder, session.plan.names)
+                _write_id_mappings(session, folder)
             if session.journal is not None:
                 with collect_write_errors(session, folder):
                     for record in session.journal.finish(counts, session.source.failures):
@@ -104,6 +109,16 @@ def run_sync(session: Session, out: Path, observer: Observer) -> SyncResult:
                 files.write_summary(folder, result)
     observer.run_finished(result)
     return result
+
+
+def _write_id_mappings(session: Session, folder: Path) -> None:
+    names = session.plan.names
+    if session.source.several:
+        write_id_mappings_of_each(folder, names)
+        return
+    if not ids_stand(folder, names, session.same_ids):
+        write_id_mappings(folder, names)
+    note_maps(folder, names)
 
 
 def _record_of(session: Session, started: datetime) -> RunRecord:

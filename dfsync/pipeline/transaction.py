@@ -14,12 +14,13 @@ import pyarrow as pa
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError, OutputWriteError, SourceError
 from dfsync.output import files
+from dfsync.output.folder.fingerprint import map_fingerprint
 from dfsync.output.journal.record import COMMITTED, ROLLED_BACK, UNKNOWN, Part
 from dfsync.output.journal.rows import REPLACED, rows_file, write_rows
 from dfsync.output.pieces import remove_pieces
 from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.journal.run import NO_ANSWER, TableWrites
-from dfsync.pipeline.known.evidence import replaced_rows
+from dfsync.pipeline.known.evidence import has_same_ids, replaced_rows
 from dfsync.pipeline.known.other_sources import OtherSources
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
@@ -222,6 +223,8 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
                 # In this order every row of the last run is in a file, wherever the run is killed.
                 files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(until_then, others_unmapped))
                 files.write_beside_mapping(folder, files.REKEYED, name, moved)
+                if has_same_ids(folder, name, table.ledger):
+                    session.same_ids[name] = map_fingerprint(folder, name)
                 if not table.unchanged.keeps_map(table.ledger):
                     files.write_mapping(folder, name, found, others.origin, others.mapped())
                 if unmapped is not until_then:

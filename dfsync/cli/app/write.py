@@ -15,6 +15,7 @@ from dfsync.cli.options import (
     CommitEvery,
     Debug,
     DryRun,
+    Full,
     Jobs,
     Json,
     KeepRuns,
@@ -52,6 +53,7 @@ def sync(
     writers: Writers = SyncOptions.writers,
     on_match: OnMatch = None,
     keep_runs: KeepRuns = SyncOptions.keep_runs,
+    full: Full = False,
     dry_run: DryRun = False,
     report: Report = False,
     as_json: Json = False,
@@ -87,6 +89,7 @@ def sync(
         commit_every=commit_every,
         writers=writers,
         keep_runs=keep_runs,
+        full=full,
     )
     files = source_files(source, sources)
     from rich.console import Console as RichConsole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from dfsync.model import frames
 from dfsync.model.source_file import SOURCE
-from dfsync.output.atomic import write_atomic
-from dfsync.output.files import MAPPINGS, SOURCES
+from dfsync.output.atomic import make_private, write_atomic
+from dfsync.output.files import MAPPINGS, SOURCES, STATE
+from dfsync.output.folder.fingerprint import fingerprint, map_fingerprint
 
 ID_MAPPINGS = "id_mappings.json"
 _ROWS_PER_GROUP = 100_000
@@ -28,6 +29,46 @@ def write_id_mappings(out: Path, names: Iterable[str]) -> None:
     The same mappings give the same bytes. A table that an earlier run synced and this one did not keeps its entry.
     """
     write_atomic(out / ID_MAPPINGS, lambda file: file.writelines(_json(out, list(names))))
+
+
+def ids_stand(out: Path, names: Iterable[str], same_ids: Mapping[str, str]) -> bool:
+    """Tell whether `id_mappings.json` has what the mapping files of `names` say, without reading any of them.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    names
+        The tables of the plan.
+    same_ids
+        By table whose map was written anew with the ids that it had: the fingerprint that it had before.
+
+    Returns
+    -------
+    bool
+        False also where nothing tells which maps the file was made of.
+    """
+    try:
+        record = json.loads((out / STATE / ID_MAPPINGS).read_bytes())
+        made_of = dict(record["maps"])
+        stands = bool(record["file"]) and record["file"] == fingerprint(out / ID_MAPPINGS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    now = _map_fingerprints(out, names)
+    return stands and [*now] == [*made_of] and all(made_of[n] in (now[n], same_ids.get(n)) for n in now)
+
+
+def note_maps(out: Path, names: Iterable[str]) -> None:
+    """Note of which mapping files `id_mappings.json` is made, for `ids_stand`."""
+    record = {"file": fingerprint(out / ID_MAPPINGS), "maps": _map_fingerprints(out, names)}
+    content = json.dumps(record, indent=2).encode()
+    path = out / STATE / ID_MAPPINGS
+    make_private(path.parent)
+    write_atomic(path, lambda file: file.write(content), keep_same=True)
+
+
+def _map_fingerprints(out: Path, names: Iterable[str]) -> dict[str, str]:
+    return {name: found for name in names if (found := map_fingerprint(out, name))}
 
 
 def _json(out: Path, names: list[str]) -> Iterator[bytes]:

@@ -19,7 +19,6 @@ next run reads both sides whole.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from contextlib import suppress
@@ -34,9 +33,9 @@ from numpy.typing import NDArray
 
 from dfsync.model.types import Hashes, NewIds, OldIds
 from dfsync.output.atomic import make_private, write_atomic
-from dfsync.output.files import MAPPINGS
+from dfsync.output.files import STATE
+from dfsync.output.folder.fingerprint import map_fingerprint
 
-STATE = "state"
 FORMAT = 1
 """Another one makes the states of earlier versions worthless, which costs a run the time that it took before."""
 _METADATA = b"dfsync state"
@@ -44,7 +43,6 @@ _ROWS = pa.schema([("old_id", pa.int64()), ("digest", pa.uint64()), ("new_id", p
 _SEGMENTS = pa.schema(
     [("last_id", pa.int64()), ("rows", pa.int64()), ("checksum_1", pa.uint64()), ("checksum_2", pa.uint64())]
 )
-_TAIL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -86,34 +84,6 @@ class TableState:
     """Of the hasher of the digests."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     """The same in both files."""
-
-
-def fingerprint(path: Path) -> str:
-    """Tell a file of a run from others by its size, its time and its last bytes, where Parquet says what is in it.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    str
-        Empty where it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            status = path.stat()
-            file.seek(max(0, status.st_size - _TAIL_BYTES))
-            end = hashlib.blake2b(file.read(), digest_size=16).hexdigest()
-        return f"{status.st_size} {status.st_mtime_ns} {end}"
-    except OSError:
-        return ""
-
-
-def map_fingerprint(out: Path, name: str) -> str:
-    """Give the fingerprint of `mappings/NAME.parquet`."""
-    return fingerprint(out / MAPPINGS / f"{name}.parquet")
 
 
 def read_state(out: Path, name: str, made_under: dict[str, Any]) -> TableState | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.types import OldIds
+from dfsync.output.files import MAPPINGS
 from dfsync.output.last_run import PREVIOUS, REKEYED_SCHEMA, read_rekeyed
 from dfsync.pipeline.known.rekey import key_texts
 from dfsync.pipeline.session.file_rows import row_name, with_run_ids
@@ -212,6 +215,18 @@ def doubled_notes(table: TableContext, ledger: RowLedger, moved: pd.DataFrame, *
     have, former = ("row of {} has", "one is") if count == 1 else ("rows of {} have", "ones are")
     told = f"{count} {have.format(plan.name)} another target row than in the last run: {', '.join(examples)}{more}; "
     return [f"{told}the former {former} still in the target"]
+
+
+def has_same_ids(out: Path, name: str, ledger: RowLedger) -> bool:
+    """Tell whether the map that is there gives every row the target row that it has now, and has no other rows."""
+    try:
+        columns = pq.read_table(out / MAPPINGS / f"{name}.parquet", columns=[frames.OLD_ID, frames.NEW_ID]).columns
+    except (OSError, pa.ArrowException):
+        return False
+    # Not copied where all have one: there may be millions.
+    chosen = slice(None) if ledger.resolved.all() else ledger.resolved
+    ids = (ledger.old_id[chosen], ledger.new_id[chosen])
+    return all(np.array_equal(column.to_numpy(), array) for column, array in zip(columns, ids, strict=True))
 
 
 def unmapped_rows(kept: KeptMap | None, ledger: RowLedger, rolled_back: OldIds) -> tuple[pa.Table, pa.Table]:

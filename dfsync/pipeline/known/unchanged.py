@@ -29,11 +29,11 @@ from dfsync.model.frames import MATCHED, UPDATED
 from dfsync.model.types import Mask, NewIds, OldIds
 from dfsync.output.evidence import MapOrigin
 from dfsync.output.files import MAPPINGS
+from dfsync.output.folder.fingerprint import map_fingerprint
 from dfsync.output.folder.state import (
     RowsState,
     Segments,
     TableState,
-    map_fingerprint,
     read_state,
     remove_state,
     write_state,

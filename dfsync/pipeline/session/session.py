@@ -63,6 +63,8 @@ class Session:
         The maps of the last run.
     journal
         What this run does to the target; None in a dry run, and before the run begins.
+    same_ids
+        As of `output.folder.id_mappings.ids_stand`.
     """
 
     source: Source
@@ -76,6 +78,7 @@ class Session:
     write_errors: dict[str, str] = field(default_factory=dict)
     kept: KeptMaps = field(default_factory=KeptMaps)
     journal: RunJournal | None = None
+    same_ids: dict[str, str] = field(default_factory=dict)
     _open: set[sa.Connection] = field(default_factory=set)
 
     def __enter__(self) -> Session:
