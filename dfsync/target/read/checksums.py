@@ -79,10 +79,11 @@ def read_checksums(
         sa.func.bit_xor(sa.func.crc32(form, type_=sa.BigInteger) * factor)
         for form in (content, sa.func.reverse(content))
     ]
-    select = sa.select(_range(own_id, last_ids).label("g"), sa.func.count(), *sums).select_from(sa.table(table.name))
+    select = sa.select(_range(own_id, last_ids), sa.func.count(), *sums).select_from(sa.table(table.name))
     if above is not None:
         select = select.where(own_id > above)
-    found = connection.execute(select.group_by(sa.text("g"))).all()
+    # By its place, since any name may be that of a column.
+    found = connection.execute(select.group_by(sa.text("1"))).all()
     rows = np.zeros(len(last_ids) + 1, np.int64)
     checksums = np.zeros((2, len(last_ids) + 1), np.uint64)
     # Range by range, of which there are some hundred.
