@@ -312,7 +312,7 @@ class TestARun:
         (journal,) = (out / "runs").iterdir()
         inserted = [f"inserted/{name}.parquet" for name in ("repositories", "commits", "pull_requests")]
         assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == sorted(
-            ["id_mappings.json", "summary.json", "rejects/commits.parquet"]
+            ["id_mappings.json", "state/id_mappings.json", "summary.json", "rejects/commits.parquet"]
             + [f"mappings/{name}.parquet" for name in TABLES]
             + [f"runs/{journal.name}/{file}" for file in ("run.json", *inserted)]
         )

@@ -14,8 +14,7 @@ would not be right, or not faster, both sides are read as without a state.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from dfsync.execution.executor import open_executor
 from dfsync.model import frames
 from dfsync.model.frames import MATCHED, UPDATED
 from dfsync.model.types import Mask, NewIds, OldIds
-from dfsync.output.evidence import MapOrigin
 from dfsync.output.files import MAPPINGS
 from dfsync.output.folder.fingerprint import map_fingerprint
 from dfsync.output.folder.state import (
@@ -39,6 +37,7 @@ from dfsync.output.folder.state import (
     write_state,
 )
 from dfsync.pipeline.known.last_keys import LastKeys
+from dfsync.pipeline.known.last_state import has_state, made_under
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.keys import (
     KeyDigests,
@@ -54,13 +53,15 @@ from dfsync.pipeline.table.ledger import RowLedger, RowMatches
 from dfsync.pipeline.table.match import MatchResult, match_both_sides, match_keys, match_table, with_keyless
 from dfsync.pipeline.table.spool import KeyFrames
 from dfsync.stages.row_hash import RowHasher
-from dfsync.target.read.checksums import CHECKED_KINDS, Checksums, read_checksums
+from dfsync.target.read.checksums import Checksums, read_checksums
 from dfsync.target.schema.preconditions import keeps_inserted_values
 
 FEWEST_ROWS = 10_000
 """A table with fewer rows leaves no state: its keys are read as fast."""
 SEGMENT_ROWS = 8_192
 """So many mapped rows have the target rows of one segment."""
+MOST_SEGMENTS = 2_000
+"""A table of more rows has larger segments, since each is named in the query of the checksums."""
 LOOKUP_RATIO = 20
 """Of so many rows of the target one may be looked up: reading all of them takes a twentieth of the time for each."""
 
@@ -229,16 +230,18 @@ class UnchangedRows:
         """The segments of now; those that are known, and in which nothing was written, are not read again."""
         ids = np.unique(rows.new_id) if not (np.diff(rows.new_id) > 0).all() else rows.new_id
         last, now, known = None, None, 0
-        if self._others is not None and self._last is not None and self._now is not None:
+        few = self._last is not None and len(self._last.segments) <= 2 * MOST_SEGMENTS
+        if few and self._others is not None and self._last is not None and self._now is not None:
             last, now = self._last.segments, self._now
             known = min([len(last), *last.of(written[:1]).tolist()])
             is_short = known and now.rows[known - 1] < SEGMENT_ROWS // 2
             if is_short and len(ids) and ids[-1] > last.last_id[known - 1]:
                 known -= 1
         above = int(last.last_id[known - 1]) if last is not None and known else None
+        size = max(SEGMENT_ROWS, len(ids) // MOST_SEGMENTS)
         fresh = ids if above is None else ids[ids > above]
-        ends = fresh[SEGMENT_ROWS - 1 :: SEGMENT_ROWS]
-        ends = np.append(ends, fresh[-1:]) if len(fresh) % SEGMENT_ROWS else ends
+        ends = fresh[size - 1 :: size]
+        ends = np.append(ends, fresh[-1:]) if len(fresh) % size else ends
         read = self._read(ends, above) if len(ends) else _EMPTY
         fresh_segments = _cut(ends, read, len(ends))
         if last is None or now is None:
@@ -292,39 +295,6 @@ class UnchangedRows:
 
 
 _EMPTY = Checksums(np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.uint64))
-
-
-def has_state(table: TableContext) -> bool:
-    """Tell whether a state of a table can be evidence: who its rows are, their natural key says, and nothing else.
-
-    Parameters
-    ----------
-    table
-        The table, which is not one of a circle.
-
-    Returns
-    -------
-    bool
-    """
-    binding = table.binding
-    if not binding.key or binding.id is None or binding.plan.keep_ids:
-        return False
-    if binding.id_dtype is not np.int64 or table.source.row_ids(binding.plan.name) is not None:
-        return False
-    return {column.kind for column in binding.target.pick(binding.plan.key)} <= CHECKED_KINDS
-
-
-def made_under(table: TableContext) -> dict[str, Any]:
-    """Say what has to be as it was for the state of a table to be evidence, as values that JSON takes."""
-    binding, dialect = table.binding, table.connection.dialect
-    columns = binding.target.pick([binding.id or "", *binding.plan.key])
-    server = [dialect.name, bool(getattr(dialect, "is_mariadb", False)), *(dialect.server_version_info or ())]
-    return {
-        "dfsync": version("dfsync"),
-        "server": [str(part) for part in server],
-        "origin": asdict(MapOrigin.of(table.source.files, table.kept_maps.target, binding.plan)),
-        "columns": [repr(column) for column in columns],
-    }
 
 
 def _is_unique(table: TableContext) -> bool:

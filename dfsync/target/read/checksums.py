@@ -26,8 +26,10 @@ from sqlalchemy.dialects import mysql
 from dfsync.model.schema import Column, Table
 from dfsync.model.types import Hashes, NewIds
 
-CHECKED_KINDS = frozenset({"integer", "text"})
+_CHECKED_KINDS = {"integer", "text"}
 """Kinds of columns whose bytes the server shows as they are."""
+_MOST_BYTES = 1 << 18
+"""Of a key. The server gives NULL for a text that is larger than max_allowed_packet, and XOR passes NULL over."""
 _MOST_FACTORS = 4_294_967_290
 _SEPARATOR = "X'001F'"
 
@@ -39,6 +41,12 @@ class Checksums:
     rows: NDArray[np.int64]
     checksum_1: Hashes
     checksum_2: Hashes
+
+
+def can_be_checked(key: Sequence[Column]) -> bool:
+    """Tell whether checksums of a natural key see each change of it."""
+    kinds = {column.kind for column in key}
+    return kinds <= _CHECKED_KINDS and sum(column.octets or 0 for column in key) <= _MOST_BYTES
 
 
 def read_checksums(
@@ -60,7 +68,7 @@ def read_checksums(
     id_column
         Its surrogate id.
     key
-        The columns of the natural key, their kinds among `CHECKED_KINDS`.
+        The columns of the natural key, which `can_be_checked`.
     last_ids
         int64, ascending: the highest id of each range.
     above

@@ -18,16 +18,15 @@ _TRIGGERS = sa.text("""
     SELECT EVENT_OBJECT_TABLE, EVENT_MANIPULATION, TRIGGER_NAME FROM information_schema.TRIGGERS
     WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND ACTION_TIMING = 'BEFORE' ORDER BY 1, 2, 3""")
 
+_OWN_GRANTS = """PRIVILEGE_TYPE = 'TRIGGER' AND GRANTEE = CONCAT(
+    QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)))"""
 # Grants by roles are not seen, which errs on the safe side.
-_SEEN_TRIGGERS = sa.text("""
-    SELECT EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES
-        WHERE PRIVILEGE_TYPE = 'TRIGGER' AND GRANTEE = own.grantee)
-        OR EXISTS (SELECT 1 FROM information_schema.SCHEMA_PRIVILEGES
-        WHERE PRIVILEGE_TYPE = 'TRIGGER' AND GRANTEE = own.grantee AND DATABASE() LIKE TABLE_SCHEMA),
+_SEEN_TRIGGERS = sa.text(f"""
+    SELECT EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE {_OWN_GRANTS})
+        OR EXISTS (SELECT 1 FROM information_schema.SCHEMA_PRIVILEGES WHERE {_OWN_GRANTS}
+            AND DATABASE() LIKE TABLE_SCHEMA),
         (SELECT COUNT(*) FROM information_schema.TRIGGERS
-        WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = :name)
-    FROM (SELECT CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@',
-        QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1))) AS grantee) AS own""")
+            WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = :name)""")  # noqa: S608 no value of a user is in it
 
 _LIMITS = {
     "wsrep_max_ws_rows": "rows",
