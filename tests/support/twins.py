@@ -103,6 +103,8 @@ class World:
         self.folder, self.engine, self.tables = folder, engine, tables
         self.source, self.out, self.plan = folder / "source.db", folder / "out", folder / "plan.toml"
         self.runs = 0
+        self.away: list[tuple[str, dict[str, Any]]] = []
+        """Source rows that were deleted, and may come back."""
         self.plan.write_text("\n".join(line for table in tables for line in table.plan()), encoding="utf-8")
 
     def create(self) -> None:
@@ -137,6 +139,12 @@ class World:
         with self.engine.connect() as connection:
             found = connection.execute(text(f"SELECT {', '.join(columns)} FROM {table.name}"))  # noqa: S608
             return {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in found}
+
+    def source_row(self, table: Table, old: int) -> dict[str, Any]:
+        columns = ["id", *table.columns]
+        with closing(sqlite3.connect(self.source)) as connection:
+            query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE id = ?"  # noqa: S608
+            return dict(zip(columns, connection.execute(query, [old]).fetchone(), strict=True))
 
     def source_ids(self, table: Table) -> list[int]:
         with closing(sqlite3.connect(self.source)) as connection:
@@ -297,11 +305,15 @@ def night(numbers: random.Random, world: World) -> Night:
 
 def source_change(numbers: random.Random, world: World, table: Table) -> list[tuple[str, tuple[Any, ...]]]:
     ids = world.source_ids(table)
-    kind = numbers.choice(["insert", "insert", "delete", "set", "set", "set", "swap", "refill"])
+    kind = numbers.choice(["insert", "insert", "delete", "set", "set", "set", "swap", "refill", "return", "return"])
+    gone = [of for name, of in world.away if name == table.name]
+    if kind == "return" and gone:
+        return [insert_into(table, numbers.choice(gone))]
     if kind == "insert" or not ids:
         return [insert_source(numbers, table, numbers.choice([None, numbers.randint(1, 30)]))]
     old, other = numbers.choice(ids), numbers.choice(ids)
-    if kind == "delete":
+    if kind in ("delete", "return"):
+        world.away.append((table.name, world.source_row(table, old)))
         return [(f"DELETE FROM {table.name} WHERE id = ?", (old,))]  # noqa: S608
     if kind == "refill":
         made = [insert_source(numbers, table, number) for number in range(1, numbers.randint(2, ROWS))]
@@ -318,7 +330,10 @@ def source_change(numbers: random.Random, world: World, table: Table) -> list[tu
 
 
 def insert_source(numbers: random.Random, table: Table, old: int | None) -> tuple[str, tuple[Any, ...]]:
-    made = {"id": old, **row(numbers, table)}
+    return insert_into(table, {"id": old, **row(numbers, table)})
+
+
+def insert_into(table: Table, made: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
     marks = ", ".join("?" * len(made))
     return f"INSERT INTO {table.name} ({', '.join(made)}) VALUES ({marks})", tuple(made.values())  # noqa: S608
 

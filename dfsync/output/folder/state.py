@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,6 +57,10 @@ class Segments:
     def __len__(self) -> int:
         return len(self.last_id)
 
+    def equals(self, other: Segments) -> bool:
+        """Tell whether both say the same."""
+        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+
     def of(self, ids: NewIds) -> NDArray[np.int64]:
         """Give the number of the segment in which each id lies; their count for one above all of them."""
         return np.searchsorted(self.last_id, ids)
@@ -72,6 +76,10 @@ class RowsState:
 
     def __len__(self) -> int:
         return len(self.old_id)
+
+    def equals(self, other: RowsState) -> bool:
+        """Tell whether both say the same."""
+        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
 
 
 @dataclass(frozen=True)

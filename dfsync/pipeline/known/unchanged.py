@@ -125,7 +125,8 @@ class UnchangedRows:
         with table.timer("match"):
             ids, new_id, as_before = self._compare(last, self._now)
         others = ids[~as_before]
-        if not self._allows(last, self._now, others):
+        exact = is_exact(normalizers)
+        if not self._allows(last, self._now, others) or not (exact or self._map_has(ids[as_before])):
             target_keys = read_target_keys(table, source, look_up=is_lookup_cheaper(table, table.count()))
             for name, normalizer in normalizers.items():
                 normalizer.observe(target_keys[name])
@@ -135,7 +136,7 @@ class UnchangedRows:
         with table.timer("match"):
             joined = _joined(ids, new_id, as_before, matches)
         shown: KeyFrames = source.spool
-        if not is_exact(normalizers):
+        if not exact:
             shown = LastKeys(table, self._map_path, source.spool, others, keys)
         return with_keyless(table, source, joined, shown)
 
@@ -143,6 +144,10 @@ class UnchangedRows:
     def _map_path(self) -> Path:
         assert self._table.kept_maps.out is not None
         return self._table.kept_maps.out / MAPPINGS / f"{self._table.binding.plan.name}.parquet"
+
+    def _map_has(self, ids: OldIds) -> bool:
+        """Whether the last map has the keys of these rows."""
+        return bool(np.isin(ids, pq.read_table(self._map_path, columns=[frames.OLD_ID]).column(0).to_numpy()).all())
 
     def _read(self, last_ids: NewIds, above: int | None = None) -> Checksums:
         table, binding = self._table, self._table.binding
@@ -201,15 +206,14 @@ class UnchangedRows:
                 unsure.append(ledger.new_id[ledger.is_new()])
             doubted = np.unique(np.concatenate(unsure))
             written = np.union1d(doubted, created)
-            same_rows = self._others is not None and not len(self._others) and not len(written)
-            rows = self._last.rows if same_rows and self._last is not None else self._rows(ledger, doubted)
+            rows = self._rows(ledger, doubted)
             segments = self._segments(rows, written)
         last = self._last
         if last is None:
             self._next = TableState(rows, segments, table.hasher.seed)
         elif rows is not last.rows:
             self._next = TableState(rows, segments, last.seed)
-        elif all(np.array_equal(*pair) for pair in zip(_arrays(segments), _arrays(last.segments), strict=True)):
+        elif segments.equals(last.segments):
             self._next = last
         else:
             self._next = replace(last, segments=segments)
@@ -222,9 +226,8 @@ class UnchangedRows:
         sure = ledger.resolved[place]
         if len(unsure):
             sure &= ~np.isin(new_id, unsure)
-        if sure.all():
-            return RowsState(ids, digests, new_id)
-        return RowsState(ids[sure], digests[sure], new_id[sure])
+        rows = RowsState(ids, digests, new_id) if sure.all() else RowsState(ids[sure], digests[sure], new_id[sure])
+        return self._last.rows if self._last is not None and rows.equals(self._last.rows) else rows
 
     def _segments(self, rows: RowsState, written: NewIds) -> Segments:
         """The segments of now; those that are known, and in which nothing was written, are not read again."""
@@ -354,10 +357,6 @@ def _first_of_each(ids: OldIds, new_id: NewIds) -> OldIds:
         return ids
     _, first, inverse = np.unique(new_id, return_index=True, return_inverse=True)
     return ids[first[inverse]]
-
-
-def _arrays(segments: Segments) -> tuple[Any, ...]:
-    return segments.last_id, segments.rows, segments.checksum_1, segments.checksum_2
 
 
 def _cut(last_ids: NewIds, checksums: Checksums, count: int) -> Segments:

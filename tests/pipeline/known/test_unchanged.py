@@ -144,6 +144,19 @@ class TestWhatChangedInTheSource:
         run_sql(synced.source, "UPDATE people SET name = 'other' WHERE id = 4")
         assert counts(synced.sync()) == {"people": (1, 3, 0), "visits": (1, 3, 0)}
 
+    def test_a_row_that_was_away_for_a_night_comes_back(self, synced: Scenario) -> None:
+        before = ids(synced.sync(), "people")
+        run_sql(synced.source, "DELETE FROM visits WHERE person_id = 2; DELETE FROM people WHERE id = 2")
+        assert counts(synced.sync())["people"] == (0, 3, 0)
+        run_sql(synced.source, "INSERT INTO people VALUES (2, 'BOB', 'y'), (6, 'bob', 'y')")
+        result = synced.sync()
+        assert ids(result, "people") == {**before, 6: before[2]}
+        run_sql(synced.source, "DELETE FROM people WHERE id = 2")
+        synced.sync()
+        run_sql(synced.source, "INSERT INTO people VALUES (2, 'BOB', 'y')")
+        result = synced.sync()
+        assert result.mappings["people"]["name"].tolist() == ["ann", "bob", "cid", "dan", "bob"]
+
     def test_a_deleted_row_leaves_the_map(self, synced: Scenario) -> None:
         run_sql(synced.source, "DELETE FROM visits WHERE id = 2")
         with statements() as sent:
