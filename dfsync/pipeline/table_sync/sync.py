@@ -219,8 +219,10 @@ class TableSync:
         followed = self.ledger.new_id[self.ledger.positions(self.followers)]
         self.ledger.unresolve(np.isin(self.ledger.new_id, followed))
         self._rejects, self._unfit = no_rejects(), 0
-        self._moved.forget()
-        self.unchanged.forget()
+        if self.fully_matched:
+            # Else no file is written, and a table that could not be opened has neither.
+            self._moved.forget()
+            self.unchanged.forget()
         self.publish()
         self._put_absence(f"since the table {'failed' if self.in_pieces else 'was rolled back'}")
 
