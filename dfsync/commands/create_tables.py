@@ -154,8 +154,8 @@ def _values_that_do_not_fit(
 def _missing_unique_keys(existing: list[TablePlan], target_schema: Schema) -> Iterator[str]:
     """A note for each existing table without the unique key that a new one would get."""
     for table in existing:
-        target_table, key = target_schema.find(table.table), {name.lower() for name in table.key}
-        if target_table and key and not any(key >= {n.lower() for n in unique} for unique in target_table.uniques()):
+        target_table = target_schema.find(table.table)
+        if target_table and table.key and not target_table.is_unique(table.key):
             yield (
                 f"{table.table} has no unique key over {', '.join(table.key)}, its natural key, so nothing keeps other "
                 "clients from writing a key twice. Add one in the target if its rows allow it."

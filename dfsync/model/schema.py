@@ -144,6 +144,22 @@ class Table:
         keys = [self.primary_key] if self.primary_key else []
         return keys + [index.columns for index in self.indexes if index.unique and index.columns not in keys]
 
+    def is_unique(self, columns: Iterable[str]) -> bool:
+        """Tell whether no two rows share the values of these columns.
+
+        Parameters
+        ----------
+        columns
+            Names of columns, in any case.
+
+        Returns
+        -------
+        bool
+            Whether a unique key is over some of these columns, or all, and over no other one.
+        """
+        given = {column.lower() for column in columns}
+        return any({column.lower() for column in unique} <= given for unique in self.uniques())
+
 
 class Schema(dict[str, Table]):
     """The tables of a database by their names."""

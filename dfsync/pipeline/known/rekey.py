@@ -148,7 +148,8 @@ def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
         return Settled(tuple(parts))
     if plan.on_rekey == INSERT or table.kept is None:
         return Settled(tuple(parts), rekeyed=rekeyed, note=rekeyed.note(table, _OUTCOMES[INSERT]))
-    if plan.on_rekey == FOLLOW and _is_key_unique(table):
+    # There the server refuses two rows of one natural key, so that a key moves only where it is free by then.
+    if plan.on_rekey == FOLLOW and table.binding.target.is_unique(plan.key):
         others = _takers(table.kept, parts, rekeyed)
         parts = with_moved_keys(parts, rekeyed.old_id, rekeyed.new_id, others)
     takers = _takers(table.kept, parts, rekeyed)
@@ -169,12 +170,6 @@ def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
     rejects = pd.concat([rekeyed.rejects(refused, reason), _rejects_of_takers(table, takers)]).sort_index()
     note = rekeyed.note(table, _outcome(table, settled, rekeyed, followers, refused))
     return Settled(tuple(settled), rejects, rekeyed, followers, note)
-
-
-def _is_key_unique(table: TableContext) -> bool:
-    """Whether the server refuses two rows of one natural key, so that a key moves only where it is free by then."""
-    key = {column.name.lower() for column in table.binding.key}
-    return any({name.lower() for name in columns} <= key for columns in table.binding.target.uniques())
 
 
 def _takers(kept: KeptMap, parts: Sequence[RowMatches], rekeyed: RekeyedRows) -> OldIds:

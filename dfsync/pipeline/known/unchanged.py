@@ -177,7 +177,7 @@ class UnchangedRows:
     def _allows(self, last: TableState, now: Checksums, others: OldIds) -> bool:
         """Whether the other rows can be looked up, and no row that is as it was needs another target row."""
         binding = self._table.binding
-        if not _is_unique(self._table) and not _standing(last.segments, now).all():
+        if not binding.target.is_unique(binding.plan.key) and not _standing(last.segments, now).all():
             return False
         if not len(others):
             return True
@@ -298,12 +298,6 @@ class UnchangedRows:
 
 
 _EMPTY = Checksums(np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.uint64))
-
-
-def _is_unique(table: TableContext) -> bool:
-    """Whether a unique key of the target keeps two rows from having one natural key."""
-    key = {name.lower() for name in table.binding.plan.key}
-    return any({name.lower() for name in unique} <= key for unique in table.binding.target.uniques())
 
 
 def _standing(segments: Segments, now: Checksums) -> Mask:
