@@ -79,7 +79,7 @@ def is_first_sync(out: Path, name: str, id_column: str | None) -> bool:
     id_column
         Its id; a table without one has no mapping, and the summary tells.
     """
-    return not (out / SUMMARY if id_column is None else out / MAPPINGS / f"{name}.parquet").exists()
+    return not (out / SUMMARY if id_column is None else mapping_path(out, name)).exists()
 
 
 def write_mapping(
@@ -90,7 +90,7 @@ def write_mapping(
     others: Iterable[pa.Table] = (),
 ) -> None:
     """Write `mappings/NAME.parquet`, of what `write_map_file` takes."""
-    write_map_file(out / MAPPINGS / f"{name}.parquet", parts, origin, others)
+    write_map_file(mapping_path(out, name), parts, origin, others)
 
 
 def write_map_file(
@@ -159,9 +159,14 @@ def stale_files(out: Path, names: Iterable[str]) -> list[Path]:
     ]
 
 
+def mapping_path(out: Path, name: str) -> Path:
+    """Name the file of a mapping, which need not be there."""
+    return out / MAPPINGS / f"{name}.parquet"
+
+
 def mapping_file(out: Path, name: str) -> Path:
     """Give the path of a mapping. Raises `DfsyncError` where there is no such file."""
-    path = out / MAPPINGS / f"{name}.parquet"
+    path = mapping_path(out, name)
     if not path.is_file():
         remedy = Remedy("it is made by a sync with this {out}. Run that first.")
         raise DfsyncError(f"{out} has no mapping of {name}:", remedy)

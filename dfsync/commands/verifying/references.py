@@ -41,7 +41,7 @@ def reference_notes(connection: sa.Connection, run: Session, out: Path) -> Itera
     # A column that a person has called plain is told, too: nothing differs, and its values still name other rows.
     plain = tuple(replace(table, plain_columns=()) for table in run.plan.tables)
     for likely in likely_references(replace(run.plan, tables=plain), run.source, reflect(connection)):
-        is_mapped = (out / files.MAPPINGS / f"{likely.parent}.parquet").is_file()
+        is_mapped = files.mapping_path(out, likely.parent).is_file()
         if is_mapped and likely.table in run.names and likely.table in run.bindings:
             same, other = _counts(run, likely, out)
             if other:

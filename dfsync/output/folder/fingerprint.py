@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from dfsync.output.files import MAPPINGS
+from dfsync.output.files import mapping_path
 
 _TAIL_BYTES = 1 << 16
 
@@ -35,4 +35,4 @@ def fingerprint(path: Path) -> str:
 
 def map_fingerprint(out: Path, name: str) -> str:
     """Give the fingerprint of `mappings/NAME.parquet`."""
-    return fingerprint(out / MAPPINGS / f"{name}.parquet")
+    return fingerprint(mapping_path(out, name))

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from dfsync.model import frames
 from dfsync.model.source_file import SOURCE
 from dfsync.output.atomic import make_private, write_atomic
-from dfsync.output.files import MAPPINGS, SOURCES, STATE
+from dfsync.output.files import SOURCES, STATE, mapping_path
 from dfsync.output.folder.fingerprint import fingerprint, map_fingerprint
 
 ID_MAPPINGS = "id_mappings.json"
@@ -72,7 +72,7 @@ def _map_fingerprints(out: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def _json(out: Path, names: list[str]) -> Iterator[bytes]:
-    paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").is_file()]
+    paths = [path for name in names if (path := mapping_path(out, name)).is_file()]
     yield b"{"
     for number, path in enumerate(paths):
         yield (",\n  " if number else "\n  ").encode() + json.dumps(path.stem, ensure_ascii=False).encode() + b": {"
@@ -89,7 +89,7 @@ def write_id_mappings_of_each(out: Path, names: Iterable[str]) -> None:
 
     A source that the mappings no longer have loses its file, as does what an earlier run of one source has left.
     """
-    paths = [path for name in names if (path := out / MAPPINGS / f"{name}.parquet").is_file()]
+    paths = [path for name in names if (path := mapping_path(out, name)).is_file()]
     started: set[Path] = set()
     with tempfile.TemporaryDirectory(prefix=".", dir=out) as folder:
         parts = Path(folder)

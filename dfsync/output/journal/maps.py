@@ -16,7 +16,7 @@ from dfsync.model.source_file import SOURCE
 from dfsync.model.types import NewIds
 from dfsync.output.atomic import write_atomic
 from dfsync.output.evidence import read_origin
-from dfsync.output.files import MAPPINGS, REKEYED, UNMAPPED
+from dfsync.output.files import MAPPINGS, REKEYED, UNMAPPED, mapping_path
 from dfsync.output.journal.record import RunRecord
 from dfsync.output.pieces import piece_files
 
@@ -68,7 +68,7 @@ def put_back(out: Path, name: str, run: RunRecord, rows: pa.Table, restored: New
     restored
         As of `forget_rows`.
     """
-    path = out / MAPPINGS / f"{name}.parquet"
+    path = mapping_path(out, name)
     if not path.exists() or not rows.num_rows or is_of_another(path, run.target, run.source):
         return
     try:

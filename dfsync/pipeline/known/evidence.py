@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from dfsync.model import frames
 from dfsync.model.errors import DfsyncError
 from dfsync.model.types import OldIds
-from dfsync.output.files import MAPPINGS
+from dfsync.output.files import mapping_path
 from dfsync.output.last_run import PREVIOUS, REKEYED_SCHEMA, read_rekeyed
 from dfsync.pipeline.known.rekey import key_texts
 from dfsync.pipeline.session.file_rows import row_name, with_run_ids
@@ -220,7 +220,7 @@ def doubled_notes(table: TableContext, ledger: RowLedger, moved: pd.DataFrame, *
 def has_same_ids(out: Path, name: str, ledger: RowLedger) -> bool:
     """Tell whether the map that is there gives every row the target row that it has now, and has no other rows."""
     try:
-        columns = pq.read_table(out / MAPPINGS / f"{name}.parquet", columns=[frames.OLD_ID, frames.NEW_ID]).columns
+        columns = pq.read_table(mapping_path(out, name), columns=[frames.OLD_ID, frames.NEW_ID]).columns
     except (OSError, pa.ArrowException):
         return False
     # Not copied where all have one: there may be millions.

@@ -26,7 +26,7 @@ from dfsync.execution.executor import open_executor
 from dfsync.model import frames
 from dfsync.model.frames import MATCHED, UPDATED
 from dfsync.model.types import Mask, NewIds, OldIds
-from dfsync.output.files import MAPPINGS
+from dfsync.output.files import mapping_path
 from dfsync.output.folder.fingerprint import map_fingerprint
 from dfsync.output.folder.state import (
     RowsState,
@@ -143,7 +143,7 @@ class UnchangedRows:
     @property
     def _map_path(self) -> Path:
         assert self._table.kept_maps.out is not None
-        return self._table.kept_maps.out / MAPPINGS / f"{self._table.binding.plan.name}.parquet"
+        return mapping_path(self._table.kept_maps.out, self._table.binding.plan.name)
 
     def _map_has(self, ids: OldIds) -> bool:
         """Whether the last map has the keys of these rows."""

@@ -22,7 +22,7 @@ from dfsync.model.rejects import MISSING_PARENT
 from dfsync.model.source_file import SOURCE, SourceFile
 from dfsync.model.types import Mask, OldIds
 from dfsync.output.evidence import MapOrigin, matching, read_origin
-from dfsync.output.files import MAPPINGS
+from dfsync.output.files import mapping_path
 from dfsync.plan.model import TablePlan
 from dfsync.source.base import FileNumbers, RowIds, Source
 from dfsync.stages.diff import ORPHAN
@@ -250,7 +250,7 @@ def with_run_ids(source: Source, table: TablePlan, out: Path, rows: pd.DataFrame
     if ids is None:
         return rows
     now = MapOrigin.of(source.files, "", table, several=True)
-    then = read_origin(out / MAPPINGS / f"{table.name}.parquet") or now
+    then = read_origin(mapping_path(out, table.name)) or now
     then = replace(then, source="" if SOURCE in rows.columns else then.source or str(source.files[0].path.resolve()))
     arrow = pa.Table.from_pandas(rows, preserve_index=False)
     combined, known = RowsOfFiles(then, source.files, ids, now).combined(arrow)
