@@ -24,7 +24,7 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +46,23 @@ _SEGMENTS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Segments:
+class _Columns:
+    """Arrays of one length, as a file has them."""
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Give the arrays in their order."""
+        return [getattr(self, each.name) for each in fields(self)]
+
+    def __len__(self) -> int:
+        return len(self.arrays()[0])
+
+    def equals(self, other: Self) -> bool:
+        """Tell whether both say the same."""
+        return all(np.array_equal(*pair) for pair in zip(self.arrays(), other.arrays(), strict=True))
+
+
+@dataclass(frozen=True)
+class Segments(_Columns):
     """Ranges of new ids, and what the target had in each; arrays of one length by ascending id."""
 
     last_id: NewIds
@@ -54,12 +70,9 @@ class Segments:
     checksum_1: Hashes
     checksum_2: Hashes
 
-    def __len__(self) -> int:
-        return len(self.last_id)
-
-    def equals(self, other: Segments) -> bool:
-        """Tell whether both say the same."""
-        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+    def followed_by(self, later: Segments) -> Segments:
+        """Join these and those of higher ids."""
+        return Segments(*(np.append(*pair) for pair in zip(self.arrays(), later.arrays(), strict=True)))
 
     def of(self, ids: NewIds) -> NDArray[np.int64]:
         """Give the number of the segment in which each id lies; their count for one above all of them."""
@@ -67,19 +80,12 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class RowsState:
+class RowsState(_Columns):
     """Source rows that have a target row of their natural key; arrays of one length by ascending `old_id`."""
 
     old_id: OldIds
     digest: Hashes
     new_id: NewIds
-
-    def __len__(self) -> int:
-        return len(self.old_id)
-
-    def equals(self, other: RowsState) -> bool:
-        """Tell whether both say the same."""
-        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,8 @@ def read_state(out: Path, name: str, made_under: dict[str, Any]) -> TableState |
         of_rows = _said(rows_path)
         if said["token"] != of_rows["token"]:
             return None
-        old_id, digest, new_id = (column.to_numpy() for column in _read(rows_path, _ROWS).columns)
-        segments = Segments(*(column.to_numpy() for column in _read(segments_path, _SEGMENTS).columns))
-        return TableState(RowsState(old_id, digest, new_id), segments, int(of_rows["seed"], 16), said["token"])
+        rows, segments = RowsState(*_read(rows_path, _ROWS)), Segments(*_read(segments_path, _SEGMENTS))
+        return TableState(rows, segments, int(of_rows["seed"], 16), said["token"])
     return None
 
 
@@ -153,10 +158,9 @@ def write_state(
     rows_path, segments_path = _paths(out, name)
     make_private(rows_path.parent)
     if not same_rows:
-        rows = pa.table([state.rows.old_id, state.rows.digest, state.rows.new_id], schema=_ROWS)
+        rows = pa.table(state.rows.arrays(), schema=_ROWS)
         _write(rows_path, rows, {"token": state.token, "seed": f"{state.seed:x}"})
-    of = state.segments
-    segments = pa.table([of.last_id, of.rows, of.checksum_1, of.checksum_2], schema=_SEGMENTS)
+    segments = pa.table(state.segments.arrays(), schema=_SEGMENTS)
     said = {"token": state.token, "map": map_fingerprint(out, name), "made_under": _as_json(made_under)}
     _write(segments_path, segments, said)
 
@@ -184,12 +188,12 @@ def _said(path: Path) -> dict[str, Any]:
     return said
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    """A file of these columns without NULL, whose checksums are right."""
+def _read(path: Path, schema: pa.Schema) -> list[NDArray[Any]]:
+    """The columns of a file, without NULL, whose checksums are right."""
     table = pq.read_table(path, page_checksum_verification=True).combine_chunks()
     if not table.schema.equals(schema) or any(column.null_count for column in table.columns):
         raise ValueError("it has other columns")
-    return table
+    return [column.to_numpy() for column in table.columns]
 
 
 def _write(path: Path, table: pa.Table, said: dict[str, Any]) -> None:

@@ -249,13 +249,7 @@ class UnchangedRows:
         fresh_segments = _cut(ends, read, len(ends))
         if last is None or now is None:
             return fresh_segments
-        kept = _cut(last.last_id, now, known)
-        return Segments(
-            np.append(kept.last_id, fresh_segments.last_id),
-            np.append(kept.rows, fresh_segments.rows),
-            np.append(kept.checksum_1, fresh_segments.checksum_1),
-            np.append(kept.checksum_2, fresh_segments.checksum_2),
-        )
+        return _cut(last.last_id, now, known).followed_by(fresh_segments)
 
     def forget(self) -> None:
         """Leave nothing: the transaction did not commit, or others may have written between its parts."""
