@@ -223,9 +223,9 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
                 # In this order every row of the last run is in a file, wherever the run is killed.
                 files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(until_then, others_unmapped))
                 files.write_beside_mapping(folder, files.REKEYED, name, moved)
-                if has_same_ids(folder, name, table.ledger):
-                    session.same_ids[name] = map_fingerprint(folder, name)
                 if not table.unchanged.keeps_map(table.ledger):
+                    if has_same_ids(folder, name, table.ledger):
+                        session.same_ids[name] = map_fingerprint(folder, name)
                     files.write_mapping(folder, name, found, others.origin, others.mapped())
                 if unmapped is not until_then:
                     files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(unmapped, others_unmapped))
