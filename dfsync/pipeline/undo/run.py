@@ -107,7 +107,7 @@ class RunUndo:
             A table has a trigger on DELETE, or the target or a file is out of reach.
         """
         groups, schema, references = self._groups()
-        dropped = [table for table in self._tables() if schema.find(table.table) is None]
+        dropped = self._dropped_tables(schema)
         names = [table.name for group in (dropped, *groups) for table in group]
         self._observer.run_started(self._record.id, names)
         done = [self._drop(table) for table in dropped]
@@ -130,7 +130,7 @@ class RunUndo:
             As of `run`, which also says what it raises.
         """
         groups, schema, references = self._groups()
-        done = [_dropped(table) for table in self._tables() if schema.find(table.table) is None]
+        done = [*map(_dropped, self._dropped_tables(schema))]
         for group in groups:
             try:
                 undone = self._open(group, schema)
@@ -154,6 +154,9 @@ class RunUndo:
     def _tables(self) -> list[TableRecord]:
         """Those of which something may be left; what came after a whole undo is of others, also where it is equal."""
         return [table for table in self._record.tables if table.has_rows]
+
+    def _dropped_tables(self, schema: Schema) -> list[TableRecord]:
+        return [table for table in self._tables() if schema.find(table.table) is None]
 
     def _references(self, connection: sa.Connection, schema: Schema) -> list[Reference]:
         # Foreign keys may name a table in another case; a table whose name is the same but for that is another one.
