@@ -12,6 +12,7 @@ https://mariadb.com/docs/server/reference/data-types/string-data-types/character
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -133,6 +134,20 @@ class KeyNormalizer:
         else:
             normalized = fold_ascii(array, self._collation)
         return frames.series(normalized).set_axis(values.index)
+
+
+def observe_keys(normalizers: Mapping[str, KeyNormalizer], keys: pd.DataFrame) -> None:
+    """Let each normalizer observe its column of keys.
+
+    Parameters
+    ----------
+    normalizers
+        By the name of the column.
+    keys
+        Keys of either side, conformed (Arrow dtypes).
+    """
+    for name, normalizer in normalizers.items():
+        normalizer.observe(keys[name])
 
 
 def normalize_pair(

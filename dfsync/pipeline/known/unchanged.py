@@ -53,6 +53,7 @@ from dfsync.pipeline.table.ledger import RowLedger, RowMatches
 from dfsync.pipeline.table.match import MatchResult, match_both_sides, match_keys, match_table, with_keyless
 from dfsync.pipeline.table.spool import KeyFrames
 from dfsync.stages.row_hash import RowHasher
+from dfsync.target.collation import observe_keys
 from dfsync.target.read.checksums import Checksums, read_checksums
 from dfsync.target.schema.preconditions import keeps_inserted_values
 
@@ -95,8 +96,10 @@ class UnchangedRows:
 
     def _open(self) -> None:
         table, out = self._table, self._table.kept_maps.out
-        self._leaves = self._leaves and has_state(table) and table.count() >= FEWEST_ROWS
-        if out is None or not has_state(table) or (self._full and not self._leaves):
+        if out is None or not has_state(table):
+            return
+        self._leaves = self._leaves and table.count() >= FEWEST_ROWS
+        if self._full and not self._leaves:
             return
         self._made_under, name = made_under(table), table.binding.plan.name
         if not self._full:
@@ -128,8 +131,7 @@ class UnchangedRows:
         exact = is_exact(normalizers)
         if not self._allows(last, self._now, others) or not (exact or self._map_has(ids[as_before])):
             target_keys = read_target_keys(table, source, look_up=is_lookup_cheaper(table, table.count()))
-            for name, normalizer in normalizers.items():
-                normalizer.observe(target_keys[name])
+            observe_keys(normalizers, target_keys)
             return match_both_sides(table, normalizers, source, target_keys)
         self._others, self._sizes = others, source.sizes
         matches, keys = _match_others(table, normalizers, source, others)
@@ -317,8 +319,7 @@ def _match_others(
     for _ in own.spool.write(chosen):
         pass
     target_keys = read_target_keys(table, own, look_up=True)
-    for name, normalizer in normalizers.items():
-        normalizer.observe(target_keys[name])
+    observe_keys(normalizers, target_keys)
     with table.timer("match"):
         matches, position = match_keys(table, normalizers, own, target_keys)
         return matches, adopt_target_values(table, normalizers, own.spool, target_keys, position)

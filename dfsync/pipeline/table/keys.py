@@ -22,7 +22,7 @@ from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
 from dfsync.stages.match import match
 from dfsync.stages.row_hash import HASH_COLUMNS, RowHasher, empty_hashes
-from dfsync.target.collation import KeyNormalizer, normalize_pair
+from dfsync.target.collation import KeyNormalizer, normalize_pair, observe_keys
 from dfsync.target.read.keys import lookup_by_key, read_keys
 from dfsync.target.read.rows import id_span
 
@@ -121,8 +121,7 @@ def read_both_sides(
             reading.result()
         target_keys = read_target_keys(table, source, look_up=look_up)
         reading.result()
-    for name, normalizer in normalizers.items():
-        normalizer.observe(target_keys[name])
+    observe_keys(normalizers, target_keys)
     return source, target_keys
 
 
@@ -242,8 +241,7 @@ def _observed(
         keyed = drop_null_keys(frame)
         if len(keyed) < len(frame):
             source.keyless = np.append(source.keyless, frame.index.difference(keyed.index).to_numpy())
-        for name, normalizer in normalizers.items():
-            normalizer.observe(keyed[name])
+        observe_keys(normalizers, keyed)
         yield keyed
 
 

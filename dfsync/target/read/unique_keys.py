@@ -14,7 +14,7 @@ from dfsync.model.rejects import display_values, no_rejects, reject_frame
 from dfsync.model.schema import Column, Table
 from dfsync.model.types import Hashes, Mask
 from dfsync.stages.row_hash import HASH_COLUMNS, RowHasher
-from dfsync.target.collation import KeyNormalizer
+from dfsync.target.collation import KeyNormalizer, observe_keys
 from dfsync.target.read.keys import lookup_by_key
 
 _REASON = "would be refused by the server: the unique key over {columns} has this value already, {where}"
@@ -131,8 +131,7 @@ class _UniqueKey:
         return hashed
 
     def _hash(self, keys: pd.DataFrame) -> Hashes:
-        for name, normalizer in self._normalizers.items():
-            normalizer.observe(keys[name])
+        observe_keys(self._normalizers, keys)
         forms = {i: normalizer.normalize(keys[name]) for i, (name, normalizer) in enumerate(self._normalizers.items())}
         hashes: Hashes = self._hasher.hashes(pd.DataFrame(forms, index=keys.index))[list(HASH_COLUMNS)].to_numpy()
         return hashes
