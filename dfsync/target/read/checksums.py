@@ -25,13 +25,13 @@ from sqlalchemy.dialects import mysql
 
 from dfsync.model.schema import Column, Table
 from dfsync.model.types import Hashes, NewIds
+from dfsync.target.read.exact import joined_bytes
 
 _CHECKED_KINDS = {"integer", "text"}
 """Kinds of columns whose bytes the server shows as they are."""
 _MOST_BYTES = 1 << 18
 """Of a key. The server gives NULL for a text that is larger than max_allowed_packet, and XOR passes NULL over."""
 _MOST_FACTORS = 4_294_967_290
-_SEPARATOR = "X'001F'"
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,8 @@ def _range(own_id: sa.ColumnElement[Any], last_ids: NewIds) -> sa.ColumnElement[
 def _content(key: Sequence[Column]) -> sa.ColumnElement[Any]:
     """The key as bytes, no two keys alike."""
     texts = [column for column in key if column.collation is not None]
-    cells: list[sa.ColumnElement[Any]] = []
-    for column in key:
-        cell: sa.ColumnElement[Any] = sa.column(column.name)
-        # The separator is bytes, and so all is; the server does not join texts of several collations.
-        if column in texts and len({text.collation for text in texts}) > 1:
-            cell = sa.cast(cell, sa.BINARY)
-        cells.append(sa.func.ifnull(cell, "N") if column.nullable else cell)
+    lengths: list[sa.ColumnElement[Any]] = []
     # A text may hold the separator, or be what stands for NULL.
     if len(texts) > 1 or any(column.nullable for column in texts):
-        cells += [sa.func.ifnull(sa.func.length(sa.column(column.name)), -1) for column in texts]
-    return sa.func.concat_ws(sa.literal_column(_SEPARATOR), *cells)
+        lengths = [sa.func.ifnull(sa.func.length(sa.column(column.name)), -1) for column in texts]
+    return joined_bytes(key, [sa.column(column.name) for column in key], *lengths)

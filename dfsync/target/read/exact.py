@@ -104,15 +104,36 @@ def digest(table: Table) -> sa.ColumnElement[Any]:
         16 hexadecimal digits, the same in every session of dfsync.
     """
     cells = [_cell(column, too_wide) for column, too_wide in zip(table.columns, _too_wide(table), strict=True)]
+    # The others would be sent, too.
+    return sa.func.left(sa.func.sha2(joined_bytes(table.columns, cells), 256), _DIGITS)
+
+
+def joined_bytes(
+    columns: Sequence[Column], cells: Sequence[sa.ColumnElement[Any]], *more: sa.ColumnElement[Any]
+) -> sa.ColumnElement[Any]:
+    """Express the cells of a row as bytes, one behind the other.
+
+    Parameters
+    ----------
+    columns
+        The columns.
+    cells
+        Of each column what is joined; NULL only where the column may be.
+    more
+        What comes behind them, never NULL.
+
+    Returns
+    -------
+    sqlalchemy.ColumnElement
+    """
     # The separator is bytes, and so all is: texts of one collation are joined as they are, which is faster. Those of
     # several the server does not join.
-    if len({column.collation for column in table.columns if column.collation}) > 1:
+    if len({column.collation for column in columns if column.collation}) > 1:
         cells = [sa.cast(cell, sa.BINARY) for cell in cells]
     # NULL would be left out, and what follows take its place.
     null: sa.ColumnElement[Any] = sa.literal_column("X'004E'")
-    cells = [sa.func.ifnull(cell, null) if c.nullable else cell for c, cell in zip(table.columns, cells, strict=True)]
-    # The others would be sent, too.
-    return sa.func.left(sa.func.sha2(sa.func.concat_ws(sa.literal_column("X'001F'"), *cells), 256), _DIGITS)
+    cells = [sa.func.ifnull(cell, null) if c.nullable else cell for c, cell in zip(columns, cells, strict=True)]
+    return sa.func.concat_ws(sa.literal_column("X'001F'"), *cells, *more)
 
 
 def _cell(column: Column, too_wide: bool) -> sa.ColumnElement[Any]:
