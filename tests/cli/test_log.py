@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,13 +55,6 @@ class TestMasking:
 
 
 class TestLog:
-    @pytest.fixture(autouse=True)
-    def _as_before(self) -> Iterator[None]:
-        log = logging.getLogger("dfsync")
-        before = log.handlers[:], log.level
-        yield
-        log.handlers[:], log.level = before
-
     def test_warnings_are_sentences_and_the_rest_is_silent(self, capsys: pytest.CaptureFixture[str]) -> None:
         log_to_stderr(debug=False)
         logging.getLogger("dfsync.load").info("detail")
