@@ -88,8 +88,11 @@ class MapOrigin:
 
     def is_continued_by(self, now: MapOrigin) -> bool:
         """Tell whether a map of this origin is evidence for a run: the same target and plan, and a file in common."""
-        same = replace(self, source="", files=()) == replace(now, source="", files=())
-        return same and self.shares_file(now)
+        return self.of_any_source() == now.of_any_source() and self.shares_file(now)
+
+    def of_any_source(self) -> MapOrigin:
+        """Leave out whose rows they are: what is left is the target and how the plan recognises rows."""
+        return replace(self, source="", files=())
 
     def shares_file(self, now: MapOrigin) -> bool:
         """Tell whether both have a file in common."""

@@ -26,6 +26,7 @@ from dfsync.execution.executor import open_executor
 from dfsync.model import frames
 from dfsync.model.frames import MATCHED, UPDATED
 from dfsync.model.types import Mask, NewIds, OldIds
+from dfsync.output.evidence import read_origin
 from dfsync.output.files import mapping_path
 from dfsync.output.folder.fingerprint import map_fingerprint
 from dfsync.output.folder.state import (
@@ -37,7 +38,8 @@ from dfsync.output.folder.state import (
     write_state,
 )
 from dfsync.pipeline.known.last_keys import LastKeys
-from dfsync.pipeline.known.last_state import has_state, made_under
+from dfsync.pipeline.known.last_state import has_state, made_under, origin, standing
+from dfsync.pipeline.known.target_keys import read_changed_keys
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.keys import (
     KeyDigests,
@@ -130,7 +132,9 @@ class UnchangedRows:
         others = ids[~as_before]
         exact = is_exact(normalizers)
         if not self._allows(last, self._now, others) or not (exact or self._map_has(ids[as_before])):
-            target_keys = read_target_keys(table, source, look_up=is_lookup_cheaper(table, table.count()))
+            target_keys = read_changed_keys(table, self._map_path, last.rows, last.segments, self._now)
+            if target_keys is None:
+                target_keys = read_target_keys(table, source, look_up=is_lookup_cheaper(table, table.count()))
             observe_keys(normalizers, target_keys)
             return match_both_sides(table, normalizers, source, target_keys)
         self._others, self._sizes = others, source.sizes
@@ -171,7 +175,7 @@ class UnchangedRows:
             new_id[known] = rows.new_id[place[known]]
             same = known.copy()
             same[known] = rows.digest[place[known]] == digests[known]
-        stand = _standing(last.segments, now)
+        stand = standing(last.segments, now)
         if not stand.all():
             same &= np.append(stand, False)[last.segments.of(new_id)]
         return ids, new_id, same
@@ -179,7 +183,7 @@ class UnchangedRows:
     def _allows(self, last: TableState, now: Checksums, others: OldIds) -> bool:
         """Whether the other rows can be looked up, and no row that is as it was needs another target row."""
         binding = self._table.binding
-        if not binding.target.is_unique(binding.plan.key) and not _standing(last.segments, now).all():
+        if not binding.target.is_unique(binding.plan.key) and not standing(last.segments, now).all():
             return False
         if not len(others):
             return True
@@ -236,7 +240,7 @@ class UnchangedRows:
         ids = np.unique(rows.new_id) if not (np.diff(rows.new_id) > 0).all() else rows.new_id
         last, now, known = None, None, 0
         few = self._last is not None and len(self._last.segments) <= 2 * MOST_SEGMENTS
-        if few and self._others is not None and self._last is not None and self._now is not None:
+        if few and self._last is not None and self._now is not None:
             last, now = self._last.segments, self._now
             known = min([len(last), *last.of(written[:1]).tolist()])
             is_short = known and now.rows[known - 1] < SEGMENT_ROWS // 2
@@ -280,7 +284,7 @@ class UnchangedRows:
             return False
         if self._digests is None or len(self._digests.joined()[0]) != len(ledger):
             return False
-        if not ledger.with_action(MATCHED).all():
+        if not ledger.with_action(MATCHED).all() or read_origin(self._map_path) != origin(self._table):
             return False
         file = pq.ParquetFile(self._map_path)
         groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
@@ -294,17 +298,6 @@ class UnchangedRows:
 
 
 _EMPTY = Checksums(np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.uint64))
-
-
-def _standing(segments: Segments, now: Checksums) -> Mask:
-    """Which segments are as they were."""
-    count = len(segments)
-    standing: Mask = (
-        (segments.rows == now.rows[:count])
-        & (segments.checksum_1 == now.checksum_1[:count])
-        & (segments.checksum_2 == now.checksum_2[:count])
-    )
-    return standing
 
 
 def _match_others(

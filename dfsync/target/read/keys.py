@@ -20,8 +20,15 @@ from dfsync.target.read.rows import fetch_batch, no_rows, select_columns
 _KEYS_PER_STATEMENT = 500
 
 
-def read_keys(connection: sa.Connection, table: Table, id_column: str | None, key: Sequence[str]) -> pd.DataFrame:
-    """Read the natural key of every row of a table.
+def read_keys(
+    connection: sa.Connection,
+    table: Table,
+    id_column: str | None,
+    key: Sequence[str],
+    after: int | None = None,
+    until: int | None = None,
+) -> pd.DataFrame:
+    """Read the natural key of every row of a table, or of the rows of a range of ids.
 
     Parameters
     ----------
@@ -33,6 +40,9 @@ def read_keys(connection: sa.Connection, table: Table, id_column: str | None, ke
         Its surrogate id; None where it has none.
     key
         The columns of the natural key.
+    after, until
+        Only the rows whose ids are higher than the first and at most the second; None sets no limit. Only for keys
+        that can be read packed.
 
     Returns
     -------
@@ -46,11 +56,11 @@ def read_keys(connection: sa.Connection, table: Table, id_column: str | None, ke
         return fetch_batch(connection, select, table, id_column, key)
     own_id: sa.ColumnElement[Any] = sa.column(id_column)
     batches = [no_rows(table, id_column, key)]
-    last = None
-    for highest, batch in read_keys_packed(connection, table, id_column, columns):
+    last = after
+    for highest, batch in read_keys_packed(connection, table, id_column, columns, after, until):
         if batch is None:
-            after = own_id <= highest if last is None else own_id.between(last + 1, highest)
-            batches.append(fetch_batch(connection, select.where(after), table, id_column, key))
+            rows = own_id <= highest if last is None else own_id.between(last + 1, highest)
+            batches.append(fetch_batch(connection, select.where(rows), table, id_column, key))
         else:
             batches.append(frames.target_frame(batch.column(0), batch.drop_columns([batch.column_names[0]]), key))
         last = highest

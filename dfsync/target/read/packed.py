@@ -27,7 +27,12 @@ _PARSE = pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty
 
 
 def read_keys_packed(
-    connection: sa.Connection, table: Table, id_column: str, key: Sequence[Column], after: int | None = None
+    connection: sa.Connection,
+    table: Table,
+    id_column: str,
+    key: Sequence[Column],
+    after: int | None = None,
+    until: int | None = None,
 ) -> Iterator[tuple[int, pa.Table | None]]:
     """Read the natural keys of a table in batches of 50,000 rows.
 
@@ -43,6 +48,8 @@ def read_keys_packed(
         The columns of the natural key, their kinds among `PACKABLE_KINDS`.
     after
         Only the rows with higher ids; None reads all.
+    until
+        Only this id and lower ones; None reads all.
 
     Yields
     ------
@@ -59,7 +66,7 @@ def read_keys_packed(
     columns = [table[id_column], *key]
     types = {f"f{position}": arrow_type(column) for position, column in enumerate(columns)}
     convert = pyarrow.csv.ConvertOptions(column_types=types, null_values=[_NULL], strings_can_be_null=True)
-    statement = _statement(table, id_column, columns)
+    statement = _statement(table, id_column, columns, until)
     last = after
     while True:
         count, highest, nulls, packed = connection.execute(statement, {"last": last}).one()
@@ -73,21 +80,23 @@ def read_keys_packed(
             return
 
 
-def _statement(table: Table, id_column: str, columns: Sequence[Column]) -> sa.Select[Any]:
+def _statement(table: Table, id_column: str, columns: Sequence[Column], until: int | None) -> sa.Select[Any]:
     """The query of one batch after the id `:last`: rows, highest id, NULLs in the key, and the packed text."""
-    rows = _batch_rows(table, id_column, columns)
+    rows = _batch_rows(table, id_column, columns, until)
     id_cell, *key_cells = rows.c
     nulls = sum((sa.func.count() - sa.func.count(cell) for cell in key_cells), start=sa.literal(0))
     return sa.select(sa.func.count(), sa.func.max(id_cell), nulls, _packed_rows(rows, columns)).select_from(rows)
 
 
-def _batch_rows(table: Table, id_column: str, columns: Sequence[Column]) -> sa.Subquery:
+def _batch_rows(table: Table, id_column: str, columns: Sequence[Column], until: int | None) -> sa.Subquery:
     own_id: sa.ColumnElement[Any] = sa.column(id_column)
     is_first = sa.bindparam("last", type_=sa.BigInteger).is_(None)
     selected: list[Any] = [sa.column(column.name).label(f"c{position}") for position, column in enumerate(columns)]
     select = sa.select(*selected).select_from(sa.table(table.name))
-    after = sa.or_(is_first, own_id > sa.bindparam("last"))
-    return select.where(after).order_by(own_id).limit(_ROWS_PER_BATCH).subquery("rows")
+    wanted = sa.or_(is_first, own_id > sa.bindparam("last"))
+    if until is not None:
+        wanted = sa.and_(wanted, own_id <= until)
+    return select.where(wanted).order_by(own_id).limit(_ROWS_PER_BATCH).subquery("rows")
 
 
 def _packed_rows(rows: sa.Subquery, columns: Sequence[Column]) -> sa.ColumnElement[Any]:

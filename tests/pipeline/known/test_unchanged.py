@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from dfsync import SyncOptions, sync
+from dfsync.output.evidence import read_origin
 from dfsync.output.result import SyncResult
-from dfsync.pipeline.known import unchanged
+from dfsync.pipeline.known import target_keys, unchanged
+from dfsync.target.read.keys import read_keys
 from tests.support.git_history import counts, execute, run_sql
 from tests.support.scenario import Scenario, statements
 
@@ -268,12 +273,80 @@ class TestWhatIsNoEvidence:
             synced.sync()
         assert "all keys" in asked(sent, "people")
 
-    def test_too_many_rows_to_look_up(self, synced: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+
+class TestTooManyNewRowsToLookUp:
+    """The target's keys are those of the last map where its rows are as they were, and are read elsewhere."""
+
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        """The ranges of people's ids that were read: after the first, up to the second."""
         monkeypatch.setattr(unchanged, "LOOKUP_RATIO", 20)
-        run_sql(synced.source, "INSERT INTO people VALUES (9, 'eve', NULL)")
+        monkeypatch.setattr(target_keys, "LEAST_SHARE", 0.2)
+        ranges: list[Any] = []
+
+        def read_range(*given: Any) -> pd.DataFrame:
+            if given[1].name == "people":
+                ranges.append(given[4:])
+            return read_keys(*given)
+
+        monkeypatch.setattr(target_keys, "read_keys", read_range)
+        return ranges
+
+    def test_what_is_above_the_last_run_is_read(self, synced: Scenario, read: list[Any]) -> None:
+        run_sql(synced.source, "INSERT INTO people VALUES (5, 'Ann', ''), (6, 'eve', ''), (7, 'Fay', '')")
+        execute(synced.target, "INSERT INTO people (id, name) VALUES (900, 'fay')")
+        result = synced.sync()
+        assert counts(result)["people"] == (1, 6, 0)
+        assert result.counts[0].shared == 1
+        assert read == [(104, None)]
+        assert ids(result, "people") == {1: 101, 2: 102, 3: 103, 4: 104, 5: 101, 6: 901, 7: 900}
+        assert result.mappings["people"]["name"].tolist() == ["ann", "bob", "cid", "dan", "ann", "eve", "fay"]
+
+    def test_so_is_a_segment_that_is_not_as_it_was(self, synced: Scenario, read: list[Any]) -> None:
+        run_sql(synced.source, "INSERT INTO people VALUES (6, 'EVE', ''), (7, 'fay', '')")
+        execute(synced.target, "UPDATE people SET name = 'eve' WHERE id = 102")
+        result = synced.sync()
+        assert read == [(None, 102), (104, None)]
+        assert counts(result)["people"] == (2, 4, 0)
+        assert {**ids(result, "people"), 2: 0, 7: 0} == {1: 101, 2: 0, 3: 103, 4: 104, 6: 102, 7: 0}
+
+    def test_and_one_that_has_rows_of_others(self, synced: Scenario, read: list[Any]) -> None:
+        execute(synced.target, "INSERT INTO people (id, name) VALUES (7, 'eve')")
+        synced.sync()
+        read.clear()
+        run_sql(synced.source, "INSERT INTO people VALUES (6, 'EVE', ''), (7, 'fay', '')")
+        result = synced.sync()
+        assert read == [(None, 102), (104, None)]
+        assert ids(result, "people")[6] == 7
+
+    @pytest.mark.parametrize(("limit", "value"), [("LEAST_SHARE", 1.0), ("MOST_RANGES", 0)])
+    def test_all_are_read_where_little_is_known(
+        self, synced: Scenario, read: list[Any], monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+    ) -> None:
+        monkeypatch.setattr(target_keys, limit, value)
+        run_sql(synced.source, "INSERT INTO people VALUES (6, 'eve', '')")
+        execute(synced.target, "INSERT INTO people (name) VALUES ('theirs')")
         with statements() as sent:
             assert counts(synced.sync())["people"] == (1, 4, 0)
-        assert "all keys" in asked(sent, "people")
+        assert read == []
+        assert asked(sent, "people") == ["checksums", "all keys", "checksums"]
+
+    def test_the_source_may_have_moved(self, synced: Scenario, read: list[Any]) -> None:
+        assert synced.plan is not None
+        out, options = synced.folder / "out", SyncOptions(plan=synced.plan)
+        sync(f"laptop:{synced.source}", synced.target.url, out=out, options=options)
+        moved = synced.source.rename(synced.folder / "today.db")
+        run_sql(moved, "INSERT INTO people VALUES (6, 'eve', '')")
+        read.clear()
+        result = sync(f"laptop:{moved}", synced.target.url, out=out, options=options)
+        assert counts(result)["people"] == (1, 4, 0)
+        assert read == [(104, None)]
+        # Nothing is new, but the map says of which file it is.
+        again = moved.rename(synced.folder / "tomorrow.db")
+        assert counts(sync(f"laptop:{again}", synced.target.url, out=out, options=options))["people"] == (0, 5, 0)
+        origin = read_origin(out / "mappings" / "people.parquet")
+        assert origin is not None
+        assert origin.source == str(again)
 
 
 def test_a_table_of_few_rows_leaves_no_state(tmp_path: Path, target: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
