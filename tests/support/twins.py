@@ -26,16 +26,25 @@ from dfsync.output.result import SyncResult
 from dfsync.pipeline.observer import Observer
 from dfsync.plan.model import TablePlan
 
-COLUMNS = {"name": "VARCHAR(4)", "code": "VARCHAR(4)", "n": "INTEGER", "note": "VARCHAR(4)"}
+COLUMNS = {
+    "name": "VARCHAR(4)",
+    "code": "VARCHAR(4)",
+    "n": "INTEGER",
+    "x": "DOUBLE",
+    "seen": "DATETIME(3)",
+    "note": "VARCHAR(4)",
+}
 VALUES: dict[str, list[Any]] = {
     "name": ["a", "A", "b", "b ", "ä", "aa", "", "c", "d", "e"],
     "code": ["x", "X", "y", "ÿ", "z", "zz"],
     "n": [1, 2, 3, -4],
+    "x": [0.1, 1 / 3, -0.0, 0.0, 1e300, 5e-324, 2.0**53 + 2],
+    "seen": ["2024-02-29 23:59:59.9996", "2024-03-01", "2024-03-01 00:00:00.001", "0999-01-01 12:00:00.0004"],
     "note": ["p", "q", None, "too long"],
 }
 KEYS: dict[str, list[tuple[str, ...]]] = {
-    "p": [("name",), ("name",), ("name", "code"), ()],
-    "c": [("n",), ("p_id", "n"), ("code",), ("p_id", "code"), ("code", "name"), ()],
+    "p": [("name",), ("name",), ("name", "code"), ("x",), ("seen", "name"), ()],
+    "c": [("n",), ("p_id", "n"), ("code",), ("p_id", "code"), ("code", "name"), ("p_id", "seen"), ("x", "seen"), ()],
 }
 COLLATIONS = ["utf8mb4_bin", "utf8mb4_general_ci", "utf8mb4_unicode_ci", "latin1_swedish_ci"]
 STATE_FATES = ["kept"] * 6 + ["lost", "damaged", "stale", "of another"]
@@ -259,7 +268,7 @@ def row(numbers: random.Random, table: Table) -> dict[str, Any]:
 
 
 def literal(of: Any) -> str:
-    return "NULL" if of is None else str(of) if isinstance(of, int) else f"'{of}'"
+    return "NULL" if of is None else repr(of) if isinstance(of, int | float) else f"'{of}'"
 
 
 def prepared(table: Table) -> list[str]:

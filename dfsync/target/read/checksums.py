@@ -27,8 +27,8 @@ from dfsync.model.schema import Column, Table
 from dfsync.model.types import Hashes, NewIds
 from dfsync.target.read.exact import joined_bytes
 
-_CHECKED_KINDS = {"integer", "text"}
-"""Kinds of columns whose bytes the server shows as they are."""
+_CHECKED_KINDS = {"integer", "text", "double", "decimal", "date", "datetime", "timestamp"}
+"""Kinds of columns of which no two values have the same bytes where the server joins them."""
 _MOST_BYTES = 1 << 18
 """Of a key. The server gives NULL for a text that is larger than max_allowed_packet, and XOR passes NULL over."""
 _MOST_FACTORS = 4_294_967_290

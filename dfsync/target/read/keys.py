@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dfsync.model import frames
 from dfsync.model.schema import Column, Table
+from dfsync.stages.conform.canonical import canonicalize
 from dfsync.target import packet
 from dfsync.target.collation import has_non_ascii
 from dfsync.target.quoting import one_of
@@ -41,8 +42,8 @@ def read_keys(
     key
         The columns of the natural key.
     after, until
-        Only the rows whose ids are higher than the first and at most the second; None sets no limit. Only for keys
-        that can be read packed.
+        Only the rows whose ids are higher than the first and at most the second; None sets no limit. Not for a table
+        without ids.
 
     Returns
     -------
@@ -52,9 +53,13 @@ def read_keys(
     """
     columns = table.pick(key)
     select = select_columns(table, id_column, key)
-    if id_column is None or not {column.kind for column in columns} <= PACKABLE_KINDS:
+    if id_column is None:
         return fetch_batch(connection, select, table, id_column, key)
     own_id: sa.ColumnElement[Any] = sa.column(id_column)
+    if not {column.kind for column in columns} <= PACKABLE_KINDS:
+        limits = [own_id > after] if after is not None else []
+        limits += [own_id <= until] if until is not None else []
+        return fetch_batch(connection, select.where(*limits), table, id_column, key)
     batches = [no_rows(table, id_column, key)]
     last = after
     for highest, batch in read_keys_packed(connection, table, id_column, columns, after, until):
@@ -62,7 +67,8 @@ def read_keys(
             rows = own_id <= highest if last is None else own_id.between(last + 1, highest)
             batches.append(fetch_batch(connection, select.where(rows), table, id_column, key))
         else:
-            batches.append(frames.target_frame(batch.column(0), batch.drop_columns([batch.column_names[0]]), key))
+            values = [canonicalize(array, of) for array, of in zip(batch.columns[1:], columns, strict=True)]
+            batches.append(frames.target_frame(batch.column(0), pa.table(values, names=batch.column_names[1:]), key))
         last = highest
     return pd.concat(batches)
 

@@ -1,17 +1,19 @@
 """Many keys in few large values: three times as fast as one value per cell, which the driver parses in Python.
 
 The server joins a batch of rows into one text, which Arrow parses. A value that holds a separator, or that looks like
-the sign for NULL, is detected by counting; a text that the server cut off, by its length. Such a batch must be read row
-by row.
+the sign for NULL, is detected by counting; a text that the server cut off, by its length; a date that is none, by
+parsing. Such a batch must be read row by row.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import sqlalchemy as sa
 
@@ -19,7 +21,7 @@ from dfsync.model.schema import Column, Table
 from dfsync.model.types import arrow_type
 from dfsync.target import packet
 
-PACKABLE_KINDS = {"integer", "text"}
+PACKABLE_KINDS = {"integer", "text", "double", "date", "datetime", "timestamp"}
 _ROWS_PER_BATCH = 50_000
 _NULL = "\\N"
 _WIDEST_CHARACTER = 4
@@ -122,6 +124,16 @@ def _parse_batch(content: bytes, count: int, nulls: int, convert: pyarrow.csv.Co
         return None
     # One block: a row must not be longer than one.
     options = pyarrow.csv.ReadOptions(autogenerate_column_names=True, block_size=len(content) + 1)
-    read = pyarrow.csv.read_csv(io.BytesIO(content + b"\n"), options, _PARSE, convert)
+    try:
+        read = pyarrow.csv.read_csv(io.BytesIO(content + b"\n"), options, _PARSE, convert)
+    except pa.ArrowInvalid:
+        return None
     agrees = read.num_rows == count and sum(column.null_count for column in read.columns) == nulls
+    if any(_has_year_zero(column) for column in read.columns if pa.types.is_temporal(column.type)):
+        return None
     return read.combine_chunks() if agrees else None
+
+
+def _has_year_zero(column: pa.ChunkedArray) -> bool:
+    """Whether the server has a date that Python's dates, and so the reading row by row, have not."""
+    return bool(pc.any(pc.less(column, pa.scalar(dt.datetime.min).cast(column.type))).as_py())

@@ -33,6 +33,8 @@ _LIMITS = {
     "wsrep_max_ws_size": "bytes",
     "group_replication_transaction_size_limit": "bytes",
 }
+_KEPT_KINDS = {"integer", "double", "decimal", "date", "datetime", "timestamp"}
+"""Kinds of which `stages.conform` makes the very values that a column holds."""
 _GALERA, _OFF = "wsrep", ("0", "OFF")
 
 
@@ -185,10 +187,15 @@ def keeps_inserted_values(connection: sa.Connection, table: Table, columns: Sequ
     ----------
     https://mariadb.com/docs/server/reference/system-tables/information-schema/information-schema-tables/information-schema-triggers-table
     """
-    if not all(column.kind == "integer" or _holds_any_text(column) for column in columns):
+    if not all(_holds_any_number_or_time(column) or _holds_any_text(column) for column in columns):
         return False
     may_see, triggers = connection.execute(_SEEN_TRIGGERS, {"name": table.name}).one()
     return bool(may_see) and not triggers
+
+
+def _holds_any_number_or_time(column: Column) -> bool:
+    # DOUBLE(M, D) rounds in its own way.
+    return column.kind in _KEPT_KINDS and not (column.kind == "double" and column.scale is not None)
 
 
 def _holds_any_text(column: Column) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from dfsync.target.read.checksums import Checksums, read_checksums
+from dfsync.target.connection import connect
+from dfsync.target.read.checksums import Checksums, can_be_checked, read_checksums
 from dfsync.target.schema.reflection import reflect
 from tests.support.git_history import execute
 
@@ -108,3 +111,33 @@ def test_ids_of_any_size_are_taken(target: Engine) -> None:
 
 def test_many_ranges(filled: Engine) -> None:
     assert read(filled, *range(1, 3000)).rows.tolist() == [1] * 100 + [0] * 2900
+
+
+@pytest.mark.parametrize(
+    ("type_", "values"),
+    [
+        (
+            "DOUBLE",
+            [x for y in (0.1, 1 / 3, 1e300, 5e-324, 2.0**53, -7e-11) for x in (y, float(np.nextafter(y, 9e307)))],
+        ),
+        (
+            "DATETIME(6)",
+            ["2024-01-01", "2024-01-01 00:00:00.000001", "2024-01-01 00:00:01", "0001-01-01", "9999-12-31"],
+        ),
+        ("TIMESTAMP(3)", ["2024-10-27 00:30:00", "2024-10-27 01:30:00", "2024-10-27 01:30:00.001"]),
+        ("DATE", ["2024-01-01", "2024-01-10", "2024-10-01"]),
+        ("DECIMAL(38, 9)", ["0.000000001", "0.000000002", "12345678901234567890123456789.1", "-1"]),
+    ],
+)
+def test_each_value_of_a_type_is_told_from_the_others(target: Engine, type_: str, values: list[Any]) -> None:
+    execute(target, f"CREATE TABLE v (id BIGINT PRIMARY KEY, x {type_} NOT NULL)")
+    found = set()
+    with connect(target) as connection:
+        table = reflect(connection)["v"]
+        assert can_be_checked([table["x"]])
+        for value in values:
+            connection.execute(text("REPLACE INTO v VALUES (1, :value)"), {"value": value})
+            now = read_checksums(connection, table, "id", [table["x"]], np.array([1], np.int64))
+            found.add((int(now.checksum_1[0]), int(now.checksum_2[0])))
+        connection.rollback()
+    assert len(found) == len(values)
