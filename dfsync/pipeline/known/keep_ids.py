@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from dfsync.model import frames
 from dfsync.model.rejects import no_rejects, reject_frame
 from dfsync.model.types import NewIds, OldIds
 from dfsync.pipeline.known.rekey import FOLLOW, compare_keys
@@ -20,6 +19,7 @@ from dfsync.pipeline.table.extract import read_batches
 from dfsync.pipeline.table.ledger import RowLedger
 from dfsync.pipeline.table.load import LoadedBatch
 from dfsync.target.read.rows import lookup_by_id
+from dfsync.target.write.loader import BulkLoader
 from dfsync.target.write.with_ids import insert_with_ids
 
 _EXAMPLES = 3
@@ -179,10 +179,8 @@ def insert_kept(table: TableContext, ids: OldIds, *, dry_run: bool) -> LoadedBat
     notes = [note for batch in batches for note in batch.notes]
     refused = no_rejects()
     if not dry_run and table.binding.id is not None:
-        with_own_ids = frame.set_axis(pd.Index(table.own_ids(frame.index), name=frames.OLD_ID))
-        refused = insert_with_ids(table.connection, table.binding.target, table.binding.id, with_own_ids)
-        at = with_own_ids.index.get_indexer(refused.index)
-        refused = refused.set_axis(pd.Index(frame.index[at], name=frames.OLD_ID))
+        loader = BulkLoader(table.connection, table.binding.target, table.binding.id, local_infile=False)
+        refused = insert_with_ids(table.connection, loader, frame, table.own_ids(frame.index))
     taken = frame.index.difference(refused.index)
     rejects = pd.concat([refused, *(batch.rejects for batch in batches)])
     return LoadedBatch(pd.Series(table.own_ids(taken), index=taken), rejects, notes, refused.index.to_numpy())

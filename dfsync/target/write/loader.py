@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from dfsync.target.errors import SilentCoercionError, error_code, explain
 from dfsync.target.read.packed import read_keys_packed
 from dfsync.target.read.rows import highest_id
 from dfsync.target.write.bisect import send_with_bisection
+from dfsync.target.write.id_zero import keep_zero
 from dfsync.target.write.insert import insert_rows
 from dfsync.target.write.linked_insert import LinkedRows
 from dfsync.target.write.load_data import LocalInfileDisabledError, load_data
@@ -97,6 +99,26 @@ class BulkLoader:
         rejects = send_with_bisection(self._connection, frame, self._send)
         inserted = frame.index.difference(rejects.index) if len(rejects) else frame.index
         return pd.Series(self._new_ids(len(inserted)), index=inserted), rejects
+
+    def send_with_ids(self, frame: pd.DataFrame, ids: NewIds) -> None:
+        """Insert rows under ids that are given, in one statement where they fit one.
+
+        Parameters
+        ----------
+        frame
+            As in `insert`.
+        ids
+            One for each row.
+
+        Raises
+        ------
+        Exception
+            What the server raises; `dfsync.target.write.bisect.send_with_bisection` calls this.
+        """
+        assert self._id is not None
+        own_ids = frames.series(pa.array(ids, arrow_type(self._table[self._id.name]))).set_axis(frame.index)
+        with keep_zero(self._connection) if (ids == 0).any() else nullcontext():
+            self._send(frames.with_columns(frame, {self._id.name: own_ids}))
 
     def insert_linked(
         self,
