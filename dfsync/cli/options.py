@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from dfsync.model.errors import DfsyncError
+from dfsync.model.options import KEEP_IDS
 from dfsync.model.source_file import SourceFile
 
 DEFAULT_SOURCE = Path("git_history.db")
@@ -37,6 +39,13 @@ def table_names(text: str | None) -> tuple[str, ...] | None:
     if not names:
         raise DfsyncError("--tables names no table: leave it out, or write names like repositories,commits.")
     return names
+
+
+def with_implied_values(args: Sequence[str]) -> list[str]:
+    """Write out `--keep-ids` as `--keep-ids=free`, since an option of the libraries beneath needs its value."""
+    following = [*args, ""][1:]
+    bare = [arg == "--keep-ids" and after not in KEEP_IDS for arg, after in zip(args, following, strict=True)]
+    return [f"{arg}={KEEP_IDS[0]}" if implied else arg for arg, implied in zip(args, bare, strict=True)]
 
 
 def source_files(given: list[str] | None, listed: Path | None) -> tuple[SourceFile, ...]:
@@ -124,6 +133,13 @@ OnMatch = Annotated[
     Literal["skip", "update"] | None,
     typer.Option(
         help="Leave rows that exist as they are, or give them the source's values. Default: as the plan says."
+    ),
+]
+KeepIds = Annotated[
+    Literal["free", "strict"] | None,
+    typer.Option(
+        help="Rows keep their ids where these are free in the target; with --keep-ids=strict nothing is written where "
+        "one is not. Default: as the plan says."
     ),
 ]
 KeepRuns = Annotated[

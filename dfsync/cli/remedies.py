@@ -15,6 +15,7 @@ OPTION_NAMES: Mapping[str, str] = {
     "tables": "--tables",
     "force": "--force",
     "keep_runs": "--keep-runs",
+    "keep_ids": "--keep-ids",
     "runs": "python -m dfsync runs",
     "all_since": "--all-since",
     "run_triggers": "--run-triggers",

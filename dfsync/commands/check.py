@@ -18,6 +18,7 @@ from dfsync.commands.preflight.inspection import (
     differing_findings,
     inspect_table,
     open_preflight,
+    other_id_findings,
     ready_tables,
     reject_findings,
     value_findings,
@@ -165,7 +166,8 @@ def _check(
 ) -> CheckResult:
     url = connection.engine.url
     target = reflect(connection)
-    plan = resolve_draft(options.plan, source, expected_schema(source.schema, target), options.on_match)
+    expected, keep_ids = expected_schema(source.schema, target), options.keep_ids is not None
+    plan = resolve_draft(options.plan, source, expected, options.on_match, keep_ids=keep_ids)
     names = select(plan, options.tables or plan.names)
     source = source.with_plan(plan)
     preflight = open_preflight(source, connection, target, plan)
@@ -223,6 +225,7 @@ def _dry_run(
             findings += reject_findings(preflight.plan[counts.name], result.rejects[counts.name])
         findings += changed_value_findings(counts.name, counts.changed_values)
         findings += differing_findings(counts.name, counts.differing)
+        findings += other_id_findings(counts.name, counts.other_ids, strict=options.keep_ids == "strict")
     return result, findings
 
 

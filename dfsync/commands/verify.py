@@ -13,6 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from dfsync.commands.verifying.counts import COUNTED, VerifyCounts
+from dfsync.commands.verifying.other_ids import other_id_notes
 from dfsync.commands.verifying.references import reference_notes
 from dfsync.commands.verifying.rows import TableVerifier
 from dfsync.model.errors import DfsyncError, Remedy
@@ -56,7 +57,8 @@ class VerifyResult(Result):
     started: str = ""
     """Date and time in UTC, as in ISO 8601."""
     notes: tuple[str, ...] = ()
-    """What nothing of the plan compares, in a sentence each: undeclared references that point to other rows."""
+    """What no comparison of values shows, in a sentence each: undeclared references that point to other rows, and rows
+    that were to keep their ids and have others."""
 
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """By name, why sources of several cannot be read: their rows are not compared."""
@@ -166,7 +168,7 @@ def _verify(run: Session, out: Path, observer: Observer) -> VerifyResult:
         _require_same_target(connection, checks, out)
         for check in checks:
             check.run(connection, observer)
-        notes = tuple(reference_notes(connection, run, out))
+        notes = (*reference_notes(connection, run, out), *other_id_notes(run, out))
     counts = tuple(check.counts for check in checks)
     result = VerifyResult(
         tables=counts,

@@ -14,6 +14,7 @@ PYTHON_NAMES: Mapping[str, str] = {
     "tables": "SyncOptions(tables=...)",
     "force": "force=True",
     "keep_runs": "SyncOptions(keep_runs=...)",
+    "keep_ids": 'SyncOptions(keep_ids="free")',
     "runs": "dfsync.runs(out)",
     "all_since": "all_since=",
     "run_triggers": "UndoOptions(run_triggers=True)",
@@ -28,9 +29,9 @@ class Remedy:
     Parameters
     ----------
     sentence
-        The advice. `{source}`, `{target}`, `{out}`, `{plan}`, `{tables}`, `{force}`, `{all_since}`, `{keep_runs}` and
-        `{run_triggers}` stand for parameters, `{runs}` for the command or the call that lists runs, `{create_tables}`
-        for the one that creates the missing tables.
+        The advice. `{source}`, `{target}`, `{out}`, `{plan}`, `{tables}`, `{force}`, `{all_since}`, `{keep_runs}`,
+        `{keep_ids}` and `{run_triggers}` stand for parameters, `{runs}` for the command or the call that lists runs,
+        `{create_tables}` for the one that creates the missing tables.
     source
         The SQLite file of `{create_tables}`.
     plan

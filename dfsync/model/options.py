@@ -11,6 +11,8 @@ ON_MATCH = ("skip", "update")
 IDENTITY = ("id", "content")
 ON_REKEY = ("insert", "follow")
 ON_MISSING_PARENT = ("reject", "null")
+IDS = ("new", "keep")
+KEEP_IDS = ("free", "strict")
 MAX_BATCH_ROWS = 10_000_000
 """The maximum of `batch_size`: more rows need more memory than any machine has."""
 MAX_JOBS = 64
@@ -41,6 +43,9 @@ class SyncOptions:
     """Rows read, converted and sent at a time."""
     on_match: str | None = None
     """`skip` or `update` for every table; None leaves it to the plan."""
+    keep_ids: str | None = None
+    """`free` keeps the ids of all tables: a row gets another one only where its own is not free in the target. `strict`
+    stops before the first row is written where there is such a row. None leaves it to the plan."""
     dry_run: bool = False
     """Whether to do everything but write: nothing in the target changes, and no file is written."""
     local_infile: bool = True
@@ -64,6 +69,8 @@ class SyncOptions:
             raise DfsyncError(f"There cannot be {self.keep_runs} runs with a journal: give 0 or more.")
         if self.on_match not in (None, *ON_MATCH):
             raise DfsyncError(f"on_match must be 'skip' or 'update', not {self.on_match!r}.")
+        if self.keep_ids not in (None, *KEEP_IDS):
+            raise DfsyncError(f"keep_ids must be 'free' or 'strict', not {self.keep_ids!r}.")
         if not 1 <= self.batch_size <= MAX_BATCH_ROWS:
             raise DfsyncError(f"A batch cannot have {self.batch_size} rows: give a number from 1 to {MAX_BATCH_ROWS}.")
         if not 1 <= self.jobs <= MAX_JOBS:
@@ -76,6 +83,11 @@ class SyncOptions:
             object.__setattr__(self, "plan", Path(self.plan))
         if self.tables is not None:
             object.__setattr__(self, "tables", (self.tables,) if isinstance(self.tables, str) else tuple(self.tables))
+
+    @property
+    def strict_ids(self) -> bool:
+        """Whether a row that cannot keep its id stops a run; a dry run goes on, and tells of all such rows."""
+        return self.keep_ids == "strict" and not self.dry_run
 
     @property
     def piece_rows(self) -> int | None:

@@ -23,6 +23,7 @@ from dfsync.output.evidence import MapOrigin
 from dfsync.output.result import SyncResult
 
 MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED = "mappings", "rejects", "verify", "rekeyed", "unmapped"
+OTHER_IDS = "other_ids"
 PIECES, STATE = "pieces", "state"
 SUMMARY, SOURCES = "summary.json", "sources"
 _PARTIAL = ".*.[0-9]*.partial"
@@ -153,7 +154,7 @@ def stale_files(out: Path, names: Iterable[str]) -> list[Path]:
     known = {f"{name}.parquet" for name in names}
     return [
         path
-        for folder in (MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED)
+        for folder in (MAPPINGS, REJECTS, VERIFY, REKEYED, UNMAPPED, OTHER_IDS)
         for path in sorted((out / folder).glob("[!.]*.parquet"))
         if path.name not in known
     ]

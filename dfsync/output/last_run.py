@@ -38,11 +38,16 @@ class LastRun:
     plan: str = ""
     """What its plan is called."""
     _on_match: dict[str, str] = field(default_factory=dict)
+    _keeps_ids: frozenset[str] = frozenset()
     _counts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def on_match(self, name: str, default: str) -> str:
         """Tell what the run did with rows of a table that the target had: `skip` or `update`."""
         return self._on_match.get(name, default)
+
+    def keeps_ids(self, name: str) -> bool:
+        """Tell whether the run was to keep the ids of a table's rows."""
+        return name in self._keeps_ids
 
     def found_all(self, name: str) -> bool:
         """Tell whether the run is known to have inserted no row of a table."""
@@ -71,6 +76,7 @@ def read_last_run(out: Path) -> LastRun:
         return LastRun(
             plan=str(content["plan"]["source"]),
             _on_match={str(table["name"]): str(table["on_match"]) for table in content["plan"]["tables"]},
+            _keeps_ids=frozenset(str(t["name"]) for t in content["plan"]["tables"] if t.get("ids") == "keep"),
             _counts={str(table["name"]): dict(table) for table in content["tables"]},
         )
     except (OSError, ValueError, KeyError, TypeError):

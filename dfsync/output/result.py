@@ -51,6 +51,33 @@ class Differing(TypedDict):
     """In how many rows each column differs."""
 
 
+class OtherId(TypedDict):
+    """A row that has another id in the target than in the source."""
+
+    row: str
+    """Its id in the source, and of several files its file."""
+    new_id: int | None
+    """None where a dry run cannot know it."""
+    reason: str
+    """`taken`, `unfit`, `there` or `shared`, see `OtherIds`."""
+
+
+class OtherIds(TypedDict):
+    """Of the rows of a table that is to keep its ids, those that have other ids in the target."""
+
+    rows: int
+    taken: int
+    """Another row has their id."""
+    unfit: int
+    """The target's column does not assign such an id: it is negative, or too large."""
+    there: int
+    """The target has the row already, under another id."""
+    shared: int
+    """They share the target row of an earlier source row, by their natural key."""
+    examples: list[OtherId]
+    """The first ten."""
+
+
 @dataclass
 class TableCounts:
     """What became of the rows of one table: total = inserted + matched + updated + failed, always."""
@@ -80,6 +107,8 @@ class TableCounts:
     differing: Differing | None = None
     """None where nobody looked: a dry run does, and the first sync into a folder; later ones look at the rows that are
     known by their ids alone."""
+    other_ids: OtherIds | None = None
+    """None where the ids are not to be kept."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`."""
     sources: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -94,7 +123,9 @@ class TableCounts:
         """Give one number in place of each field that holds several: all changed values, and the seconds in total."""
         changed = sum(changed["rows"] for changed in self.changed_values)
         differing = None if self.differing is None else self.differing["rows"]
-        return {"changed_values": changed, "differing": differing, "seconds": self.seconds.get("total", 0.0)}
+        other_ids = None if self.other_ids is None else self.other_ids["rows"]
+        seconds = self.seconds.get("total", 0.0)
+        return {"changed_values": changed, "differing": differing, "other_ids": other_ids, "seconds": seconds}
 
 
 @dataclass(frozen=True)
@@ -162,14 +193,15 @@ class SyncResult(Result):
         """One row per table, index `name`.
 
         `table` str; `total`, `inserted`, `matched`, `updated`, `failed`, `shared`, `rekeyed`, `unfit` and
-        `changed_values` int64; `differing` Int64, the rows with other values, NULL where nobody looked; `seconds`
-        float64; `error` and `note` str or None.
+        `changed_values` int64; `differing` Int64, the rows with other values, NULL where nobody looked; `other_ids`
+        Int64, the rows with other ids, NULL where these are not to be kept; `seconds` float64;
+        `error` and `note` str or None.
         """
         import pandas as pd
 
         rows = [{**c.as_dict(), **c.sums()} for c in self.counts]
         table = pd.DataFrame(rows, columns=list(TableCounts("", "").as_dict())).set_index("name")
-        return table.astype({"differing": "Int64"})
+        return table.astype({"differing": "Int64", "other_ids": "Int64"})
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{number} {key}" for key, number in self._sums.items())

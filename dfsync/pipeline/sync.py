@@ -44,7 +44,7 @@ from dfsync.plan.model import TablePlan
 from dfsync.source.base import title
 from dfsync.target.connection import display_name
 from dfsync.target.schema.preconditions import require_transactional
-from dfsync.text.wording import other_values, with_count
+from dfsync.text.wording import other_ids, other_values, with_count
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,12 @@ def _write_id_mappings(session: Session, folder: Path) -> None:
 
 def _record_of(session: Session, started: datetime) -> RunRecord:
     options = session.options
-    chosen = {"tables": session.names, "on_match": options.on_match, "batch_size": options.batch_size}
+    chosen = {
+        "tables": session.names,
+        "on_match": options.on_match,
+        "keep_ids": options.keep_ids,
+        "batch_size": options.batch_size,
+    }
     return RunRecord(
         id="",
         started=started.isoformat(timespec="seconds"),
@@ -217,6 +222,8 @@ def _report(result: GroupResult, counts: dict[str, TableCounts], observer: Obser
                 observer.note(table.plan, f"{of_rows}: {changed['note']}")
             if entry.differing is not None and entry.differing["rows"] and result.error is None:
                 observer.note(table.plan, f"{table.plan.table}: {other_values(entry.differing)}")
+            if entry.other_ids is not None and entry.other_ids["rows"] and result.error is None:
+                observer.note(table.plan, f"{table.plan.table}: {other_ids(entry.other_ids)}")
             observer.table_finished(table.plan, counts[table.plan.name])
         table.close()
 

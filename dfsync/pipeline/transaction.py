@@ -22,6 +22,7 @@ from dfsync.pipeline.cycles.sync import is_cycle, sync_cycle
 from dfsync.pipeline.journal.run import NO_ANSWER, TableWrites
 from dfsync.pipeline.known.evidence import has_same_ids, replaced_rows
 from dfsync.pipeline.known.other_sources import OtherSources
+from dfsync.pipeline.known.own_ids import other_ids_of_files
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.session import Session
 from dfsync.pipeline.table_sync.sync import TableSync
@@ -223,6 +224,9 @@ def _record(session: Session, table: TableSync, folder: Path) -> None:
                 # In this order every row of the last run is in a file, wherever the run is killed.
                 files.write_beside_mapping(folder, files.UNMAPPED, name, others.beside(until_then, others_unmapped))
                 files.write_beside_mapping(folder, files.REKEYED, name, moved)
+                files.write_beside_mapping(
+                    folder, files.OTHER_IDS, name, other_ids_of_files(table.context, table.ledger)
+                )
                 if not table.unchanged.keeps_map(table.ledger):
                     if has_same_ids(folder, name, table.ledger):
                         session.same_ids[name] = map_fingerprint(folder, name)

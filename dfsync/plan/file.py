@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfsync.model.errors import DfsyncError, Remedy
-from dfsync.model.options import IDENTITY, ON_MATCH, ON_MISSING_PARENT, ON_REKEY
+from dfsync.model.options import IDENTITY, IDS, ON_MATCH, ON_MISSING_PARENT, ON_REKEY
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.text.wording import did_you_mean, printable
 
@@ -25,6 +25,7 @@ _CHOICES = {
     "identity": IDENTITY,
     "on_rekey": ON_REKEY,
     "on_missing_parent": ON_MISSING_PARENT,
+    "ids": IDS,
 }
 _NEVER_IN_A_FILE = ("name", "deferred", "empty_columns", "origin")
 _MAX_NAME_BYTES = 200
@@ -51,6 +52,7 @@ identity        "id": a row is the one that had its id in the last run; "content
 on_rekey        a row with another natural key than in the last run: "insert" it anew, or let its row "follow"
 on_missing_parent  "null": a foreign key without a parent becomes NULL where it may be; "reject": its row is rejected
 keep_ids        ids that mean the same row in both databases, such as 0
+ids             "keep": new rows have their ids of the source where these are free; "new": the target assigns them
 
 Whatever is left out is discovered anew at each run."""
 
@@ -233,6 +235,7 @@ def _settings(table: TablePlan) -> dict[str, Any]:
         "on_rekey": table.on_rekey,
         "on_missing_parent": table.on_missing_parent if table.on_missing_parent != "reject" else None,
         "keep_ids": table.keep_ids,
+        "ids": table.ids if table.ids != "new" else None,
     }
 
 
@@ -288,6 +291,7 @@ def _draft(path: Path, name: str, entry: object) -> TablePlan:
         on_rekey=_choice(path, where, "on_rekey", entry),
         on_missing_parent=_choice(path, where, "on_missing_parent", entry) or "reject",
         keep_ids=_id_list(path, where, "keep_ids", entry),
+        ids=_choice(path, where, "ids", entry) or "new",
         origin=dict.fromkeys(entry.keys() & _WITH_ORIGIN, "built-in plan" if path == BUILT_IN else "plan file"),
     )
 

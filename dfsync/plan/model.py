@@ -12,6 +12,8 @@ from dfsync.text.wording import did_you_mean
 
 EXPLICIT_ORIGINS = ("plan file", "built-in plan")
 """The origins of settings that are not discovered."""
+IDS_ARE_KEPT = "its ids are kept, so an id names one row"
+"""Why a row is the one that had its id in the last run."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class TablePlan:
     """`null` where a foreign key that may be NULL becomes NULL for want of a parent."""
     keep_ids: tuple[int, ...] | None = None
     """Ids that mean the same row in both databases, such as 0; None where a person must say."""
+    ids: str = "new"
+    """`keep` where a new row has the id of its source row as far as that is free; `new` where the target assigns it."""
     empty_columns: tuple[str, ...] = ()
     """Columns that are NULL in every row of the source, and that the target lacks: they are not copied. Never in a
     file, set by `discovery.resolve`."""
@@ -66,6 +70,11 @@ class TablePlan:
     def lacks_key(self) -> bool:
         """Whether rows are compared by their whole content for want of a key, and not because a plan file says so."""
         return not self.key and self.origin.get("natural_key") not in EXPLICIT_ORIGINS
+
+    @property
+    def keeps_ids(self) -> bool:
+        """Whether new rows have the ids of their source rows where these are free."""
+        return self.ids == "keep" and self.id is not None
 
     @property
     def parents(self) -> dict[str, str]:
@@ -173,3 +182,14 @@ def with_on_match(plan: Plan, on_match: str | None) -> Plan:
     if on_match is None:
         return plan
     return replace(plan, tables=tuple(replace(table, on_match=on_match) for table in plan.tables))
+
+
+def with_ids_kept(plan: Plan) -> Plan:
+    """Keep the ids of the rows of every table, whatever the plan says."""
+    return replace(plan, tables=tuple(map(_with_ids_kept, plan.tables)))
+
+
+def _with_ids_kept(table: TablePlan) -> TablePlan:
+    if table.id is None or table.origin.get("identity") in EXPLICIT_ORIGINS:
+        return replace(table, ids="keep")
+    return replace(table, ids="keep", identity="id", origin={**table.origin, "identity": IDS_ARE_KEPT})

@@ -292,3 +292,33 @@ def other_values(differing: Mapping[str, Any]) -> str:
 def is_mostly_other(differing: Mapping[str, Any]) -> bool:
     """Tell whether more than half of the rows that were compared have other values; see `other_values`."""
     return bool(2 * differing["rows"] > differing["compared"])
+
+
+_OTHER_IDS = {
+    "taken": "another row has it",
+    "unfit": "AUTO_INCREMENT does not count there",
+    "there": "the target has the row under this id",
+    "shared": "it is the same row as an earlier one",
+}
+
+
+def other_ids(found: Mapping[str, Any]) -> str:
+    """Word how many rows of a table that is to keep its ids have other ids in the target, and which.
+
+    Parameters
+    ----------
+    found
+        As `dfsync.output.result.OtherIds`.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    shown = [
+        f"{row['row']} -> {'a new one' if row['new_id'] is None else row['new_id']} ({_OTHER_IDS[row['reason']]})"
+        for row in found["examples"]
+    ]
+    more = ", ..." if found["rows"] > len(shown) else ""
+    have = "row has another id" if found["rows"] == 1 else "rows have other ids"
+    return f"{found['rows']} {have} in the target than in the source: {', '.join(shown)}{more}"

@@ -103,6 +103,8 @@ class TestMistakes:
             (["--batch-size", "0"], "give 1 or more"),
             (["--batch-size", "many"], "Invalid value for '--batch-size': it should be a whole number."),
             (["--on-match", "both"], "Invalid value for '--on-match': 'both' is not one of 'skip', 'update'"),
+            (["--keep-ids=all"], "Invalid value for '--keep-ids': 'all' is not one of 'free', 'strict'"),
+            (["sync", "--keep-ids", "extra"], "extra"),
             (["sync", "extra"], "extra"),
             (["server", "--data-dir", "file"], "is a file"),
         ],

@@ -60,6 +60,7 @@ def plans(draw: st.DrawFn) -> Plan:
             on_match=draw(st.sampled_from(["skip", "update"])),
             on_rekey=draw(st.sampled_from([None, "insert", "follow"])),
             on_missing_parent=draw(st.sampled_from(["reject", "null"])),
+            ids=draw(st.sampled_from(["new", "keep"])),
             keep_ids=draw(st.none() | st.lists(st.integers(-5, 5), max_size=2).map(tuple)),
             # An empty natural key that is not meant is not written as a setting.
             origin={"id": draw(WORDS), "natural_key": "plan file", "foreign_keys": draw(WORDS)},
@@ -264,6 +265,7 @@ class TestCommandLine:
             "on_rekey": None,
             "on_missing_parent": "reject",
             "keep_ids": None,
+            "ids": "new",
             "empty_columns": [],
             "deferred": ["boss_id"],
             "origin": {

@@ -31,7 +31,7 @@ from tests.support.read_only_dirs import read_only
 
 SUMMARY_KEYS = {"ok", "dry_run", "seconds", "overall", "tables"}
 COUNTS = ["total", "inserted", "matched", "updated", "failed", "shared", "rekeyed"]
-TABLE_KEYS = ["name", "table", *COUNTS, "error", "note", "unfit", "changed_values", "differing", "seconds"]
+TABLE_KEYS = ["name", "table", *COUNTS, "error", "note", "unfit", "changed_values", "differing", "other_ids", "seconds"]
 INT = "int64[pyarrow]"
 
 

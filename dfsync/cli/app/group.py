@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from dfsync.cli.log import sanitize
-from dfsync.cli.options import DEFAULT_SOURCE, Version
+from dfsync.cli.options import DEFAULT_SOURCE, Version, with_implied_values
 
 ALL_WELL, SOME_FAILED, NOT_STARTED = 0, 1, 2
 DEFAULT_COMMAND = "sync"
@@ -41,7 +41,7 @@ class SyncByDefaultGroup(TyperGroup):
         # While the shell completes an empty command line, it is for the commands' names.
         if args[0].startswith("-") and args[0] not in own if args else not ctx.resilient_parsing:
             args = [DEFAULT_COMMAND, *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, with_implied_values(args))
 
 
 app = typer.Typer(

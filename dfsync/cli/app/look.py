@@ -14,6 +14,7 @@ from dfsync.cli.options import (
     Debug,
     Force,
     Json,
+    KeepIds,
     Out,
     PlanFile,
     QuietVerify,
@@ -41,6 +42,7 @@ def check(
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
+    keep_ids: KeepIds = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -56,7 +58,7 @@ def check(
       python -m dfsync check --source my.db --tables commits --json
     """
     log_to_stderr(debug)
-    options = SyncOptions(plan=plan, tables=table_names(tables))
+    options = SyncOptions(plan=plan, tables=table_names(tables), keep_ids=keep_ids)
     files = source_files(source, sources)
     with interruptible("stopped; nothing was changed."), open_target(target, files, told=not as_json) as choice:
         from rich.console import Console as RichConsole

@@ -15,6 +15,7 @@ from dfsync.cli.options import (
     DEFAULT_DATA,
     DataDir,
     Debug,
+    KeepIds,
     PlanFile,
     PrintOnly,
     Source,
@@ -36,6 +37,7 @@ def create_tables(
     target: Target = None,
     plan: PlanFile = None,
     tables: Tables = None,
+    keep_ids: KeepIds = None,
     print_only: PrintOnly = False,
     debug: Debug = False,
 ) -> int:
@@ -50,7 +52,7 @@ def create_tables(
       python -m dfsync create-tables --source my.db
     """
     log_to_stderr(debug)
-    options = SyncOptions(plan=plan, tables=table_names(tables))
+    options = SyncOptions(plan=plan, tables=table_names(tables), keep_ids=keep_ids)
     files = source_files(source, sources)
     stopped = "stopped; tables that were created stay. Run the same command again for the others."
     with interruptible(stopped), open_target(target, files, told=not print_only) as choice:

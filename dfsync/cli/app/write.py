@@ -18,6 +18,7 @@ from dfsync.cli.options import (
     Full,
     Jobs,
     Json,
+    KeepIds,
     KeepRuns,
     NoLocalInfile,
     OnMatch,
@@ -52,6 +53,7 @@ def sync(
     commit_every: CommitEvery = None,
     writers: Writers = SyncOptions.writers,
     on_match: OnMatch = None,
+    keep_ids: KeepIds = None,
     keep_runs: KeepRuns = SyncOptions.keep_runs,
     full: Full = False,
     dry_run: DryRun = False,
@@ -88,6 +90,7 @@ def sync(
         jobs=jobs,
         commit_every=commit_every,
         writers=writers,
+        keep_ids=keep_ids,
         keep_runs=keep_runs,
         full=full,
     )

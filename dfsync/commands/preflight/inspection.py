@@ -17,7 +17,7 @@ from dfsync.model.rejects import MISSING_PARENT, no_rejects
 from dfsync.model.schema import Schema, Table
 from dfsync.model.source_file import SOURCE
 from dfsync.model.types import Mask
-from dfsync.output.result import ChangedValues, Differing
+from dfsync.output.result import ChangedValues, Differing, OtherIds
 from dfsync.pipeline.session.file_rows import of_files, row_name
 from dfsync.plan.binding import TableBinding, bind_unchecked
 from dfsync.plan.graph import ancestors
@@ -35,7 +35,7 @@ from dfsync.target.schema.preconditions import (
     missing_privileges,
     transaction_limits,
 )
-from dfsync.text.wording import is_mostly_other, other_values, printable
+from dfsync.text.wording import is_mostly_other, other_ids, other_values, printable
 
 _KEY_BATCH_ROWS = 1_000_000
 _SHARED = "the target row is shared, and none is added"
@@ -252,6 +252,29 @@ def differing_findings(name: str, differing: Differing | None) -> list[Finding]:
     if differing is None or not differing["rows"]:
         return []
     return [Finding(WARNING if is_mostly_other(differing) else NOTE, name, None, other_values(differing))]
+
+
+def other_id_findings(name: str, found: OtherIds | None, *, strict: bool) -> list[Finding]:
+    """Tell of the rows that cannot keep their ids.
+
+    Parameters
+    ----------
+    name
+        The planned table.
+    found
+        As in `TableCounts.other_ids`.
+    strict
+        Whether a sync stops at such a row.
+
+    Returns
+    -------
+    list of Finding
+        An error where it stops, else a warning; none where all ids are kept.
+    """
+    if found is None or not found["rows"]:
+        return []
+    remedy = "; if that is the same row, keep_ids of a plan says so" if found["taken"] else ""
+    return [Finding(ERROR if strict else WARNING, name, None, other_ids(found) + remedy)]
 
 
 def _engine_findings(connection: sa.Connection, binding: TableBinding) -> list[Finding]:

@@ -16,7 +16,7 @@ from dfsync.model.source_file import SOURCE
 from dfsync.model.types import NewIds
 from dfsync.output.atomic import write_atomic
 from dfsync.output.evidence import read_origin
-from dfsync.output.files import MAPPINGS, REKEYED, UNMAPPED, mapping_path
+from dfsync.output.files import MAPPINGS, OTHER_IDS, REKEYED, UNMAPPED, mapping_path
 from dfsync.output.journal.record import RunRecord
 from dfsync.output.pieces import piece_files
 
@@ -48,7 +48,7 @@ def forget_rows(out: Path, name: str, target: str, gone: NewIds, restored: NewId
     OutputWriteError
         A file cannot be written.
     """
-    whole = [out / folder / f"{name}.parquet" for folder in (MAPPINGS, REKEYED, UNMAPPED)]
+    whole = [out / folder / f"{name}.parquet" for folder in (MAPPINGS, REKEYED, UNMAPPED, OTHER_IDS)]
     for path in (*whole, *piece_files(out, name)):
         if path.exists() and (len(gone) or len(restored)) and not is_of_another(path, target):
             _rewrite(path, lambda batch: _without(batch, gone, restored), keep_empty=path == whole[0])

@@ -54,6 +54,7 @@ def sync_in_order(member: CycleMember) -> None:
     sync.fully_matched = True
     sync.publish()
     if sync.selected:
+        sync.give_ids()
         _OrderedLoad(member, identities).run()
         _keep_keys(member, identities)
 

@@ -74,6 +74,7 @@ def _run(member: CycleMember) -> None:
             # Also for a table whose inserts fail.
             sync.fully_matched = True
             if sync.selected:
+                sync.give_ids()
                 _load(member)
         sync.publish()
 

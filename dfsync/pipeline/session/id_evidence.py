@@ -119,7 +119,7 @@ def _span(source: Source, table: Table, column: str) -> tuple[int, int, int]:
 
 def _zero(table: TablePlan, source: Source, source_table: Table, *, circular: bool) -> Question | None:
     """A row of the id 0, which AUTO_INCREMENT never gives."""
-    if table.id is None or table.keep_ids is not None or is_reference(source_table, table.id):
+    if table.id is None or table.keeps_ids or table.keep_ids is not None or is_reference(source_table, table.id):
         return None
     found = sa.exists().where(sa.column(table.id) == 0).select_from(sa.table(source_table.name))
     select = sa.select(found.label("found"))

@@ -15,14 +15,16 @@ from dfsync.model.schema import Schema, Table
 from dfsync.plan.discovery.draft import select_draft
 from dfsync.plan.discovery.evidence import ColumnName, Evidence, doubts
 from dfsync.plan.discovery.resolve import complete, in_order
-from dfsync.plan.model import Plan, with_on_match
+from dfsync.plan.model import Plan, with_ids_kept, with_on_match
 from dfsync.source.base import Source
 from dfsync.text.wording import with_count
 
 log = logging.getLogger(__name__)
 
 
-def resolve_draft(path: Path | None, source: Source, target: Schema, on_match: str | None = None) -> Plan:
+def resolve_draft(
+    path: Path | None, source: Source, target: Schema, on_match: str | None = None, *, keep_ids: bool = False
+) -> Plan:
     """Complete the plan for a source and a target, in order.
 
     Parameters
@@ -35,6 +37,8 @@ def resolve_draft(path: Path | None, source: Source, target: Schema, on_match: s
         All tables of the target.
     on_match
         What overrules the plan for every table; None for nothing.
+    keep_ids
+        Whether the rows of every table keep their ids, whatever the plan says.
 
     Returns
     -------
@@ -46,7 +50,8 @@ def resolve_draft(path: Path | None, source: Source, target: Schema, on_match: s
     DfsyncError
         Where a plan file cannot be read or does not fit, or there is no order of the tables.
     """
-    return in_order(with_on_match(complete_draft(path, source, target), on_match))
+    plan = in_order(with_on_match(complete_draft(path, source, target), on_match))
+    return with_ids_kept(plan) if keep_ids else plan
 
 
 def complete_draft(path: Path | None, source: Source, target: Schema) -> Plan:

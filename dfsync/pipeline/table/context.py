@@ -19,6 +19,7 @@ from dfsync.pipeline.table.spool import KeySpool
 from dfsync.plan.binding import TableBinding
 from dfsync.source.base import Source
 from dfsync.stages.row_hash import RowHasher
+from dfsync.target.write.with_ids import GivenIds
 
 KEY_BATCH_ROWS = 200_000
 """Rows of a batch of which only the key is read."""
@@ -54,6 +55,8 @@ class TableContext:
         The maps of the last run of the tables whose ids are part of natural keys.
     journal
         Takes what is written to the target; None where the table is only matched, or nothing is written.
+    given
+        The ids of the new rows; None where the target assigns them.
     """
 
     binding: TableBinding
@@ -68,6 +71,7 @@ class TableContext:
     kept: KeptMap | None = None
     kept_maps: KeptMaps = field(default_factory=KeptMaps)
     journal: RowJournal | None = None
+    given: GivenIds | None = None
 
     @property
     def knows_ids(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from dfsync.pipeline.table.keys import fetch_rows_by_key
 from dfsync.target.read.rows import highest_id
 from dfsync.target.read.unique_keys import UniqueKeys
 from dfsync.target.write.loader import BulkLoader
+from dfsync.target.write.with_ids import GivenIdLoader
 
 DRY_RUN_FIRST_ID = 2**62
 
@@ -67,7 +69,7 @@ class DryRunLoader:
 
     def __init__(self, table: TableContext) -> None:
         binding = table.binding
-        self._type = binding.id_type
+        self._type, self._given = binding.id_type, table.given
         highest = 0 if binding.id is None else highest_id(table.connection, binding.target, binding.id)
         self._next = max(DRY_RUN_FIRST_ID, highest + 1)
         self._unique_keys = UniqueKeys(
@@ -79,6 +81,8 @@ class DryRunLoader:
         return self.insert_linked(frame, {}, {})
 
     def _take(self, frame: pd.DataFrame) -> pd.Series[int]:
+        if self._given is not None:
+            return frames.series(pa.array(self._given.of(frame.index), self._type)).set_axis(frame.index)
         ids = pc.add(pa.array(np.arange(len(frame)), self._type), pa.scalar(self._next, self._type))
         self._next += len(frame)
         return frames.series(ids).set_axis(frame.index)
@@ -178,7 +182,12 @@ def open_loader(table: TableContext, *, dry_run: bool, local_infile: bool) -> Lo
     """
     if dry_run:
         return DryRunLoader(table)
-    loader = BulkLoader(table.connection, table.binding.target, table.binding.id, local_infile=local_infile)
+    binding = table.binding
+    bulk = BulkLoader(table.connection, binding.target, binding.id, local_infile=local_infile)
+    loader: Loader = bulk
+    if table.given is not None and binding.id is not None:
+        inserted = partial(_inserted_by_others, table)
+        loader = GivenIdLoader(bulk, table.connection, binding.target, binding.id, table.given, inserted)
     return loader if table.journal is None else JournalingLoader(loader, table.journal)
 
 
@@ -211,6 +220,11 @@ def with_deferred_nulls(table: TableContext, rows: pd.DataFrame) -> pd.DataFrame
     return frames.with_columns(
         rows, {column: frames.nulls_like(rows[column]) for column in table.binding.plan.deferred}
     )
+
+
+def _inserted_by_others(table: TableContext, refused: OldIds) -> OldIds:
+    keys, _ = match_concurrent_inserts(table, refused)
+    return keys.index.to_numpy(dtype=np.int64)
 
 
 def match_concurrent_inserts(table: TableContext, refused: OldIds) -> tuple[pd.DataFrame, NewIds]:

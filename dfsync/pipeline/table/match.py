@@ -294,12 +294,33 @@ def match_content(table: TableContext, ids: OldIds | None = None, claimed: NewId
             by_id = table.is_kept_row(hashes.index)
             kept, hashes = hashes.index[by_id].to_numpy(), hashes[~by_id]
             target_hashes = target_hashes[~table.is_kept(target_hashes.index)]
+        by_own_id = row_matches(table.binding, kept[:0], _NO_IDS, kept[:0])
+        if table.binding.plan.keeps_ids:
+            by_own_id, hashes, target_hashes = _of_own_ids(table, hashes, target_hashes)
         hasher = table.hasher
         matches = first_matches(hasher.with_occurrence(hashes), hasher.with_occurrence(target_hashes))
     old_id = hashes.index.to_numpy()
     part = row_matches(table.binding, old_id, target_hashes.index.to_numpy(), matches.position)
     unmatched = row_matches(table.binding, kept, np.array([], np.int64), np.full(len(kept), -1))
-    return MatchResult((part, *([unmatched] if len(kept) else ())), log.rejects(), log.notes)
+    parts = [part, *(more for more in (by_own_id, unmatched) if len(more.old_id))]
+    return MatchResult(tuple(parts), log.rejects(), log.notes)
+
+
+def _of_own_ids(
+    table: TableContext, hashes: pd.DataFrame, target_hashes: pd.DataFrame
+) -> tuple[RowMatches, pd.DataFrame, pd.DataFrame]:
+    """Equal rows of one id on both sides are the same, where ids are kept; also give the hashes of the other rows."""
+    source_ids, target_ids = hashes.index.to_numpy(), target_hashes.index.to_numpy()
+    own = table.own_ids(source_ids)
+    _, first = np.unique(own, return_index=True)
+    position = np.full(len(own), -1)
+    position[first] = target_hashes.index.get_indexer(pd.Index(own[first]))
+    known = np.flatnonzero(position >= 0)
+    equal = (hashes.to_numpy()[known] == target_hashes.to_numpy()[position[known]]).all(axis=1)
+    position[known[~equal]] = -1
+    same = position >= 0
+    part = row_matches(table.binding, source_ids[same], target_ids, position[same])
+    return part, hashes[~same], target_hashes[~np.isin(np.arange(len(target_ids)), position[same])]
 
 
 def read_content_hashes(table: TableContext, ids: OldIds | None = None) -> tuple[pd.DataFrame, RejectLog]:

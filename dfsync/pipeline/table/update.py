@@ -25,6 +25,9 @@ from dfsync.stages.diff import CHANGED, cell_differences, diff, no_cell_differen
 from dfsync.target.read.rows import lookup_by_id
 from dfsync.target.write.update import update
 
+# So many of either kind, those of the lowest ids, take some three seconds.
+_MAX_COMPARED_ROWS = 100_000
+
 
 @dataclass(frozen=True)
 class UpdatedBatch:
@@ -121,10 +124,8 @@ def _update(
         yield UpdatedBatch(batch.changed.difference(refused.index), unfit, batch.notes, cells)
 
 
-def count_differences(
-    table: TableContext, ledger: RowLedger, known: OldIds, max_rows: int, *, only_known: bool
-) -> Differing:
-    """Count the rows that the target had before and that have other values there.
+def count_differences(table: TableContext, ledger: RowLedger, known: OldIds, *, only_known: bool) -> Differing:
+    """Count the rows that the target had before and that have other values there, among the first ones.
 
     Parameters
     ----------
@@ -134,8 +135,6 @@ def count_differences(
         Says which rows are matched; only read.
     known
         As of `update_rows`.
-    max_rows
-        Compare so many rows of either kind at most, those of the lowest ids.
     only_known
         Compare only those that are `known`.
 
@@ -148,7 +147,7 @@ def count_differences(
         ids = ids[np.isin(ids, known)]
     compared, differing, counts = 0, 0, dict.fromkeys(table.binding.names, 0)
     for rows, columns in _with_columns(table, ids, known):
-        for batch in _compare(table, ledger, rows[:max_rows], columns, with_new=False):
+        for batch in _compare(table, ledger, rows[:_MAX_COMPARED_ROWS], columns, with_new=False):
             compared += len(batch.cells) + len(batch.rejects)
             differing += len(batch.changed) + len(batch.rejects)
             for name, count in batch.cells.sum().items():

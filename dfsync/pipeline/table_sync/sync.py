@@ -19,7 +19,8 @@ from dfsync.model.rejects import KEEPS_OTHER_VALUES, no_rejects
 from dfsync.model.types import OldIds
 from dfsync.output.result import Differing, TableCounts
 from dfsync.pipeline.known import evidence
-from dfsync.pipeline.known.keep_ids import find_kept, insert_kept
+from dfsync.pipeline.known.keep_ids import insert_kept
+from dfsync.pipeline.known.own_ids import count_other_ids, with_given_ids
 from dfsync.pipeline.known.rekey import asks_for_new_rows, settle_rekeyed
 from dfsync.pipeline.known.unchanged import UnchangedRows
 from dfsync.pipeline.observer import OrderedProgress
@@ -41,6 +42,7 @@ from dfsync.pipeline.table.mapping import mapping_parts
 from dfsync.pipeline.table.match import MatchResult
 from dfsync.pipeline.table.spool import KeyFrames
 from dfsync.pipeline.table.update import count_differences, follow_keys, update_rows
+from dfsync.pipeline.table_sync.kept_ids import settle_kept_rows
 from dfsync.pipeline.table_sync.outcome import count_rows, one_transaction_note, require_accounted, unfit_note
 from dfsync.pipeline.table_sync.pieces import PieceLoader, allowed_writers, commit_piece
 from dfsync.plan.binding import TableBinding
@@ -50,8 +52,6 @@ from dfsync.stages.remap import Absence
 from dfsync.target.connection import begin_snapshot, commit_snapshot
 
 _MAX_SHOWN_CELLS = 10_000
-# So many take some three seconds.
-_MAX_COMPARED_ROWS = 100_000
 
 
 class TableSync:
@@ -151,6 +151,7 @@ class TableSync:
             self._keep_ids()
             self.fully_matched = True
             if self.selected:
+                self.give_ids()
                 self.load()
             self.publish()
 
@@ -197,9 +198,7 @@ class TableSync:
         if not first and not len(self._known):
             return
         with self._timer("total"), self._timer("match"):
-            self._differing = count_differences(
-                self.context, self.ledger, self._known, _MAX_COMPARED_ROWS, only_known=not first
-            )
+            self._differing = count_differences(self.context, self.ledger, self._known, only_known=not first)
 
     def check(self) -> None:
         """Raise `TableError` where a source row is neither mapped nor rejected (promise 1)."""
@@ -252,25 +251,25 @@ class TableSync:
 
     def _keep_ids(self) -> None:
         """Give the rows whose ids the plan keeps the target rows of these ids."""
-        if not self.plan.keep_ids:
-            return
-        kept = find_kept(self.context, self.ledger)
-        self.ledger.unresolve(np.isin(self.ledger.old_id, kept.rejects.index))
-        self.followers = kept.followers
-        self.messages += kept.notes
-        self.record(kept.rejects, ())
-        self.ledger.record_match(kept.present, self.context.own_ids(kept.present))
-        if not self.binding.key:
-            # No match has compared them: they are what they are by their ids.
-            self._known = np.union1d(self._known, kept.present)
-        if self.selected and len(kept.lacking):
-            batch = insert_kept(self.context, kept.lacking, dry_run=self._session.options.dry_run)
-            self.record_inserts(batch.new_ids)
-            self.record(batch.rejects, batch.notes)
-            self.ledger.record_match(*self.context.alike(kept.same, batch.new_ids))
-            # Ids that are given may be the highest of the table now, and those above them are yet to be assigned.
+        if self.plan.keep_ids:
+            kept = settle_kept_rows(self.context, self.ledger, self._insert_kept if self.selected else None)
+            self.followers, self.messages = kept.followers, [*self.messages, *kept.notes]
+            # Without a key no match has compared them: they are what they are by their ids.
+            self._known = self._known if self.binding.key else np.union1d(self._known, kept.present)
+
+    def _insert_kept(self, ids: OldIds) -> pd.Series[int]:
+        batch = insert_kept(self.context, ids, dry_run=self._session.options.dry_run)
+        self.record_inserts(batch.new_ids)
+        self.record(batch.rejects, batch.notes)
+        # Ids that are given may be the highest of the table now, and those above them are yet to be assigned.
+        self.open_loader()
+        return batch.new_ids
+
+    def give_ids(self) -> None:
+        """Settle before the first insert which id each new row gets, where the plan keeps the ids of the source."""
+        if self.plan.keeps_ids:
+            self.context = with_given_ids(self.context, self.ledger, strict=self._session.options.strict_ids)
             self.open_loader()
-        self.ledger.share_target_rows(self.ledger.resolved & self.context.is_kept_row(self.ledger.old_id))
 
     def keep_keys(self, keys: KeyFrames) -> None:
         """Take the natural keys that the mapping will show, by ascending `old_id`."""
@@ -385,6 +384,8 @@ class TableSync:
         counts = count_rows(self._session.source, self.plan, self.ledger, total, error)
         counts.rekeyed, counts.unfit, counts.differing = self._rekeyed, self._unfit, self._differing
         counts.changed_values = count_changed_values(self._value_notes, self.ledger, self.binding.key_names)
+        if self.plan.keeps_ids and error is None:
+            counts.other_ids = count_other_ids(self.context, self.ledger, dry_run=self._session.options.dry_run)
         counts.seconds = dict(self._timer.seconds)
         return counts
 

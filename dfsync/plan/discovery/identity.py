@@ -7,7 +7,7 @@ from dataclasses import replace
 from dfsync.model.schema import Schema, Table
 from dfsync.plan.columns import unique_keys
 from dfsync.plan.discovery.evidence import Evidence, assigned_column, is_reference
-from dfsync.plan.model import TablePlan
+from dfsync.plan.model import IDS_ARE_KEPT, TablePlan
 
 WHOLE_CONTENT = "none found: rows are compared by their whole content"
 OF_THE_SOURCE = "primary key of the source"
@@ -138,6 +138,8 @@ def with_identity(table: TablePlan, source: Schema) -> TablePlan:
     source_table = source.find(table.table)
     if table.id is None or source_table is None or table.id not in source_table:
         return replace(table, identity="content", origin={**table.origin, "identity": "the table has no id"})
+    if table.keeps_ids:
+        return replace(table, identity="id", origin={**table.origin, "identity": IDS_ARE_KEPT})
     if source_table[table.id].auto_increment:
         return replace(table, identity="id", origin={**table.origin, "identity": "AUTOINCREMENT in the source"})
     origin = {**table.origin, "identity": "the source may give an id twice: it is not AUTOINCREMENT"}

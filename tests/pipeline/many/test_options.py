@@ -136,3 +136,32 @@ class TestKeptIds:
             mapped = ids(places.sync(on_match=on_match).mappings["places"])
             assert mapped["north", 0] == mapped["south", 0] == 0
             assert sorted(places.read("SELECT name FROM places")) == [("Oslo",), ("Rome",), ("nowhere",)]
+
+
+class TestOwnIds:
+    """Rows of several files may have one id: the first file keeps it."""
+
+    @pytest.mark.parametrize("options", [{}, {"commit_every": 1}, {"on_match": "update"}])
+    def test_are_those_of_the_first_file(self, laptops: Laptops, options: dict[str, Any]) -> None:
+        result = laptops.sync(keep_ids="free", **options)
+        assert laptops.read(COMMITS) == EVERYTHING
+        mapped = {name: ids(mapping) for name, mapping in result.mappings.items()}
+        assert mapped["repositories"] == {
+            ("ann", 1): 1, ("ann", 2): 2, ("bob", 1): 2, ("bob", 5): 5, ("cem", 100): 1
+        }  # fmt: skip
+        new = mapped["commits"]["bob", 2]
+        assert new > 11
+        assert mapped["commits"] == {
+            ("ann", 1): 1, ("ann", 2): 2, ("ann", 3): 3, ("bob", 1): 2, ("bob", 2): new, ("cem", 9): 3, ("cem", 11): 11
+        }  # fmt: skip
+        # A negative id is none that the target assigns.
+        assert mapped["authors"]["cem", -3] > 2
+        found = {c.name: c.other_ids for c in result.counts}["commits"]
+        assert found is not None
+        assert [(row["row"], row["new_id"], row["reason"]) for row in found["examples"]] == [
+            ("1 of bob", 2, "shared"), ("2 of bob", new, "taken"), ("9 of cem", 3, "shared")
+        ]  # fmt: skip
+        again = laptops.sync(keep_ids="free")
+        assert {name: ids(mapping) for name, mapping in again.mappings.items()} == mapped
+        assert undo(laptops).ok
+        assert dump(laptops)["commits"] == []
