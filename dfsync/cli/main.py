@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from typer.exceptions import TyperException
 from dfsync.cli.app import ALL_WELL, NOT_STARTED, SOME_FAILED, app
 from dfsync.cli.app.group import DEFAULT_COMMAND
 from dfsync.cli.interrupts import Interrupted
-from dfsync.cli.log import sanitize
+from dfsync.cli.log import end_log, record_told, sanitize
 from dfsync.cli.remedies import error_message
 from dfsync.model.errors import DfsyncError
 from dfsync.text.redaction import without_credentials
@@ -52,14 +54,23 @@ def run(argv: list[str] | None = None) -> int:
     int
         The exit status: 0 all well, 1 some rows or tables failed, 2 could not start, 128 + N ended by signal N.
     """
-    args = sys.argv[1:] if argv is None else argv
+    started = time.monotonic()
+    try:
+        status = _run(sys.argv[1:] if argv is None else argv)
+        record_told(f"exit status {status}, after {time.monotonic() - started:.1f} s")
+        return status
+    finally:
+        end_log()
+
+
+def _run(args: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character of the data is no reason to stop.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
         with _raise_on_termination():
-            status = app(args, standalone_mode=False) or ALL_WELL
+            status = app(list(args), standalone_mode=False) or ALL_WELL
         if status == _INTERRUPTED:
             return _exit_with("stopped.", _INTERRUPTED)
         sys.stdout.flush()
@@ -79,6 +90,7 @@ def run(argv: list[str] | None = None) -> int:
 
 
 def _exit_with(message: str, status: int = NOT_STARTED) -> int:
+    record_told(message, logging.ERROR)
     print(f"dfsync: {sanitize(message)}", file=sys.stderr)
     return status
 
@@ -110,7 +122,9 @@ def _hint(message: str, args: Sequence[str]) -> str:
 
 def _unexpected_error(error: Exception, debug: bool) -> int:
     if debug:
-        print(sanitize("".join(traceback.format_exception(error))), file=sys.stderr)
+        text = "".join(traceback.format_exception(error))
+        record_told(text, logging.ERROR)
+        print(sanitize(text), file=sys.stderr)
     more = "The traceback is above." if debug else "Run it again with --debug for the traceback."
     return _exit_with(f"sorry, this should not happen: {type(error).__name__}: {error}\n{more}")
 

@@ -109,6 +109,20 @@ Target = Annotated[
         "MARIADB_CONFIG in a config.py of this folder, else it is a private MariaDB in data/mariadb.",
     ),
 ]
+DefaultsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="An option file of MySQL's: it completes the target, or names it. [default: ~/.my.cnf completes]",
+    ),
+]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="A .env file, whose MARIADB_URL is the target."),
+]
+AskPassword = Annotated[bool, typer.Option("--ask-password", help="Ask for the password at the terminal.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for maps, rejects and summary.")]
 PlanFile = Annotated[
     Path | None,
@@ -153,12 +167,16 @@ Report = Annotated[bool, typer.Option("--report", help="Make report.html in --ou
 ReportFolder = Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, help="The --out folder of a sync.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every row, of long tables too.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only what failed, and the overall line.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only failures and warnings: no line where all is well.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit status 1 also where rows differ only as the plan asks: kept, shared.")
 ]
 VerboseVerify = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every table, without rows too.")]
-QuietVerify = Annotated[bool, typer.Option("--quiet", "-q", help="Only the overall line.")]
+QuietVerify = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings: no line where all is well.")]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="Append what is told to FILE, too, with the time of each line."),
+]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Log on standard error: connections, the plan, each table's transaction and times."),
@@ -184,6 +202,6 @@ RunTriggers = Annotated[
 DryUndo = Annotated[
     bool, typer.Option("--dry-run", help="Do all of it, tell, and roll it back. Meanwhile the rows are locked.")
 ]
-QuietUndo = Annotated[bool, typer.Option("--quiet", "-q", help="Only what stays or failed, and the overall line.")]
+QuietUndo = Annotated[bool, typer.Option("--quiet", "-q", help="Only what stays or failed: no line where all is well.")]
 DataDir = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for the server's data.")]
 Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dfsync.model.errors import DfsyncError, Remedy, error_text
-from dfsync.text.wording import command_line
+from dfsync.text.wording import command_line, program_name
 
 OPTION_NAMES: Mapping[str, str] = {
     "source": "--source",
@@ -16,7 +16,7 @@ OPTION_NAMES: Mapping[str, str] = {
     "force": "--force",
     "keep_runs": "--keep-runs",
     "keep_ids": "--keep-ids",
-    "runs": "python -m dfsync runs",
+    "runs": f"{program_name()} runs",
     "all_since": "--all-since",
     "run_triggers": "--run-triggers",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,11 @@ def count_of(number: int, title: str) -> str:
     return with_count(number, words) if singular(words) != words else f"{with_count(number, 'rows')} of {words}"
 
 
+def program_name() -> str:
+    """Return the program as the user called it: `dfsync`, or else `python -m dfsync`."""
+    return "dfsync" if Path(sys.argv[0]).name == "dfsync" else "python -m dfsync"
+
+
 def command_line(command: str, source: str | Path, plan: str | Path | None = None) -> str:
     """Return a command as the user would type it.
 
@@ -207,10 +213,10 @@ def command_line(command: str, source: str | Path, plan: str | Path | None = Non
     Returns
     -------
     str
-        `python -m dfsync check --source my.db`, quoted for a shell.
+        `python -m dfsync check --source my.db`, or with `dfsync` where that was called; quoted for a shell.
     """
     options = ["--source", str(source), *(["--plan", str(plan)] if plan else [])]
-    return printable(f"python -m dfsync {shlex.join([command, *options])}", _MAX_COMMAND_CHARACTERS)
+    return printable(f"{program_name()} {shlex.join([command, *options])}", _MAX_COMMAND_CHARACTERS)
 
 
 def with_count(number: int, plural: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from dfsync.cli.log import log_to_stderr, sanitize
-from dfsync.target.config import named_target, parse_url
+from dfsync.cli.log import sanitize, start_log
+from dfsync.target.config.location import named_target
+from dfsync.target.config.url import parse_url
 from dfsync.text import redaction
 from tests.support.runs.command_line import Cli
 
@@ -56,7 +58,7 @@ class TestMasking:
 
 class TestLog:
     def test_warnings_are_sentences_and_the_rest_is_silent(self, capsys: pytest.CaptureFixture[str]) -> None:
-        log_to_stderr(debug=False)
+        start_log(debug=False)
         logging.getLogger("dfsync.load").info("detail")
         logging.getLogger("dfsync.load").warning("look %s", "here\x1b[2J")
         captured = capsys.readouterr()
@@ -65,7 +67,7 @@ class TestLog:
 
     def test_debug_shows_all_but_passwords(self, capsys: pytest.CaptureFixture[str]) -> None:
         redaction.register_secret("hunter2 of the log")
-        log_to_stderr(debug=True)
+        start_log(debug=True)
         log = logging.getLogger("dfsync.target")
         log.debug("with %s", "hunter2 of the log")
         try:
@@ -78,8 +80,8 @@ class TestLog:
         assert "hunter2" not in said
 
     def test_twice_is_once(self, capsys: pytest.CaptureFixture[str]) -> None:
-        log_to_stderr(debug=True)
-        log_to_stderr(debug=True)
+        start_log(debug=True)
+        start_log(debug=True)
         logging.getLogger("dfsync").warning("once")
         assert capsys.readouterr().err.count("once") == 1
 
@@ -110,3 +112,35 @@ class TestSteps:
         assert "commits: {'name': 'commits', 'table': 'commits', 'total': 2, 'inserted': 2, " in said
         assert said.count("'seconds': {") == 9
         assert "commits: {'name': 'commits', 'table': 'commits', 'total': 2, 'equal': 2" in cli("verify", *given).stderr
+
+
+class TestFile:
+    def test_holds_what_is_told_with_the_time_and_is_appended(self, cli: Cli, target_url: str, source: Path) -> None:
+        where = ("--target", target_url, "--log-file", "dfsync.log")
+        assert cli("create-tables", *where).returncode == 0
+        ran = cli("-q", *where)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+        assert cli("verify", "-q", *where).stdout == ""
+        lines = Path("dfsync.log").read_text().splitlines()
+        assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} (INFO|WARNING|ERROR) ", line) for line in lines)
+        told = [line.split(" ", 2)[2] for line in lines]
+        for line in ("Created commits", "Commits: 2 synced, 0 skipped, 0 failed", "Commits: 2 rows: 2 equal"):
+            assert line in told
+        assert told[-1].startswith("exit status 0, after ")
+        assert sum(line.startswith("exit status 0") for line in told) == 3
+        assert Path("dfsync.log").stat().st_mode & 0o777 == 0o600
+
+    def test_holds_failures_and_no_password(self, cli: Cli, source: Path) -> None:
+        ran = cli("--target", "mysql://app:correct%20horse@127.0.0.1:1/db", "--log-file", "dfsync.log", "--debug")
+        assert ran.returncode == 2
+        text = Path("dfsync.log").read_text()
+        assert " ERROR dfsync.cli.told: The target db on 127.0.0.1:1 cannot be reached: " in text
+        assert "exit status 2" in text
+        assert "horse" not in text
+
+    def test_that_cannot_be_written(self, cli: Cli, source: Path) -> None:
+        ran = cli("--log-file", "no/such/folder.log")
+        assert (ran.returncode, ran.stderr) == (
+            2,
+            "dfsync: The log file no/such/folder.log cannot be written: No such file or directory.\n",
+        )

@@ -10,7 +10,7 @@ import pytest
 from dfsync.cli.main import run
 from dfsync.cli.remedies import OPTION_NAMES, error_message
 from dfsync.model.errors import PYTHON_NAMES, DfsyncError, Remedy
-from dfsync.target.config import named_target
+from dfsync.target.config.location import named_target
 
 MISSING_TABLES = "`{create_tables}`, with {target} if you gave one, makes them."
 

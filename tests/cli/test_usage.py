@@ -174,12 +174,12 @@ class TestMistakes:
 class TestUnexpected:
     @pytest.fixture
     def _broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(debug: bool) -> None:
+        def broken(debug: bool, file: Path | None) -> None:
             raise RuntimeError("disk on fire, password hunter2+swordfish")
 
         Path("git_history.db").touch()
         redaction.register_secret("hunter2+swordfish")
-        monkeypatch.setattr(dfsync.cli.app.write, "log_to_stderr", broken)
+        monkeypatch.setattr(dfsync.cli.app.write, "start_log", broken)
 
     @pytest.mark.usefixtures("_broken")
     def test_an_apology(self, capsys: pytest.CaptureFixture[str]) -> None:

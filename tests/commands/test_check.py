@@ -19,7 +19,7 @@ from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.plan.validation import Finding
-from dfsync.target.config import VARIABLE
+from dfsync.target.config.location import VARIABLE
 
 SOURCE = """
     CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(20) NOT NULL UNIQUE);

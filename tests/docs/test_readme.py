@@ -25,6 +25,7 @@ from tests.support.git_history import execute
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PLANS = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = dict(typer.main.get_group(app).commands)
 CONSOLE = re.findall(r"```console\n\$ (.*?)\n(.*?)```", README, flags=re.DOTALL)
 
@@ -103,7 +104,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     sorted({name for command in COMMANDS.values() for p in command.params for name in p.opts if name.startswith("--")}),
 )
 def test_every_option_is_in_the_docs(option: str) -> None:
-    assert re.search(rf"{option}\b", README + PLANS)
+    assert re.search(rf"{option}\b", README + PLANS + OPERATIONS)
 
 
 @pytest.mark.parametrize(

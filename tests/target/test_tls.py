@@ -17,7 +17,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from dfsync.model.errors import DfsyncError
-from dfsync.target.config import parse_url
+from dfsync.target.config.url import parse_url
 from dfsync.target.connection import connect, make_engine
 from dfsync.target.embedded import EmbeddedServer
 

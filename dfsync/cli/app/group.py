@@ -9,8 +9,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from dfsync.cli.log import sanitize
+from dfsync.cli.log import record_told, sanitize
 from dfsync.cli.options import DEFAULT_SOURCE, Version, with_implied_values
+from dfsync.text.wording import program_name
 
 ALL_WELL, SOME_FAILED, NOT_STARTED = 0, 1, 2
 DEFAULT_COMMAND = "sync"
@@ -43,6 +44,21 @@ class SyncByDefaultGroup(TyperGroup):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, with_implied_values(args))
 
+    def get_help(self, ctx: Any) -> str:
+        """Name the program as it was called."""
+        return _as_called(super().get_help(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Name the program as it was called in the help of a command."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            command.help = _as_called(command.help or "")
+        return command
+
+
+def _as_called(text: str) -> str:
+    return text.replace("python -m dfsync", program_name())
+
 
 app = typer.Typer(
     cls=SyncByDefaultGroup,
@@ -64,6 +80,7 @@ def report_line(out: Path) -> str:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines, without signs that a terminal would obey."""
     for line in lines:
+        record_told(line)
         typer.echo(sanitize(line))
 
 

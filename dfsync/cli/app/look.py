@@ -8,13 +8,17 @@ import typer
 
 from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, print_lines, report_line
 from dfsync.cli.interrupts import interruptible
-from dfsync.cli.log import log_to_stderr
+from dfsync.cli.log import start_log
 from dfsync.cli.options import (
     DEFAULT_OUT,
+    AskPassword,
     Debug,
+    DefaultsFile,
+    EnvFile,
     Force,
     Json,
     KeepIds,
+    LogFile,
     Out,
     PlanFile,
     QuietVerify,
@@ -29,7 +33,7 @@ from dfsync.cli.options import (
     source_files,
     table_names,
 )
-from dfsync.cli.target import open_target
+from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 
@@ -39,11 +43,15 @@ def check(
     source: Source = None,
     sources: SourceList = None,
     target: Target = None,
+    defaults_file: DefaultsFile = None,
+    env_file: EnvFile = None,
+    ask_password: AskPassword = False,
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
     keep_ids: KeepIds = None,
     as_json: Json = False,
+    log_file: LogFile = None,
     debug: Debug = False,
 ) -> int:
     """See whether a sync would work: both ends within reach, tables and columns there, nothing that would not fit.
@@ -57,10 +65,11 @@ def check(
       python -m dfsync check --source my.db
       python -m dfsync check --source my.db --tables commits --json
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     options = SyncOptions(plan=plan, tables=table_names(tables), keep_ids=keep_ids)
     files = source_files(source, sources)
-    with interruptible("stopped; nothing was changed."), open_target(target, files, told=not as_json) as choice:
+    given = TargetOptions(target, defaults_file, env_file, ask_password)
+    with interruptible("stopped; nothing was changed."), open_target(given, files, told=not as_json) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.check import check_lines, with_options
@@ -83,11 +92,15 @@ def plan(
     source: Source = None,
     sources: SourceList = None,
     target: Target = None,
+    defaults_file: DefaultsFile = None,
+    env_file: EnvFile = None,
+    ask_password: AskPassword = False,
     plan: PlanFile = None,
     tables: Tables = None,
     write: WritePlan = None,
     force: Force = False,
     as_json: Json = False,
+    log_file: LogFile = None,
     debug: Debug = False,
 ) -> int:
     """Show the plan of a sync: the order of the tables, their keys, and where each part came from.
@@ -99,10 +112,11 @@ def plan(
       python -m dfsync plan --source my.db
       python -m dfsync plan --source my.db --write my-plan.toml
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     options = SyncOptions(plan=plan, tables=table_names(tables))
     files = source_files(source, sources)
-    with interruptible("stopped; nothing was changed."), open_target(target, files, told=not as_json) as choice:
+    given = TargetOptions(target, defaults_file, env_file, ask_password)
+    with interruptible("stopped; nothing was changed."), open_target(given, files, told=not as_json) as choice:
         from dfsync.commands.plan import resolve_plan
 
         found = resolve_plan(files, choice.url, options=options)
@@ -129,6 +143,9 @@ def verify(
     source: Source = None,
     sources: SourceList = None,
     target: Target = None,
+    defaults_file: DefaultsFile = None,
+    env_file: EnvFile = None,
+    ask_password: AskPassword = False,
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
@@ -136,6 +153,7 @@ def verify(
     as_json: Json = False,
     verbose: VerboseVerify = False,
     quiet: QuietVerify = False,
+    log_file: LogFile = None,
     debug: Debug = False,
 ) -> int:
     """After a sync, compare every source row with its target row, through the maps in --out.
@@ -149,13 +167,14 @@ def verify(
       python -m dfsync verify --source my.db
       python -m dfsync verify --source my.db --tables commits --json
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     if verbose and quiet:
         raise DfsyncError(VERBOSE_AND_QUIET)
     options = SyncOptions(plan=plan, tables=table_names(tables))
     files = source_files(source, sources)
+    given = TargetOptions(target, defaults_file, env_file, ask_password)
     stopped, told = "stopped; what was found so far is not shown.", not (as_json or quiet)
-    with interruptible(stopped), open_target(target, files, told=told) as choice:
+    with interruptible(stopped), open_target(given, files, told=told) as choice:
         from rich.console import Console as RichConsole
 
         from dfsync.cli.render.progress import ProgressBar
@@ -171,12 +190,12 @@ def verify(
         from dfsync.cli.render.tables import table_console
         from dfsync.cli.render.verify import show_verify
 
-        show_verify(result, out, table_console(), verbose=verbose, quiet=quiet)
+        show_verify(result, out, table_console(), verbose=verbose, quiet=quiet, strict=strict)
     return ALL_WELL if (result.strict_ok if strict else result.ok) else SOME_FAILED
 
 
 @app.command(short_help="Make a page about a sync from the files it left.")
-def report(out: ReportFolder = DEFAULT_OUT, debug: Debug = False) -> int:
+def report(out: ReportFolder = DEFAULT_OUT, log_file: LogFile = None, debug: Debug = False) -> int:
     """Make report.html of a sync, from the files that it left in its --out folder.
 
     One page to look at and to hand on, which needs nothing from elsewhere: the plan as a graph, counts and times by
@@ -188,6 +207,6 @@ def report(out: ReportFolder = DEFAULT_OUT, debug: Debug = False) -> int:
       python -m dfsync report
       python -m dfsync report some-folder
     """
-    log_to_stderr(debug)
-    typer.echo(report_line(out))
+    start_log(debug, log_file)
+    print_lines([report_line(out)])
     return ALL_WELL

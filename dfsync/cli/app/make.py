@@ -10,12 +10,16 @@ import typer
 
 from dfsync.cli.app.group import ALL_WELL, app, print_lines
 from dfsync.cli.interrupts import interruptible
-from dfsync.cli.log import log_to_stderr
+from dfsync.cli.log import start_log
 from dfsync.cli.options import (
     DEFAULT_DATA,
+    AskPassword,
     DataDir,
     Debug,
+    DefaultsFile,
+    EnvFile,
     KeepIds,
+    LogFile,
     PlanFile,
     PrintOnly,
     Source,
@@ -25,7 +29,7 @@ from dfsync.cli.options import (
     source_files,
     table_names,
 )
-from dfsync.cli.target import open_target
+from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 
@@ -35,10 +39,14 @@ def create_tables(
     source: Source = None,
     sources: SourceList = None,
     target: Target = None,
+    defaults_file: DefaultsFile = None,
+    env_file: EnvFile = None,
+    ask_password: AskPassword = False,
     plan: PlanFile = None,
     tables: Tables = None,
     keep_ids: KeepIds = None,
     print_only: PrintOnly = False,
+    log_file: LogFile = None,
     debug: Debug = False,
 ) -> int:
     """Create the tables that the target lacks: AUTO_INCREMENT ids, unique natural keys, foreign keys.
@@ -51,11 +59,12 @@ def create_tables(
       python -m dfsync create-tables --source my.db --print
       python -m dfsync create-tables --source my.db
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     options = SyncOptions(plan=plan, tables=table_names(tables), keep_ids=keep_ids)
     files = source_files(source, sources)
+    given = TargetOptions(target, defaults_file, env_file, ask_password)
     stopped = "stopped; tables that were created stay. Run the same command again for the others."
-    with interruptible(stopped), open_target(target, files, told=not print_only) as choice:
+    with interruptible(stopped), open_target(given, files, told=not print_only) as choice:
         from dfsync.commands.create_tables import create_tables as run
 
         creation = run(files, choice.url, options=options, print_only=print_only)
@@ -66,14 +75,14 @@ def create_tables(
 
 
 @app.command(short_help="Run the private MariaDB for other shells to use.")
-def server(data_dir: DataDir = DEFAULT_DATA, debug: Debug = False) -> int:
+def server(data_dir: DataDir = DEFAULT_DATA, log_file: LogFile = None, debug: Debug = False) -> int:
     """Run the private MariaDB in the foreground and print the line that leads other shells to it; Ctrl-C stops it.
 
     \b
     Example:
       python -m dfsync server
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     from dfsync.target.embedded import EmbeddedServer
 
     try:

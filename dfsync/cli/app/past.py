@@ -8,26 +8,30 @@ import typer
 
 from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, app, print_lines
 from dfsync.cli.interrupts import interruptible
-from dfsync.cli.log import log_to_stderr
+from dfsync.cli.log import start_log
 from dfsync.cli.options import (
     DEFAULT_OUT,
     AllSince,
+    AskPassword,
     Debug,
+    DefaultsFile,
     DryUndo,
+    EnvFile,
     ForceUndo,
     Json,
+    LogFile,
     Out,
     QuietUndo,
     Run,
     RunTriggers,
     Target,
 )
-from dfsync.cli.target import open_target
+from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.options import UndoOptions
 
 
 @app.command(short_help="List the runs of a folder.")
-def runs(out: Out = DEFAULT_OUT, as_json: Json = False, debug: Debug = False) -> int:
+def runs(out: Out = DEFAULT_OUT, as_json: Json = False, log_file: LogFile = None, debug: Debug = False) -> int:
     """List the runs of an --out folder, the newest last: when, from where, to where, what became of the rows.
 
     Those of which the journal is kept: `sync --keep-runs` says how many. The target is not asked.
@@ -37,7 +41,7 @@ def runs(out: Out = DEFAULT_OUT, as_json: Json = False, debug: Debug = False) ->
       python -m dfsync runs
       python -m dfsync runs --out some-folder --json
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     from dfsync.commands.runs import runs as run
 
     result = run(out)
@@ -58,6 +62,9 @@ def runs(out: Out = DEFAULT_OUT, as_json: Json = False, debug: Debug = False) ->
 def undo(
     run: Run = None,
     target: Target = None,
+    defaults_file: DefaultsFile = None,
+    env_file: EnvFile = None,
+    ask_password: AskPassword = False,
     out: Out = DEFAULT_OUT,
     all_since: AllSince = None,
     force: ForceUndo = False,
@@ -65,6 +72,7 @@ def undo(
     dry_run: DryUndo = False,
     as_json: Json = False,
     quiet: QuietUndo = False,
+    log_file: LogFile = None,
     debug: Debug = False,
 ) -> int:
     """Take a run back: rows that it inserted are deleted, rows that it updated get their values of before.
@@ -80,13 +88,14 @@ def undo(
       python -m dfsync undo
       python -m dfsync undo --all-since 20261127T034006278Z-683f00
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     from dfsync.cli.render.undo import UndoProgress, undo_lines
 
+    given = TargetOptions(target, defaults_file, env_file, ask_password)
     progress = UndoProgress(dry_run=dry_run)
     with (
         interruptible(progress.interruption_message),
-        open_target(target, None, told=not (as_json or quiet)) as choice,
+        open_target(given, None, told=not (as_json or quiet)) as choice,
     ):
         from dfsync.commands.undo import undo as take_back
 

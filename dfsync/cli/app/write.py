@@ -8,18 +8,22 @@ import typer
 
 from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, report_line
 from dfsync.cli.interrupts import interruptible
-from dfsync.cli.log import log_to_stderr
+from dfsync.cli.log import start_log
 from dfsync.cli.options import (
     DEFAULT_OUT,
+    AskPassword,
     BatchSize,
     CommitEvery,
     Debug,
+    DefaultsFile,
     DryRun,
+    EnvFile,
     Full,
     Jobs,
     Json,
     KeepIds,
     KeepRuns,
+    LogFile,
     NoLocalInfile,
     OnMatch,
     Out,
@@ -35,7 +39,7 @@ from dfsync.cli.options import (
     source_files,
     table_names,
 )
-from dfsync.cli.target import open_target
+from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 
@@ -45,6 +49,9 @@ def sync(
     source: Source = None,
     sources: SourceList = None,
     target: Target = None,
+    defaults_file: DefaultsFile = None,
+    env_file: EnvFile = None,
+    ask_password: AskPassword = False,
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
@@ -61,6 +68,7 @@ def sync(
     as_json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
+    log_file: LogFile = None,
     debug: Debug = False,
     no_local_infile: NoLocalInfile = False,
 ) -> int:
@@ -75,7 +83,7 @@ def sync(
       python -m dfsync --tables repositories,commits --on-match update
       python -m dfsync --report --json > summary.json
     """
-    log_to_stderr(debug)
+    start_log(debug, log_file)
     if report and dry_run:
         raise DfsyncError("--report is made from the files of a run, and a dry run leaves none: leave out one of them.")
     if verbose and quiet:
@@ -99,12 +107,13 @@ def sync(
 
     from dfsync.cli.render.sync import ErrorConsole, SyncConsole
 
+    given = TargetOptions(target, defaults_file, env_file, ask_password)
     kind, stream = (ErrorConsole, RichConsole(stderr=True)) if as_json else (SyncConsole, RichConsole())
     told, in_pieces = not (quiet or as_json), options.piece_rows is not None
     with (
         kind(stream, folder=out, verbose=verbose, quiet=not told, dry_run=dry_run, in_pieces=in_pieces) as console,
         interruptible(console.interruption_message),
-        open_target(target, files, told=told) as choice,
+        open_target(given, files, told=told) as choice,
     ):
         from dfsync.cli.allocator import release_freed_memory
         from dfsync.commands.sync import sync as run

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from dfsync.cli.render.tables import print_table
+from dfsync.cli.render.tables import print_table, print_text
 from dfsync.commands.plan import ResolvedPlan
 from dfsync.plan.model import TablePlan
 from dfsync.text.wording import MAX_LINE_CHARACTERS, printable, with_count
@@ -35,7 +35,7 @@ def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
     """
     plan = resolved.plan
     heading = f"Plan: {printable(plan.title, MAX_LINE_CHARACTERS)}, {with_count(len(plan.tables), 'tables')}\n"
-    out.print(Text(heading), soft_wrap=True)
+    print_text(Text(heading), out)
     legend: dict[str, int] = {}
     rows: list[Row] = [
         (
@@ -50,17 +50,17 @@ def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
     print_table(_grid(rows, out), out)
     if legend:
         marks = (f"[{mark}] {printable(text, MAX_LINE_CHARACTERS)}" for text, mark in legend.items())
-        out.print(Text("\n".join(["", *marks])))
+        print_text(Text("\n".join(["", *marks])), out, soft_wrap=False)
     for question in resolved.questions:
         answers = "\n    or  ".join(printable(answer.line, MAX_LINE_CHARACTERS) for answer in question.answers)
         said = (
             f"\nUNDECIDED {printable(question.table)}.{printable(question.column)} {printable(question.evidence, 500)}:"
         )
-        out.print(Text(f"{said}\n  [tables.{printable(question.table)}]\n        {answers}", "yellow"), soft_wrap=True)
+        print_text(Text(f"{said}\n  [tables.{printable(question.table)}]\n        {answers}", "yellow"), out)
     lines = [(f"Warning: {warning}", "yellow") for warning in resolved.warnings]
     for line, style in [*lines, *((f"Note: {note}", "") for note in resolved.notes)]:
         wrapped = textwrap.wrap(line, out.width, break_long_words=False, break_on_hyphens=False)
-        out.print(Text("\n".join(["", *wrapped]), style), soft_wrap=True)
+        print_text(Text("\n".join(["", *wrapped]), style), out)
 
 
 def _grid(rows: list[Row], out: rich.console.Console) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import textwrap
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfsync.cli.log import record_told
 from dfsync.cli.render.row_lines import RowName, changed_cells, mapping_lines, reject_lines
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.observer import Observer
@@ -62,7 +64,7 @@ class SyncConsole(Observer):
     verbose
         Whether long tables get a line per row, too.
     quiet
-        Whether only what failed and the overall line are written.
+        Whether only what failed is written, and then the overall line.
     dry_run
         Whether nothing is written to the target.
     in_pieces
@@ -116,6 +118,7 @@ class SyncConsole(Observer):
         """
         from rich.text import Text
 
+        record_told(text)
         if always or not self._quiet:
             # As it is: no markup, and no line break where a pipe has no width.
             self._out.print(Text(text, style), soft_wrap=True)
@@ -252,7 +255,7 @@ class SyncConsole(Observer):
         overall = f"OVERALL: {outcome}{tables}{lost}"
         self.say("=" * WIDTH)
         for line in textwrap.wrap(overall, WIDTH, subsequent_indent=" " * len("OVERALL: ")):
-            self.say(line, always=True)
+            self.say(line, always=not result.ok)
         self.say("=" * WIDTH)
         if self._quiet:
             self._report_changed_values(result)
@@ -312,6 +315,7 @@ class SyncConsole(Observer):
     def _row_line(self, mark: str, text: str, *, always: bool = False) -> None:
         from rich.text import Text
 
+        record_told(f"[{mark}] {text}", logging.ERROR if mark == "FAIL" else logging.INFO)
         if always or not self._quiet:
             self._out.print(Text.assemble("  ", (f"[{mark}]", STYLES[mark]), " ", text), soft_wrap=True)
 

@@ -6,6 +6,8 @@ import rich.console
 from rich.table import Table
 from rich.text import Text
 
+from dfsync.cli.log import record_told
+
 PIPE_WIDTH = 100
 
 
@@ -15,7 +17,13 @@ def table_console() -> rich.console.Console:
     return out if out.is_terminal else rich.console.Console(width=PIPE_WIDTH)
 
 
-def print_table(table: Table, out: rich.console.Console) -> None:
+def print_text(text: Text, out: rich.console.Console, *, soft_wrap: bool = True) -> None:
+    """Print a text, without line breaks of Rich's if `soft_wrap`, and write it into the log file where there is one."""
+    record_told(text.plain)
+    out.print(text, soft_wrap=soft_wrap)
+
+
+def print_table(table: Table, out: rich.console.Console, *, shown: bool = True) -> None:
     """Print a table without the blanks that fill up its lines, which only a terminal has a use for.
 
     Parameters
@@ -24,8 +32,14 @@ def print_table(table: Table, out: rich.console.Console) -> None:
         The table.
     out
         Where to print.
+    shown
+        Whether it is for the terminal, and not for the log file alone.
     """
     with out.capture() as printed:
         out.print(table)
     for line in printed.get().splitlines():
-        out.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
+        text = Text.from_ansi(line.rstrip())
+        if shown:
+            print_text(text, out)
+        else:
+            record_told(text.plain)

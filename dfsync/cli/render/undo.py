@@ -59,7 +59,7 @@ def undo_lines(result: UndoResult, *, quiet: bool = False) -> list[str]:
     result
         The outcome of an undo.
     quiet
-        Whether only what stays or failed is told, and the sums.
+        Whether only what stays or failed is told, and then the sums.
 
     Returns
     -------
@@ -67,7 +67,8 @@ def undo_lines(result: UndoResult, *, quiet: bool = False) -> list[str]:
     """
     if quiet:
         tables = [table for run in result.runs for table in run.tables if table.error or table.kept]
-        return [*(line for table in tables for line in _table_lines(table)), _overall(result)]
+        overall = [] if result.ok else [_overall(result)]
+        return [*(line for table in tables for line in _table_lines(table)), *overall]
     lines = []
     for run in result.runs:
         lines += [

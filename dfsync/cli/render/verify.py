@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from dfsync.cli.render.tables import print_table
+from dfsync.cli.log import record_told
+from dfsync.cli.render.tables import print_table, print_text
 from dfsync.model.source_file import SOURCE
 from dfsync.text.wording import DIFFERENCE_MEANINGS, is_missing, printable, quoted_pair, title_case_name, with_count
 
@@ -40,8 +42,31 @@ _KINDS = {"other_values": "other values", "unfit": "does not fit"}
 _OF_THESE = {"unfit": "of these with a value that does not fit"}
 
 
+@dataclass(frozen=True)
+class _Page:
+    """Where lines and tables go: the console, unless they are for the log file alone."""
+
+    out: rich.console.Console
+    quiet: bool
+
+    def say(self, text: str, style: str = "", *, always: bool = False) -> None:
+        if always or not self.quiet:
+            print_text(Text(text, style), self.out)
+        else:
+            record_told(text)
+
+    def table(self, grid: Table) -> None:
+        print_table(grid, self.out, shown=not self.quiet)
+
+
 def show_verify(
-    result: VerifyResult, folder: Path, out: rich.console.Console, *, verbose: bool = False, quiet: bool = False
+    result: VerifyResult,
+    folder: Path,
+    out: rich.console.Console,
+    *,
+    verbose: bool = False,
+    quiet: bool = False,
+    strict: bool = False,
 ) -> None:
     """Print a line and the first differences per table, and what they mean.
 
@@ -56,30 +81,30 @@ def show_verify(
     verbose
         Whether tables without rows get a line each.
     quiet
-        Whether the overall line is all.
+        Whether notes are all, and where something differs the overall line.
+    strict
+        Whether a row that differs as the plan asks differs, too.
     """
-    if quiet:
-        _say(out, _overall(result))
-        return
+    page = _Page(out, quiet)
     empty = [table for table in result.tables if not table.total and table.note is None and not verbose]
     for table in (table for table in result.tables if table not in empty):
-        _say(out, _line(table), "red" if table.differ else "yellow" if table.as_planned else "")
+        page.say(_line(table), "red" if table.differ else "yellow" if table.as_planned else "")
         if table.differ or table.as_planned:
             has_id = result.plan is None or result.plan[table.name].id is not None
-            _show_differences(result.differences[table.name], has_id, folder / "verify" / f"{table.name}.parquet", out)
+            _show_differences(result.differences[table.name], has_id, folder / "verify" / f"{table.name}.parquet", page)
     if empty:
-        _say(out, f"{with_count(len(empty), 'tables')} without rows")
-    _say(out, "")
+        page.say(f"{with_count(len(empty), 'tables')} without rows")
+    page.say("")
     overall = result.as_dict()["overall"]
     for key, label in {**_LABELS, **_OF_THESE}.items():
         meaning = DIFFERENCE_MEANINGS.get(_KINDS.get(key, key))
         if overall[key] and meaning:
-            _say(out, f"{overall[key]} {label}: {meaning}")
+            page.say(f"{overall[key]} {label}: {meaning}")
     for source, why in result.unreadable.items():
-        _say(out, f"NOT VERIFIED: {printable(source)}: {printable(why, _MAX_MESSAGE)}", "red")
+        page.say(f"NOT VERIFIED: {printable(source)}: {printable(why, _MAX_MESSAGE)}", "red", always=True)
     for note in result.notes:
-        _say(out, f"Note: {note}", "yellow")
-    _say(out, _overall(result))
+        page.say(f"Note: {note}", "yellow", always=True)
+    page.say(_overall(result), always=not (result.strict_ok if strict else result.ok))
 
 
 def _overall(result: VerifyResult) -> str:
@@ -107,8 +132,8 @@ def _line(table: VerifyCounts) -> str:
     return f"{name}: {with_count(table.total, 'rows')}: {', '.join(parts)}"
 
 
-def _show_differences(differences: pd.DataFrame, has_id: bool, file: Path, out: rich.console.Console) -> None:
-    grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
+def _show_differences(differences: pd.DataFrame, has_id: bool, file: Path, page: _Page) -> None:
+    grid = Table(box=box.SIMPLE_HEAD if page.out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
     id_titles = ("old id", "new id", "action") if has_id else ("row",)
     of_several = SOURCE in differences.columns
     for title in ("", *(["of"] if of_several else []), *id_titles, "kind", "column", "source", "target"):
@@ -119,14 +144,10 @@ def _show_differences(differences: pd.DataFrame, has_id: bool, file: Path, out: 
         values = ("", "") if is_missing(row.column) else quoted_pair(row.source_value, row.target_value)
         name = (printable(getattr(row, SOURCE)),) if of_several else ()
         grid.add_row("", *map(Text, (*name, *ids, str(row.kind), _shown(row.column), *values)))
-    print_table(grid, out)
+    page.table(grid)
     if len(differences) > MAX_DIFFERENCES:
-        _say(out, f"  ... and {len(differences) - MAX_DIFFERENCES} more, all in {printable(file, _MAX_MESSAGE)}")
+        page.say(f"  ... and {len(differences) - MAX_DIFFERENCES} more, all in {printable(file, _MAX_MESSAGE)}")
 
 
 def _shown(value: object) -> str:
     return "-" if is_missing(value) else printable(value)
-
-
-def _say(out: rich.console.Console, text: str, style: str = "") -> None:
-    out.print(Text(text, style), soft_wrap=True)

@@ -13,16 +13,17 @@ from dfsync.model.source_file import SourceSpec
 from dfsync.source.base import Source
 from dfsync.source.many.files import find_files
 from dfsync.source.opening import open_source
-from dfsync.target.config import (
+from dfsync.target.config.location import (
     CONFIG_FILE,
     EMBEDDED,
     EMBEDDED_DATA,
     PARAMETER,
     VARIABLE,
+    Credentials,
     TargetLocation,
     named_target,
-    parse_url,
 )
+from dfsync.target.config.url import parse_url
 from dfsync.target.connection import connect, make_engine
 from dfsync.target.embedded import EmbeddedServer
 
@@ -84,15 +85,19 @@ def open_ends(source: SourceSpec, target: str | sa.URL | None = None) -> Iterato
 
 @contextmanager
 def open_target(
-    target: str | sa.URL | None, source: SourceSpec | None = None, *, origin: str = PARAMETER
+    target: str | sa.URL | None,
+    source: SourceSpec | None = None,
+    *,
+    origin: str = PARAMETER,
+    credentials: Credentials | None = None,
 ) -> Iterator[TargetLocation]:
     """Find the target, and run the private MariaDB for as long as it is needed where nothing else is named.
 
     A `source` that cannot be read is refused before that server starts. Raises `DfsyncError` for it, and for a URL or a
     `config.py` that cannot be used. Connects to nothing but the private MariaDB. `origin` is what the caller's user
-    calls the `target`.
+    calls the `target`; `credentials` are what else the user gave.
     """
-    choice = named_target(target, origin)
+    choice = named_target(target, origin, credentials)
     if choice is not None:
         yield choice
         return

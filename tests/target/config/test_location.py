@@ -11,9 +11,10 @@ from sqlalchemy.exc import OperationalError
 
 from dfsync.model.errors import DfsyncError
 from dfsync.pipeline.session.ends import open_target
-from dfsync.target.config import named_target, parse_url
+from dfsync.target.config.location import named_target
+from dfsync.target.config.url import parse_url
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BASE = "mysql://app:secret@db.example.com/shop"
 
 
@@ -227,7 +228,7 @@ class TestConfigFile:
         [
             ("MARIADB_CONFIG = {'password': 'hunter2',\n 'database': }", r"SyntaxError in line 2"),
             ("MARIADB_CONFIG = {'password': hunter2}", r"NameError in line 1"),
-            ("import sys\nsys.exit('hunter2')", r"SystemExit in line 2"),
+            ("import sys\nsys.exit('hunter2')\nMARIADB_CONFIG = {}", r"SystemExit in line 2"),
             ("MARIADB_CONFIG = 'mysql://app:hunter2@host/db'", "must be a dictionary"),
             ("MARIADB_CONFIG = {'host': 'db', 'password': 'hunter2'}", "names no database"),
             ("MARIADB_CONFIG = {'databse': 'db', 'password': 'hunter2'}", "'databse'. Did you mean 'database'"),

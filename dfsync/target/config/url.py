@@ -1,14 +1,11 @@
-"""Where the target is: `--target`, else `MARIADB_URL`, else `config.py` of this folder, else the private MariaDB."""
+"""The URL of a target, and the options of its connections, checked."""
 
 from __future__ import annotations
 
 import logging
 import os
-import runpy
 import ssl
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +16,6 @@ from dfsync.text.wording import did_you_mean
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-PARAMETER = "target="
-VARIABLE = "MARIADB_URL"
-CONFIG_FILE = "config.py"
-CONFIG_NAME = "MARIADB_CONFIG"
-EMBEDDED = "private MariaDB"
-EMBEDDED_DATA = Path("data/mariadb")
 DRIVER = "mysql+pymysql"
 DRIVERS = ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql")
 PORT = 3306
@@ -38,66 +29,9 @@ SWITCHES = ("ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity", "ssl
 NAME_SWITCHES = ("ssl_verify_identity", "ssl_check_hostname")
 CAS = {"ssl_ca", "ssl_capath"}
 OPTIONS = (*TEXTS, *SECONDS, *FILES, *FOLDERS, *SWITCHES)
-NO_URL = {"host": ("://", "@"), "database": ("://",)}
-CONFIG_KEYS = ("host", "port", "database", "user", "password")
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 ENCODE = "write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TargetLocation:
-    """The target database, and where its name came from.
-
-    That is `--target` or `target=`, `MARIADB_URL`, `config.py` or `private MariaDB`.
-    """
-
-    url: URL
-    """For `sqlalchemy.create_engine` as it is: driver PyMySQL, charset utf8mb4, options checked."""
-    origin: str
-
-    @property
-    def description(self) -> str:
-        """A line, `Target: dfsync on db.example.com:3306 as app (from MARIADB_URL)`; never with the password."""
-        socket = self.url.query.get("unix_socket")
-        host = self.url.host or "localhost"
-        address = f"[{host}]" if ":" in host else host
-        where = f"unix socket {socket}" if socket else f"{address}:{self.url.port or PORT}"
-        user = f" as {self.url.username}" if self.url.username else ""
-        origin = self.origin if self.origin == EMBEDDED else f"from {self.origin}"
-        return f"Target: {self.url.database} on {where}{user} ({origin})"
-
-
-def named_target(target: str | URL | None, origin: str = PARAMETER) -> TargetLocation | None:
-    """Find the target that the caller, the environment or `config.py` names.
-
-    Parameters
-    ----------
-    target
-        What the caller was given; None asks the environment, then `config.py` of the working directory.
-    origin
-        What the caller's user calls the `target`.
-
-    Returns
-    -------
-    TargetLocation or None
-        None where nothing names a target.
-
-    Raises
-    ------
-    DfsyncError
-        A URL or `config.py` cannot be used; the message shows nothing that can be secret.
-    """
-    if target is not None:
-        return TargetLocation(parse_url(target, origin), origin)
-    from_environment = os.environ.get(VARIABLE)
-    if from_environment is not None:
-        if not from_environment.strip():
-            # Most likely a script's variable that was never filled: its rows must not be written elsewhere.
-            raise DfsyncError(f"{VARIABLE} is set, but empty: give it a URL, or `unset {VARIABLE}`.")
-        return TargetLocation(parse_url(from_environment, VARIABLE), VARIABLE)
-    url = _from_config(Path(CONFIG_FILE))
-    return None if url is None else TargetLocation(url, CONFIG_FILE)
 
 
 def parse_url(text: str | URL, origin: str) -> URL:
@@ -159,66 +93,6 @@ def _checked(url: URL, where: str) -> URL:
     return url.set(drivername=DRIVER, query=connection_options(url.query, where))
 
 
-def _from_config(path: Path) -> URL | None:
-    if not path.is_file():
-        return None
-    config = _run_config(path)
-    if config is None:
-        logger.warning("%s in this folder has no %s, so it is passed over", path, CONFIG_NAME)
-        return None
-    where = f"{CONFIG_NAME} in {path}"
-    if not isinstance(config, dict):
-        raise DfsyncError(f'{where} must be a dictionary, like {{"host": …, "database": …}}.')
-    entries = {str(key): value for key, value in config.items()}
-    _known(entries, (*CONFIG_KEYS, *OPTIONS), where)
-    from sqlalchemy import URL
-
-    url = URL.create(
-        DRIVER,
-        username=_config_text(entries, "user", where),
-        password=_config_text(entries, "password", where),
-        host=_config_text(entries, "host", where) or "localhost",
-        port=_config_port(entries, where),
-        database=_config_text(entries, "database", where),
-    )
-    if not url.database:
-        raise DfsyncError(f'{where} names no database: add "database".')
-    redaction.register_secret(url.password)
-    options = {key: str(entries[key]) for key in entries if key in OPTIONS and entries[key] is not None}
-    return url.set(query=connection_options(options, where))
-
-
-def _run_config(path: Path) -> Any:
-    try:
-        return runpy.run_path(str(path), run_name="config").get(CONFIG_NAME)
-    except (Exception, SystemExit) as error:
-        # Neither the message nor the chain: both may quote the line with the password in it.
-        frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        line = error.lineno if isinstance(error, SyntaxError) else next(reversed(frames), None)
-        fault = type(error).__name__ + (f" in line {line}" if line else "")
-    raise DfsyncError(
-        f"{path} in this folder cannot be read ({fault}): it should be Python that sets {CONFIG_NAME}, "
-        "as dfsync/config_example.py does."
-    )
-
-
-def _config_text(entries: Mapping[str, Any], key: str, where: str) -> str | None:
-    value = entries.get(key)
-    if value is not None and not isinstance(value, str):
-        raise DfsyncError(f"{where}: {key} must be text in quotes, not {type(value).__name__}.")
-    # Not shown, since there may be a password in it.
-    if value and any(sign in value for sign in NO_URL.get(key, ())):
-        raise DfsyncError(f"{where}: {key} must be a name alone, and no URL; there is a key each for the other parts.")
-    return value or None
-
-
-def _config_port(entries: Mapping[str, Any], where: str) -> int:
-    value = entries.get("port", PORT)
-    if not str(value).isdecimal() or not 0 < int(value) < 65536:
-        raise DfsyncError(f"{where}: port must be a number between 1 and 65535, mostly {PORT}.")
-    return int(value)
-
-
 def connection_options(given: Mapping[str, str | tuple[str, ...]], where: str) -> dict[str, str]:
     """Check the options of a connection, and translate them for SQLAlchemy and PyMySQL.
 
@@ -246,7 +120,7 @@ def connection_options(given: Mapping[str, str | tuple[str, ...]], where: str) -
     https://docs.sqlalchemy.org/en/20/dialects/mysql.html#ssl-connections
     https://pymysql.readthedocs.io/en/latest/modules/connections.html
     """
-    _known(given, OPTIONS, where)
+    require_known(given, OPTIONS, where)
     values: dict[str, str] = {}
     for key, value in given.items():
         if not isinstance(value, str):
@@ -315,7 +189,8 @@ def _trusted_by_this_machine(where: str) -> dict[str, str]:
     return trusted
 
 
-def _known(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+def require_known(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Raise `DfsyncError` for a name that is not among the `known`; `where` begins its message."""
     for key in given:
         if key not in known:
             hint = did_you_mean(key, known) or f" Known are {', '.join(known)}."
