@@ -25,6 +25,7 @@ from dfsync.target.embedded import EmbeddedServer
 HERE = Path(__file__).parent / "demo"
 SOURCE, OUT = HERE / "git_history.db", HERE / "dfsync-out"
 COMMITS = 2_000
+PROGRAM = f"{shlex.quote(relpath(sys.executable))} -m dfsync"
 
 # What another team's tool has put there: its ids are those of our rows, too.
 OTHERS: dict[str, dict[str, list[Any]]] = {
@@ -48,36 +49,43 @@ JOIN = """
 def main() -> int:
     shutil.rmtree(HERE, ignore_errors=True)
     HERE.mkdir(parents=True)
-    say(f"A source: {COMMITS} commits of made-up git history in {relpath(SOURCE)}, and a MariaDB of its own")
+    say(f"A source, {relpath(SOURCE)}, with {COMMITS} commits of made-up git history; a MariaDB of its own")
     make_synthetic(SOURCE, COMMITS)
     with EmbeddedServer(HERE / "mariadb") as server:
         os.environ["MARIADB_URL"] = server.url
         engine = sa.create_engine(server.url)
-        run("create-tables")
+        run("create-tables", show="grep -c Created")
         say("The target lives already: two repositories, three authors and three commits of another team")
         for table, columns in OTHERS.items():
             pd.DataFrame(columns).to_sql(table, engine, if_exists="append", index=False)
-        run("sync")
-        say("A night later the source has a tenth more commits; what is there already is skipped. -q: the end alone")
+        run("sync", show="grep synced,")
+        say("A night later the source has a tenth more commits; what is there already is skipped")
         make_synthetic(SOURCE, COMMITS + COMMITS // 10, force=True)
-        run("sync", "--quiet")
+        run("sync", show="grep OVERALL")
         look(engine)
         engine.dispose()
+        say("Is every row there, with its values and its parents?")
+        run("verify", show="tail -n 1")
+    say("Now your own file. This is a rehearsal: a private MariaDB takes the rows, until you name your database")
+    for command in ("plan", "create-tables", "sync", "verify"):
+        print(f"{PROGRAM} {command} --source my.db")
     return 0
 
 
 def look(engine: sa.Engine) -> None:
     say("The target, joined over the new ids:")
     print(pd.read_sql(sa.text(JOIN), engine).to_string(index=False))
-    say(f"And the map: ids of some commits in source and target, from {relpath(OUT)}/mappings/commits.parquet")
+    say("And the map, from old to new ids:")
     commits = dfsync.load_mappings(OUT)["commits"]
-    print(commits.groupby("action").head(2).to_string(index=False))
+    print(commits.groupby("action").head(1).to_string(index=False))
 
 
-def run(*arguments: str) -> None:
-    """A command as a user would type it, who has the source in the working directory."""
-    print(f"\n$ python -m dfsync {shlex.join(arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", "dfsync", *arguments], check=True, cwd=HERE)
+def run(command: str, *, show: str) -> None:
+    """A command as a user types it in this folder, of whose output `show` takes the lines that matter here."""
+    out = ["--out", relpath(OUT)] if command in ("sync", "verify") else []
+    line = f"{PROGRAM} {shlex.join([command, '--source', relpath(SOURCE), *out])} | {show}"
+    print(f"$ {line}", flush=True)
+    subprocess.run(["bash", "-o", "pipefail", "-c", line], check=True)
 
 
 def say(text: str) -> None:

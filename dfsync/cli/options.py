@@ -173,6 +173,10 @@ Strict = Annotated[
 ]
 VerboseVerify = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every table, without rows too.")]
 QuietVerify = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings: no line where all is well.")]
+TableName = Annotated[
+    str | None, typer.Argument(metavar="TABLE", help="A table by its name in the plan. Default: list the tables.")
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print all of it as CSV and nothing else.")]
 LogFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", dir_okay=False, help="Append what is told to FILE, too, with the time of each line."),

@@ -21,7 +21,10 @@ import dfsync.cli.app.write
 from dfsync.text import redaction
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["sync", "check", "plan", "verify", "report", "runs", "undo", "create-tables", "server"]
+COMMANDS = [
+    *("sync", "check", "plan", "verify", "report", "rejects", "differences", "maps"),
+    *("runs", "undo", "create-tables", "server"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ command that needs it, so that `--help` and mistakes answer at once.
 from dfsync.cli.app.group import ALL_WELL, NOT_STARTED, SOME_FAILED, app
 from dfsync.cli.app.write import sync
 from dfsync.cli.app.look import check, plan, report, verify
+from dfsync.cli.app.rows import differences, maps, rejects
 from dfsync.cli.app.past import runs, undo
 from dfsync.cli.app.make import create_tables, server
 
@@ -18,7 +19,10 @@ __all__ = [
     "app",
     "check",
     "create_tables",
+    "differences",
+    "maps",
     "plan",
+    "rejects",
     "report",
     "runs",
     "server",

@@ -16,7 +16,7 @@ from dfsync.cli.render.row_lines import RowName, changed_cells, mapping_lines, r
 from dfsync.output.result import SyncResult, TableCounts
 from dfsync.pipeline.observer import Observer
 from dfsync.plan.discovery.bookkeeping import left_out_line
-from dfsync.text.wording import count_of, printable, title_case_name, with_count
+from dfsync.text.wording import count_of, printable, program_name, title_case_name, with_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -266,7 +266,9 @@ class SyncConsole(Observer):
             file = self._folder / ("sources" if result.sources else "id_mappings.json")
             self.say(f"The map from old to new ids: {printable(file, LONG_MESSAGE)}")
             if any((counts.failed or counts.unfit) and counts.error is None for counts in result.counts):
-                self.say(f"The rejected rows, with the reasons: {printable(self._folder / 'rejects', LONG_MESSAGE)}")
+                shown_by = f"{program_name()} rejects shows them"
+                folder = printable(self._folder / "rejects", LONG_MESSAGE)
+                self.say(f"The rejected rows, with the reasons: {folder} ({shown_by})")
             self._report_stale_files(self._folder, result.plan)
 
     def _report_changed_values(self, result: SyncResult) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import IO, TYPE_CHECKING
+
 import rich.console
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from dfsync.cli.log import record_told
+from dfsync.model.rejects import display_values
+from dfsync.text.wording import is_missing, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PIPE_WIDTH = 100
+MAX_ROWS = 1000
+"""Rows of a frame that are shown for people."""
 
 
 def table_console() -> rich.console.Console:
@@ -43,3 +54,59 @@ def print_table(table: Table, out: rich.console.Console, *, shown: bool = True) 
             print_text(text, out)
         else:
             record_told(text.plain)
+
+
+def print_frame(parts: Iterable[pd.DataFrame], out: rich.console.Console) -> int:
+    """Print the first rows of a frame as a table.
+
+    Parameters
+    ----------
+    parts
+        The frame in parts, all with the same columns.
+    out
+        Where to print.
+
+    Returns
+    -------
+    int
+        How many rows it has.
+    """
+    grid, total = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0)), 0
+    for part in parts:
+        for name in part.columns if not grid.columns else ():
+            grid.add_column(str(name).replace("_", " "), overflow="fold")
+        # Row by row: only the first few get here.
+        for row in part.head(max(MAX_ROWS - total, 0)).astype(object).itertuples(index=False):
+            grid.add_row(*(Text("-" if is_missing(value) else printable(value)) for value in row))
+        total += len(part)
+    if total:
+        print_table(grid, out)
+    if total > MAX_ROWS:
+        print_text(Text(f"... and {total - MAX_ROWS:,} more; --csv prints all of them."), out)
+    return total
+
+
+def write_csv(parts: Iterable[pd.DataFrame], out: IO[str]) -> None:
+    """Write a frame as CSV with a header; NULL is nothing, and bytes are `x'00ff'`.
+
+    Parameters
+    ----------
+    parts
+        The frame in parts, all with the same columns.
+    out
+        Where to write.
+    """
+    for number, part in enumerate(_texts(parts)):
+        part.to_csv(out, index=False, header=number == 0, lineterminator="\n")
+
+
+def _texts(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+    import pyarrow as pa
+
+    for part in parts:
+        for name in part.columns:
+            array = pa.array(part[name])
+            if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+                part[name] = pd.Series(display_values(array), index=part.index, dtype="str")
+        yield part

@@ -262,7 +262,8 @@ OVERALL: 4995 records synced, 0 failed
     def test_where_the_rejects_are(self) -> None:
         screen = Screen(folder=Path("out"))
         screen.console.run_finished(result(TableCounts("a", "a", 5, 4, failed=1)))
-        assert screen.text.endswith("/id_mappings.json\nThe rejected rows, with the reasons: out/rejects\n")
+        shown_by = "(python -m dfsync rejects shows them)"
+        assert screen.text.endswith(f"/id_mappings.json\nThe rejected rows, with the reasons: out/rejects {shown_by}\n")
 
     def test_files_of_tables_that_the_plan_does_not_have(self, tmp_path: Path) -> None:
         for name in ("mappings/repositories", "mappings/old", "rejects/old", "verify/commits"):
