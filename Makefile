@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 # What needs more than dfsync itself and the extra 'test'.
 LOWEST_LEAVES_OUT := --ignore tests/benchmarks --ignore tests/docs --ignore tests/test_architecture.py
 
-.PHONY: help demo test test-lowest lint notebook bench clean
+.PHONY: help demo test test-lowest lint notebook bench docs clean
 
 help: ## what can be made (this)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,11 @@ bench: .venv/.for-bench ## how fast, beside the server's own limit and other too
 	@bash .ci/setup mariadb
 	@$(PYTHON) -m benchmarks $(ARGS)
 
+docs: .venv/.for-docs ## the documentation as a site, in site/; ARGS="serve" shows it while you write
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs $(or $(ARGS),build --strict) --config-file .ci/mkdocs/mkdocs.yml
+
 clean: ## remove .venv, .venv-lowest, caches and what a benchmark left; data and dfsync-out stay
-	rm -rf .venv .venv-lowest benchmarks/work .mypy_cache .import_linter_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
+	rm -rf .venv .venv-lowest site benchmarks/work .mypy_cache .import_linter_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: the packages are in, and neither list has changed since.
@@ -45,6 +48,10 @@ clean: ## remove .venv, .venv-lowest, caches and what a benchmark left; data and
 
 .venv/.for-work: requirements.txt pyproject.toml
 	@bash .ci/setup venv dev
+	@touch .venv/.for-use $@
+
+.venv/.for-docs: requirements.txt pyproject.toml
+	@bash .ci/setup venv docs
 	@touch .venv/.for-use $@
 
 .venv/.for-bench: requirements.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""The README: what it shows is what the commands print, and no command, option or plan key is left out."""
+"""The README and the pages: what they show is what the commands print, and no command, option or key is left out."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from tests.support.git_history import execute
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 PLANS = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = dict(typer.main.get_group(app).commands)
-CONSOLE = re.findall(r"```console\n\$ (.*?)\n(.*?)```", README, flags=re.DOTALL)
+CONSOLE = re.findall(r"```console\n\$ (.*?)\n(.*?)```", COMMANDS_PAGE, flags=re.DOTALL)
 
 
 def shows(shown: str, printed: str) -> bool:
@@ -46,7 +48,7 @@ def shows(shown: str, printed: str) -> bool:
     return skipping or not any(rest)
 
 
-def test_the_readme_shows_what_the_commands_print(tmp_path: Path) -> None:
+def test_the_page_of_commands_shows_what_the_commands_print(tmp_path: Path) -> None:
     make_synthetic(tmp_path / "git_history.db", 2_000)
     make_laptops(tmp_path / "laptops")
     environment = {key: value for key, value in os.environ.items() if key != "MARIADB_URL"}
@@ -61,7 +63,7 @@ def test_the_readme_shows_what_the_commands_print(tmp_path: Path) -> None:
         assert shows(shown, ran.stdout), f"$ {command}\n{ran.stdout}\n--- not as\n{shown}"
 
 
-def test_the_undo_of_the_readme_keeps_what_it_shows(tmp_path: Path, target: Engine) -> None:
+def test_the_undo_of_the_page_keeps_what_it_shows(tmp_path: Path, target: Engine) -> None:
     make_synthetic(tmp_path / "git_history.db", 2_000)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MARIADB_URL": target.url.render_as_string(False)}
 
@@ -74,16 +76,16 @@ def test_the_undo_of_the_readme_keeps_what_it_shows(tmp_path: Path, target: Engi
     dfsync("create-tables")
     dfsync("sync", "-q")
     execute(target, "UPDATE commits SET message = 'theirs' ORDER BY id LIMIT 1")
-    (block,) = re.findall(r"^```\n(Run .*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```\n(Run .*?)^```", COMMANDS_PAGE, flags=re.MULTILINE | re.DOTALL)
     shown = re.sub(r"\d{8}T\d{9}Z-[0-9a-f]{6}", "...", block)
     printed = dfsync("undo").split("\n", 1)[1]
     assert shows(shown, printed), printed
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path, target: Engine) -> None:
+def test_the_python_of_the_page_runs(tmp_path: Path, target: Engine) -> None:
     make_synthetic(tmp_path / "git_history.db", 100)
     shutil.copy(BUILT_IN, tmp_path / "my-plan.toml")
-    (script,) = re.findall(r"^```python\n(from pathlib.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    (script,) = re.findall(r"^```python\n(from pathlib.*?)^```", PYTHON, flags=re.MULTILINE | re.DOTALL)
     example = "mysql://user:password@host/database"
     assert example in script
     script = script.replace(example, target.url.render_as_string(hide_password=False))
@@ -96,7 +98,8 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, target: Engine) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_readme(command: str) -> None:
-    assert f"`{command}`" in README or f"dfsync {command}" in README
+    assert f"`{command}`" in README
+    assert f"`{command}`" in COMMANDS_PAGE or f"dfsync {command}" in COMMANDS_PAGE
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     sorted({name for command in COMMANDS.values() for p in command.params for name in p.opts if name.startswith("--")}),
 )
 def test_every_option_is_in_the_docs(option: str) -> None:
-    assert re.search(rf"{option}\b", README + PLANS + OPERATIONS)
+    assert re.search(rf"{option}\b", README + COMMANDS_PAGE + PLANS + OPERATIONS)
 
 
 @pytest.mark.parametrize(
