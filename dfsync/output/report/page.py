@@ -70,6 +70,7 @@ def _template_context(run: RunArtifacts) -> dict[str, Any]:
         "broken": [c for c in run.counts if c.error],
         "lost": [source for source in run.sources if source.error],
         "sources": sorted(run.sources, key=lambda source: source.error is None)[:_MAX_SOURCES],
+        "empty": [c.name for c in run.counts if not (c.total or c.error or c.note)],
         "absent": [c for c in run.counts if c.note],
         "rejecting": sorted((c for c in run.counts if (c.failed or c.unfit) and not c.error), key=lambda c: -c.failed),
         "shared": {stats.name: stats.shared for stats in run.maps},

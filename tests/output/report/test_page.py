@@ -130,6 +130,14 @@ class TestWhatItTells:
         files.write_mapping(out, "a", [mapping((1, 1, "inserted"), (2, 50, "matched"), (9, 50, "matched"))])
         assert "a 3 1 - 9 1 - 50 2 1" in page(out).text.replace("\N{EN DASH}", "-")
 
+    def test_tables_without_rows_are_folded(self, tmp_path: Path) -> None:
+        counts = [TableCounts("a", "a", 1, inserted=1), TableCounts("b", "b"), TableCounts("c", "c")]
+        counts.append(TableCounts("d", "d", note="the source has no such table"))
+        text = page(run_folder(tmp_path, plan(*map(table, "abcd")), counts)).text
+        assert "2 tables without rows b , c" in text
+        assert "b 0 0" not in text
+        assert "d the source has no such table" in text
+
     def test_what_verify_found(self, tmp_path: Path) -> None:
         out = run_folder(tmp_path, plan(table("a")), [TableCounts("a", "a", 1, inserted=1)])
         row = dict(zip(DIFFERENCE_SCHEMA.names, [1, 101, "inserted", "changed", "name", "here", "there"], strict=True))
