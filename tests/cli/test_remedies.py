@@ -11,6 +11,8 @@ from dfsync.cli.main import run
 from dfsync.cli.remedies import OPTION_NAMES, error_message
 from dfsync.model.errors import PYTHON_NAMES, DfsyncError, Remedy
 from dfsync.target.config.location import named_target
+from dfsync.text.wording import command_line
+from tests.support.runs.command_line import Cli
 
 MISSING_TABLES = "`{create_tables}`, with {target} if you gave one, makes them."
 
@@ -79,3 +81,12 @@ def test_a_command_names_options(capsys: pytest.CaptureFixture[str], tmp_path: P
         f"dfsync: {tmp_path} has no summary.json: it is not the folder of a finished sync. Name the --out of one, or "
         "run a sync first; a dry run leaves no files.\n"
     )
+
+
+@pytest.mark.parametrize(("path", "name"), [("/usr/bin/dfsync", "dfsync"), ("x/__main__.py", "python -m dfsync")])
+def test_the_program_is_named_as_it_was_called(cli: Cli, monkeypatch: pytest.MonkeyPatch, path: str, name: str) -> None:
+    monkeypatch.setattr("sys.argv", [path])
+    assert command_line("check", "my.db") == f"{name} check --source my.db"
+    shown = cli("check", "--help").stdout
+    assert f"\n    {name} check --source my.db\n" in shown
+    assert ("python -m dfsync" in shown) == (name != "dfsync")
