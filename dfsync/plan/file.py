@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import IDENTITY, IDS, ON_MATCH, ON_MISSING_PARENT, ON_REKEY
+from dfsync.plan.builtin.ready_made import laid_over_base, ready_made
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.text.wording import did_you_mean, printable
 
@@ -20,7 +21,7 @@ BUILT_IN = Path(__file__).parent / "builtin" / "git_history.toml"
 _WITH_ORIGIN = {"id", "natural_key", "foreign_keys", "identity"}
 DISCOVERED = "discovered"
 _CHOICES = {
-    "base": (DISCOVERED,),
+    "base": (DISCOVERED, *ready_made()),
     "on_match": ON_MATCH,
     "identity": IDENTITY,
     "on_rekey": ON_REKEY,
@@ -36,7 +37,8 @@ _MAX_EVIDENCE_CHARACTERS = 500
 _HEAD = """\
 A plan of dfsync, from the {source}. Edit it and give it back with --plan.
 
-base            "discovered": tables that are not named here are discovered too; left out: only those named are synced
+base            "discovered": tables that are not named here are discovered too; left out: only those named are synced;
+                the name of a ready-made plan, such as "git-history": its tables and settings, and what differs here
 exclude         patterns of tables that are left out then, such as "knex_*"
 [tables.NAME]   the name in reports, in --tables and of the files in --out
 table           what the table is called in both databases; left out: NAME
@@ -82,9 +84,12 @@ def read_plan(path: Path) -> Plan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
     _require_known_settings(path, "the file", content, ["base", "exclude", "tables"])
-    overlay = _choice(path, "the file", "base", content) is not None
+    said = content.get("tables", {})
+    has_base = _choice(path, "the file", "base", content) is not None
+    content, inherited = laid_over_base(content)
+    overlay = content.get("base") == DISCOVERED
     exclude = _name_list(path, "the file", "exclude", content) or ()
-    if exclude and not overlay:
+    if exclude and not has_base:
         raise DfsyncError(
             f'The plan {path}: exclude is for a plan of all tables: put base = "{DISCOVERED}" above it, or leave it '
             "out, since a table that is not named is not synced."
@@ -95,14 +100,14 @@ def read_plan(path: Path) -> Plan:
             f"The plan {path} names no tables: it needs at least one [tables.NAME], "
             f'or base = "{DISCOVERED}" for all tables of the source.'
         )
-    drafts = tuple(_draft(path, name, entry) for name, entry in tables.items())
+    drafts = tuple(_draft(path, name, entry, inherited.get(name, frozenset())) for name, entry in tables.items())
     _require_distinct_tables(path, drafts)
     for draft in drafts:
         _require_consistent(path, draft)
     if not overlay:
         require_known_references(path, drafts)
     source = "built-in plan" if path == BUILT_IN else f"plan {path}"
-    return Plan(drafts, source, overlay, exclude)
+    return Plan(drafts, source, overlay, exclude, inherited=tuple(inherited.keys() - said.keys()))
 
 
 def require_known_references(path: Path, drafts: Sequence[TablePlan]) -> None:
@@ -265,7 +270,7 @@ def _require_consistent(path: Path, draft: TablePlan) -> None:
             raise DfsyncError(f"The plan {path}: [tables.{draft.name}] {fault}.")
 
 
-def _draft(path: Path, name: str, entry: object) -> TablePlan:
+def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> TablePlan:
     where = f"[tables.{name}]"
     if not isinstance(entry, dict):
         raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
@@ -292,7 +297,10 @@ def _draft(path: Path, name: str, entry: object) -> TablePlan:
         on_missing_parent=_choice(path, where, "on_missing_parent", entry) or "reject",
         keep_ids=_id_list(path, where, "keep_ids", entry),
         ids=_choice(path, where, "ids", entry) or "new",
-        origin=dict.fromkeys(entry.keys() & _WITH_ORIGIN, "built-in plan" if path == BUILT_IN else "plan file"),
+        origin={
+            setting: "built-in plan" if path == BUILT_IN or setting in inherited else "plan file"
+            for setting in entry.keys() & _WITH_ORIGIN
+        },
     )
 
 

@@ -103,6 +103,10 @@ class Plan:
     """Whether a draft stands for every table of the source, and names only those about which it says something."""
     exclude: tuple[str, ...] = ()
     """Patterns of names of tables that an overlay leaves out."""
+    inherited: tuple[str, ...] = field(default=(), compare=False)
+    """The names of tables about which a plan file says nothing, but the ready-made plan that is its base."""
+    excluded: tuple[str, ...] = field(default=(), compare=False)
+    """The tables of the source that a plan file or the caller excludes."""
     left_out: tuple[str, ...] = field(default=(), compare=False)
     """The tables of the source that are not in a discovered plan, because a framework keeps its books in them."""
 
@@ -131,10 +135,11 @@ class Plan:
         Returns
         -------
         dict
-            `source`, `tables` in order, and `left_out`.
+            `source`, `tables` in order, `excluded` and `left_out`.
         """
         tables = [table.as_dict() for table in self.tables]
-        return {"source": self.source, "tables": tables, "left_out": list(self.left_out)}
+        lists = {"excluded": list(self.excluded), "left_out": list(self.left_out)}
+        return {"source": self.source, "tables": tables, **lists}
 
 
 def select(plan: Plan, names: Iterable[str]) -> list[str]:

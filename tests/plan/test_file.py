@@ -82,7 +82,7 @@ class TestAPlanFile:
         [
             ("", 'names no tables: it needs at least one [tables.NAME], or base = "discovered" for all tables'),
             ('exclude = ["a*"]\n[tables.a]', 'exclude is for a plan of all tables: put base = "discovered" above it'),
-            ('base = "empty"\n[tables.a]', "the file base must be 'discovered', not 'empty'"),
+            ('base = "empty"\n[tables.a]', "the file base must be 'discovered' or 'git-history', not 'empty'"),
             ('base = "discovered"\nexclude = "a"', "the file exclude must be a list of names, not 'a'"),
             ("tables = 1", "names no tables"),
             ("[tables]", "names no tables"),

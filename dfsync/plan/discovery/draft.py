@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Schema, Table
 from dfsync.plan.discovery.bookkeeping import bookkeeping_tables
+from dfsync.plan.discovery.exclusion import excluded_tables, without_tables
 from dfsync.plan.discovery.identity import own_number
 from dfsync.plan.file import BUILT_IN, in_file_name, read_plan, require_known_references
 from dfsync.plan.model import Plan, TablePlan
@@ -45,7 +45,7 @@ def _made(table: Table) -> Table:
     return replace(table, columns=tuple(columns))
 
 
-def select_draft(path: Path | None, source: Schema) -> Plan:
+def select_draft(path: Path | None, source: Schema, exclude: Iterable[str] = ()) -> Plan:
     """Select the draft of a plan.
 
     Parameters
@@ -54,6 +54,8 @@ def select_draft(path: Path | None, source: Schema) -> Plan:
         A plan file; None where there is none.
     source
         All tables of the source.
+    exclude
+        Patterns of names of tables that are left out, whatever the plan file says.
 
     Returns
     -------
@@ -64,17 +66,30 @@ def select_draft(path: Path | None, source: Schema) -> Plan:
     Raises
     ------
     DfsyncError
-        Where the plan file cannot be read, or names a table that the source lacks.
+        Where the plan file cannot be read, or names a table that the source lacks; where a pattern names no table, or
+        a table refers to one that is left out.
     """
+    excluded = excluded_tables(exclude, source)
     if path is not None:
-        draft = read_plan(path)
-        _require_known_tables(path, draft, source)
-        return _laid_over(path, draft, source) if draft.overlay else draft
-    kept, left_out = _without_bookkeeping(source)
+        return without_tables(_draft_of_file(path, source), excluded)
+    # An excluded table does not count either where the plan is chosen.
+    seen = Schema({name: table for name, table in source.items() if name not in excluded})
+    kept, left_out = _without_bookkeeping(seen)
     built_in = read_plan(BUILT_IN)
-    if _fits(built_in, kept):
-        return replace(built_in, left_out=left_out)
-    return Plan(_discovered(kept, {}), "discovered plan", left_out=left_out)
+    fitting = built_in if _fits(built_in, kept) else Plan(_discovered(kept, {}), "discovered plan")
+    return without_tables(replace(fitting, left_out=left_out), excluded)
+
+
+def _draft_of_file(path: Path, source: Schema) -> Plan:
+    draft = read_plan(path)
+    _require_known_tables(path, draft, source)
+    if draft.overlay:
+        return _laid_over(path, draft, source)
+    where = f"The plan {path}: "
+    # What the file itself names is in, as where all tables are discovered.
+    named = {table.table.lower() for table in draft.tables if table.name not in draft.inherited}
+    excluded = excluded_tables(draft.exclude, source, where)
+    return without_tables(draft, {name for name in excluded if name.lower() not in named}, where)
 
 
 def _without_bookkeeping(source: Schema, named: Iterable[str] = ()) -> tuple[Schema, tuple[str, ...]]:
@@ -95,28 +110,22 @@ def _discovered(tables: Iterable[str], said: Mapping[str, TablePlan]) -> tuple[T
 def _laid_over(path: Path, draft: Plan, source: Schema) -> Plan:
     """The discovered draft, with what the file says of some tables, and without those that it excludes."""
     said = {table.name: planned for planned in draft.tables if (table := source.find(planned.table)) is not None}
-    excluded = {pattern: [name for name in source if _matches(name, pattern)] for pattern in draft.exclude}
-    for pattern, names in excluded.items():
-        if not names:
-            hint = did_you_mean(pattern, source) or f" It has {', '.join(source)}."
-            raise DfsyncError(f"The plan {path}: exclude has {pattern!r}, which is no table of the source.{hint}")
+    excluded = excluded_tables(draft.exclude, source, f"The plan {path}: ")
+    named = {name for name, planned in said.items() if planned.name not in draft.inherited}
     kept, left_out = _without_bookkeeping(source, said)
-    without = {name for names in excluded.values() for name in names} - said.keys()
+    without = excluded - named
     tables = _discovered([name for name in kept if name not in without], said)
     if not tables:
         raise DfsyncError(f"The plan {path}: exclude leaves no table.")
     require_known_references(path, tables)
-    return replace(draft, tables=tables, left_out=tuple(name for name in left_out if name not in without))
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatchcase(name.lower(), pattern.lower())
+    left_out = tuple(name for name in left_out if name not in without)
+    return replace(draft, tables=tables, left_out=left_out, excluded=tuple(sorted(without)))
 
 
 def _require_known_tables(path: Path, draft: Plan, source: Schema) -> None:
-    # The built-in plan may name more than a source has. In a file it is a slip, and rows would not be copied.
+    # A ready-made plan may name more than a source has. In a file it is a slip, and rows would not be copied.
     for table in draft.tables:
-        if source.find(table.table) is None:
+        if table.name not in draft.inherited and source.find(table.table) is None:
             hint = did_you_mean(table.table, source) or " Mend the name, or take the table out of the plan."
             fault = "which the source lacks"
             if table.table.lower() in (view.lower() for view in source.views):

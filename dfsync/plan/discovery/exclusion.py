@@ -1,0 +1,108 @@
+"""Tables that a plan file or the caller excludes by patterns of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from dfsync.model.errors import DfsyncError
+from dfsync.plan.model import Plan
+from dfsync.text.redaction import without_credentials
+from dfsync.text.wording import did_you_mean
+
+
+def excluded_tables(patterns: Iterable[str], tables: Iterable[str], where: str = "") -> set[str]:
+    """Find the tables that patterns name.
+
+    Parameters
+    ----------
+    patterns
+        Names of tables in any case; `*` stands for any letters, `?` for one.
+    tables
+        The names of all tables of the source.
+    where
+        Who says so, for the error, such as `The plan my.toml: `.
+
+    Returns
+    -------
+    set of str
+        As in `tables`.
+
+    Raises
+    ------
+    DfsyncError
+        For a pattern that names no table, which is a slip.
+    """
+    names, found = list(tables), set[str]()
+    for pattern in patterns:
+        matching = {name for name in names if fnmatchcase(name.lower(), pattern.lower())}
+        if not matching:
+            hint = did_you_mean(pattern, names) or f" It has {', '.join(names)}."
+            raise DfsyncError(
+                f"{where}exclude has {without_credentials(repr(pattern))}, which is no table of the source.{hint}"
+            )
+        found |= matching
+    return found
+
+
+def without_tables(plan: Plan, excluded: Iterable[str], where: str = "") -> Plan:
+    """Take tables out of a draft of a plan.
+
+    Parameters
+    ----------
+    plan
+        The draft.
+    excluded
+        Names of tables of the source.
+    where
+        Who says so, for errors.
+
+    Returns
+    -------
+    Plan
+        Without them. Nothing waits for them; a foreign key that only the databases declare is for
+        `discovery.references`.
+
+    Raises
+    ------
+    DfsyncError
+        Where no table is left, or the plan gives a table a foreign key to one that goes.
+    """
+    gone = {name.lower() for name in excluded}
+    if not gone:
+        return plan
+    names = {table.name for table in plan.tables if table.table.lower() in gone}
+    tables = [table for table in plan.tables if table.name not in names]
+    if not tables:
+        raise DfsyncError(f"{where}exclude leaves no table.")
+    for table in tables:
+        column = next((column for column, parent in table.parents.items() if parent in names), None)
+        if column is not None:
+            parent = table.parents[column]
+            raise DfsyncError(
+                f"{where}{table.table}.{column} refers to {parent}, which is excluded. Exclude {table.name} too, or "
+                f"let {parent} be in."
+            )
+    return replace(
+        plan,
+        tables=tuple(replace(table, after=tuple(n for n in table.after if n not in names)) for table in tables),
+        left_out=tuple(name for name in plan.left_out if name.lower() not in gone),
+        excluded=tuple(sorted({*plan.excluded, *excluded})),
+    )
+
+
+def excluded_line(names: Iterable[str]) -> str:
+    """Word which tables are excluded.
+
+    Parameters
+    ----------
+    names
+        Names of tables, at least one.
+
+    Returns
+    -------
+    str
+        One clause, without a full stop.
+    """
+    return f"excluded, as asked: {', '.join(names)}"
