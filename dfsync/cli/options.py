@@ -131,6 +131,13 @@ PlanFile = Annotated[
 Tables = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Only these tables: their names in the plan, with commas between.")
 ]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help='Leave out tables of the source by name, such as "knex_*". May be given several times.',
+    ),
+]
 BatchSize = Annotated[int, typer.Option(metavar="N", callback=_positive, help="Rows read and sent at a time.")]
 Jobs = Annotated[int, typer.Option(metavar="N", help="Tables at a time, where they do not need each other.")]
 CommitEvery = Annotated[

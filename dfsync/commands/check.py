@@ -167,7 +167,7 @@ def _check(
     url = connection.engine.url
     target = reflect(connection)
     expected, keep_ids = expected_schema(source.schema, target), options.keep_ids is not None
-    plan = resolve_draft(options.plan, source, expected, options.on_match, keep_ids=keep_ids)
+    plan = resolve_draft(options.plan, source, expected, options.on_match, keep_ids=keep_ids, exclude=options.exclude)
     names = select(plan, options.tables or plan.names)
     source = source.with_plan(plan)
     preflight = open_preflight(source, connection, target, plan)

@@ -106,8 +106,8 @@ def _create_missing(
     source: Source, connection: sa.Connection, options: SyncOptions, print_only: bool
 ) -> CreateTablesResult:
     target_schema = reflect(connection)
-    keep_ids = options.keep_ids is not None
-    plan = resolve_draft(options.plan, source, expected_schema(source.schema, target_schema), keep_ids=keep_ids)
+    expected, keep_ids = expected_schema(source.schema, target_schema), options.keep_ids is not None
+    plan = resolve_draft(options.plan, source, expected, keep_ids=keep_ids, exclude=options.exclude)
     requested = select(plan, options.tables or plan.names)
     tables = [plan[name] for name in plan.names if name in {*requested, *ancestors(plan, requested)}]
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}

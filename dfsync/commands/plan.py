@@ -17,6 +17,7 @@ from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.planning import complete_draft
 from dfsync.pipeline.session.questions import undecided
 from dfsync.plan.discovery.bookkeeping import left_out_line
+from dfsync.plan.discovery.exclusion import excluded_line
 from dfsync.plan.discovery.resolve import in_order
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
@@ -66,13 +67,19 @@ class ResolvedPlan(Result):
     @property
     def notes(self) -> list[str]:
         """What the plan leaves out by itself."""
+        excluded = [excluded_line(map(printable, self.plan.excluded))] if self.plan.excluded else []
         left_out = [left_out_line(map(printable, self.plan.left_out))] if self.plan.left_out else []
         empty = [
             f"{printable(table.name)}: {', '.join(map(printable, table.empty_columns))}: {EMPTY}"
             for table in self.plan.tables
             if table.empty_columns
         ]
-        return left_out + empty + [f"the source {printable(name)}: {why}" for name, why in self.unreadable.items()]
+        return (
+            excluded
+            + left_out
+            + empty
+            + [f"the source {printable(name)}: {why}" for name, why in self.unreadable.items()]
+        )
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -146,7 +153,8 @@ def resolve_plan(
     with open_ends(source, target) as ends:
         target_schema = reflect(ends.connection)
         place = display_name(ends.connection.engine.url)
-        plan, no_order = _ordered(_narrowed(complete_draft(options.plan, ends.source, target_schema), options.tables))
+        completed = complete_draft(options.plan, ends.source, target_schema, options.exclude)
+        plan, no_order = _ordered(_narrowed(completed, options.tables))
         questions = undecided(plan, ends.source, target_schema, plan.names)
     schemas = {"source": ends.source.schema, "target": target_schema}
     missing = {

@@ -39,6 +39,8 @@ class SyncOptions:
     """A plan file; None takes the built-in plan, or a discovered one where the source is not of its kind."""
     tables: tuple[str, ...] | None = None
     """The names of the tables to sync; None takes all."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of names of the source's tables that are left out, such as `knex_*`, whatever the plan says."""
     batch_size: int = 50_000
     """Rows read, converted and sent at a time."""
     on_match: str | None = None
@@ -81,6 +83,7 @@ class SyncOptions:
             raise DfsyncError(f"A table cannot have {self.writers} writers: give a number from 1 to {MAX_WRITERS}.")
         if self.plan is not None:
             object.__setattr__(self, "plan", Path(self.plan))
+        object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))
         if self.tables is not None:
             object.__setattr__(self, "tables", (self.tables,) if isinstance(self.tables, str) else tuple(self.tables))
 

@@ -15,6 +15,7 @@ from dfsync.cli.options import (
     Debug,
     DefaultsFile,
     EnvFile,
+    Exclude,
     Force,
     Json,
     KeepIds,
@@ -49,6 +50,7 @@ def check(
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
+    exclude: Exclude = None,
     keep_ids: KeepIds = None,
     as_json: Json = False,
     log_file: LogFile = None,
@@ -66,7 +68,7 @@ def check(
       python -m dfsync check --source my.db --tables commits --json
     """
     start_log(debug, log_file)
-    options = SyncOptions(plan=plan, tables=table_names(tables), keep_ids=keep_ids)
+    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()), keep_ids=keep_ids)
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     with interruptible("stopped; nothing was changed."), open_target(given, files, told=not as_json) as choice:
@@ -97,6 +99,7 @@ def plan(
     ask_password: AskPassword = False,
     plan: PlanFile = None,
     tables: Tables = None,
+    exclude: Exclude = None,
     write: WritePlan = None,
     force: Force = False,
     as_json: Json = False,
@@ -113,7 +116,7 @@ def plan(
       python -m dfsync plan --source my.db --write my-plan.toml
     """
     start_log(debug, log_file)
-    options = SyncOptions(plan=plan, tables=table_names(tables))
+    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()))
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     with interruptible("stopped; nothing was changed."), open_target(given, files, told=not as_json) as choice:
@@ -149,6 +152,7 @@ def verify(
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
+    exclude: Exclude = None,
     strict: Strict = False,
     as_json: Json = False,
     verbose: VerboseVerify = False,
@@ -170,7 +174,7 @@ def verify(
     start_log(debug, log_file)
     if verbose and quiet:
         raise DfsyncError(VERBOSE_AND_QUIET)
-    options = SyncOptions(plan=plan, tables=table_names(tables))
+    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()))
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     stopped, told = "stopped; what was found so far is not shown.", not (as_json or quiet)

@@ -18,6 +18,7 @@ from dfsync.cli.options import (
     Debug,
     DefaultsFile,
     EnvFile,
+    Exclude,
     KeepIds,
     LogFile,
     PlanFile,
@@ -44,6 +45,7 @@ def create_tables(
     ask_password: AskPassword = False,
     plan: PlanFile = None,
     tables: Tables = None,
+    exclude: Exclude = None,
     keep_ids: KeepIds = None,
     print_only: PrintOnly = False,
     log_file: LogFile = None,
@@ -60,7 +62,7 @@ def create_tables(
       python -m dfsync create-tables --source my.db
     """
     start_log(debug, log_file)
-    options = SyncOptions(plan=plan, tables=table_names(tables), keep_ids=keep_ids)
+    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()), keep_ids=keep_ids)
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     stopped = "stopped; tables that were created stay. Run the same command again for the others."

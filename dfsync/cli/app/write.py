@@ -18,6 +18,7 @@ from dfsync.cli.options import (
     DefaultsFile,
     DryRun,
     EnvFile,
+    Exclude,
     Full,
     Jobs,
     Json,
@@ -55,6 +56,7 @@ def sync(
     out: Out = DEFAULT_OUT,
     plan: PlanFile = None,
     tables: Tables = None,
+    exclude: Exclude = None,
     batch_size: BatchSize = SyncOptions.batch_size,
     jobs: Jobs = SyncOptions.jobs,
     commit_every: CommitEvery = None,
@@ -91,6 +93,7 @@ def sync(
     options = SyncOptions(
         plan=plan,
         tables=table_names(tables),
+        exclude=tuple(exclude or ()),
         batch_size=batch_size,
         on_match=on_match,
         dry_run=dry_run,

@@ -23,7 +23,13 @@ log = logging.getLogger(__name__)
 
 
 def resolve_draft(
-    path: Path | None, source: Source, target: Schema, on_match: str | None = None, *, keep_ids: bool = False
+    path: Path | None,
+    source: Source,
+    target: Schema,
+    on_match: str | None = None,
+    *,
+    keep_ids: bool = False,
+    exclude: Iterable[str] = (),
 ) -> Plan:
     """Complete the plan for a source and a target, in order.
 
@@ -39,6 +45,8 @@ def resolve_draft(
         What overrules the plan for every table; None for nothing.
     keep_ids
         Whether the rows of every table keep their ids, whatever the plan says.
+    exclude
+        Patterns of names of tables that are left out.
 
     Returns
     -------
@@ -50,11 +58,11 @@ def resolve_draft(
     DfsyncError
         Where a plan file cannot be read or does not fit, or there is no order of the tables.
     """
-    plan = in_order(with_on_match(complete_draft(path, source, target), on_match))
+    plan = in_order(with_on_match(complete_draft(path, source, target, exclude), on_match))
     return with_ids_kept(plan) if keep_ids else plan
 
 
-def complete_draft(path: Path | None, source: Source, target: Schema) -> Plan:
+def complete_draft(path: Path | None, source: Source, target: Schema, exclude: Iterable[str] = ()) -> Plan:
     """Complete the plan for a source and a target, also where its tables have no order.
 
     Parameters
@@ -65,6 +73,8 @@ def complete_draft(path: Path | None, source: Source, target: Schema) -> Plan:
         The source.
     target
         All tables of the target.
+    exclude
+        Patterns of names of tables that are left out.
 
     Returns
     -------
@@ -76,11 +86,11 @@ def complete_draft(path: Path | None, source: Source, target: Schema) -> Plan:
     DfsyncError
         Where a plan file cannot be read, or does not fit the source's tables or rows.
     """
-    draft = draft_plan(path, source)
+    draft = draft_plan(path, source, exclude)
     return complete(draft, source.schema, target, gather_evidence(draft, source, target))
 
 
-def draft_plan(path: Path | None, source: Source) -> Plan:
+def draft_plan(path: Path | None, source: Source, exclude: Iterable[str] = ()) -> Plan:
     """Select the draft of a plan for a source.
 
     Parameters
@@ -89,6 +99,8 @@ def draft_plan(path: Path | None, source: Source) -> Plan:
         A plan file; None selects the built-in plan, or all tables where the source is of another kind.
     source
         The source.
+    exclude
+        Patterns of names of tables that are left out.
 
     Returns
     -------
@@ -100,7 +112,7 @@ def draft_plan(path: Path | None, source: Source) -> Plan:
     DfsyncError
         Where a plan file cannot be read, or does not fit the source's tables or rows.
     """
-    draft = select_draft(path, source.schema)
+    draft = select_draft(path, source.schema, exclude)
     log.debug("chose the %s, of the tables %s", draft.source, ", ".join(draft.names))
     if path is not None:
         _require_unique_ids(draft, source)

@@ -150,7 +150,9 @@ def open_session(
             packet.require_minimum(connection)
             target_schema = reflect(connection)
         keep_ids = options.keep_ids is not None
-        plan = resolve_draft(options.plan, opened, target_schema, options.on_match, keep_ids=keep_ids)
+        plan = resolve_draft(
+            options.plan, opened, target_schema, options.on_match, keep_ids=keep_ids, exclude=options.exclude
+        )
         names = select(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
