@@ -23,6 +23,7 @@ from dfsync.cli.log import end_log, record_told, sanitize
 from dfsync.cli.remedies import error_message
 from dfsync.model.errors import DfsyncError
 from dfsync.text.redaction import without_credentials
+from dfsync.text.wording import program_name
 
 # Phrases of the libraries beneath, and what is said in their place.
 _PLAIN_PHRASES = {
@@ -108,8 +109,7 @@ def _command_path(context: Any, args: Sequence[str]) -> str:
     """Name the command; an option without its value has no context."""
     if context is not None:
         return str(context.command_path)
-    program = "python -m dfsync" if os.path.basename(sys.argv[0]) == "__main__.py" else "dfsync"
-    return f"{program} {args[0] if args and not args[0].startswith('-') else DEFAULT_COMMAND}"
+    return f"{program_name()} {args[0] if args and not args[0].startswith('-') else DEFAULT_COMMAND}"
 
 
 def _hint(message: str, args: Sequence[str]) -> str:
