@@ -23,10 +23,11 @@ TEST_OPTIONS = (
     "--innodb-flush-log-at-trx-commit=2",
 )
 
-# The long run, of the properties too that do not say themselves how often they are tried.
+# How long one example takes says how busy the machine is. `thorough` is the long run, of the properties too that do not
+# say themselves how often they are tried.
+settings.register_profile("unhurried", deadline=None)
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
-if os.environ.get("HYPOTHESIS_PROFILE") == "thorough":
-    settings.load_profile("thorough")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unhurried"))
 
 # What runs in the background of a shell, or under nohup, ignores these, and so would all that the tests start.
 for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
