@@ -98,8 +98,9 @@ def create_tables(
         Where source or target cannot be reached, no column type of the target holds the values, or the target refuses
         a table.
     """
-    with open_ends(source, target) as ends:
-        return _create_missing(ends.source, ends.connection, options or SyncOptions(), print_only)
+    options = options or SyncOptions()
+    with open_ends(source, target, plan=options.plan) as ends:
+        return _create_missing(ends.source, ends.connection, options, print_only)
 
 
 def _create_missing(

@@ -74,10 +74,21 @@ class Table:
     """The expression that names a row of a SQLite table that has no integer primary key; None in the target."""
     engine: str | None = None
     """The target's storage engine where it cannot roll back."""
+    relation: str | None = None
+    """By what its rows are read in the source where that is not `name`, since a plan names it, or its columns."""
+    stored_in: str | None = None
+    """The name of the source's table that stores the rows where that is not `name`."""
+    spooled: bool = False
+    """Whether its rows are those of a view or query, which were written to a temporary table of the snapshot."""
     _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {column.name.lower(): column for column in self.columns})
+
+    @property
+    def sql_name(self) -> str:
+        """The name for queries of its rows."""
+        return self.relation or self.name
 
     def __contains__(self, column: str) -> bool:
         return column.lower() in self._by_name
@@ -165,7 +176,7 @@ class Schema(dict[str, Table]):
     """The tables of a database by their names."""
 
     views: tuple[str, ...] = ()
-    """The names of its views, which are not read."""
+    """The names of its views, which are read where a plan names them."""
 
     def find(self, name: str) -> Table | None:
         """Return a table, also where its name is in another case and no other table has this name.

@@ -12,6 +12,7 @@ from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import IDENTITY, IDS, ON_MATCH, ON_MISSING_PARENT, ON_REKEY
 from dfsync.plan.builtin.ready_made import laid_over_base, ready_made
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
+from dfsync.plan.renaming import renaming_faults, with_target_names
 from dfsync.text.wording import did_you_mean, printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ _CHOICES = {
     "on_missing_parent": ON_MISSING_PARENT,
     "ids": IDS,
 }
-_NEVER_IN_A_FILE = ("name", "deferred", "empty_columns", "origin")
+_NEVER_IN_A_FILE = ("name", "source_table", "deferred", "empty_columns", "origin")
+SETTINGS = ["target", *(field.name for field in fields(TablePlan) if field.name not in _NEVER_IN_A_FILE)]
+"""What a file may say of a table."""
 _MAX_NAME_BYTES = 200
 """Bytes; a file's name has at most 255, and ours has more than the table's."""
 _MAX_COMMENT_CHARACTERS = 200
@@ -41,7 +44,10 @@ base            "discovered": tables that are not named here are discovered too;
                 the name of a ready-made plan, such as "git-history": its tables and settings, and what differs here
 exclude         patterns of tables that are left out then, such as "knex_*"
 [tables.NAME]   the name in reports, in --tables and of the files in --out
-table           what the table is called in both databases; left out: NAME
+table           what the table, or view, is called in the source; left out: NAME
+target          what the table is called in the target; left out: as in the source
+columns         columns with another name in the target, as in {{ full_name = "name" }}
+query           a SELECT over the source, whose rows are those of the table
 id              the integer id that the target assigns anew; left out: the integer primary key; "" is for none
 natural_key     the columns that say that two rows are the same thing; [] compares rows by their whole content
 foreign_keys    which columns hold ids of which NAME, and so get new values
@@ -226,8 +232,12 @@ def _to_toml_table(table: TablePlan) -> tomlkit.items.Table:
 def _settings(table: TablePlan) -> dict[str, Any]:
     """List what a plan file says of the table, in the file's order; None for what it leaves out."""
     no_id = "" if table.origin.get("id") in EXPLICIT_ORIGINS else None
+    in_source = table.in_source or table.name
     return {
-        "table": table.table if table.table != table.name else None,
+        "table": in_source if in_source != table.name else None,
+        "target": table.table if table.table != in_source else None,
+        "columns": dict(table.columns) or None,
+        "query": table.query,
         "id": no_id if table.id is None else table.id,
         "natural_key": table.natural_key,
         "foreign_keys": None if table.foreign_keys is None else table.parents,
@@ -245,13 +255,15 @@ def _settings(table: TablePlan) -> dict[str, Any]:
 
 
 def _require_distinct_tables(path: Path, drafts: Iterable[TablePlan]) -> None:
-    names: dict[str, str] = {}
-    for draft in drafts:
-        other = names.setdefault(draft.table.lower(), draft.name)
-        if other != draft.name:
-            raise DfsyncError(
-                f"The plan {path}: [tables.{other}] and [tables.{draft.name}] are both for the table {draft.table}."
-            )
+    for side in ("table", "in_source"):
+        names: dict[str, str] = {}
+        for draft in drafts:
+            table = getattr(draft, side)
+            other = draft.name if table is None else names.setdefault(table.lower(), draft.name)
+            if other != draft.name:
+                raise DfsyncError(
+                    f"The plan {path}: [tables.{other}] and [tables.{draft.name}] are both for the table {table}."
+                )
 
 
 def _require_consistent(path: Path, draft: TablePlan) -> None:
@@ -274,16 +286,18 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
     where = f"[tables.{name}]"
     if not isinstance(entry, dict):
         raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
-    _require_known_settings(path, where, entry, [f.name for f in fields(TablePlan) if f.name not in _NEVER_IN_A_FILE])
+    _require_known_settings(path, where, entry, SETTINGS)
     _require_file_name(path, name)
-    foreign_keys = entry.get("foreign_keys")
-    if foreign_keys is not None and not (
-        isinstance(foreign_keys, dict) and all(isinstance(parent, str) for parent in foreign_keys.values())
-    ):
-        raise DfsyncError(f'The plan {path}: {where} foreign_keys must be like {{ repository_id = "repositories" }}.')
-    return TablePlan(
+    foreign_keys = _pairs(path, where, "foreign_keys", entry, '{ repository_id = "repositories" }')
+    in_source = _name(path, where, "table", entry, name) or name
+    table = _name(path, where, "target", entry, in_source) or in_source
+    query = _name(path, where, "query", entry, None)
+    draft = TablePlan(
         name=name,
-        table=_name(path, where, "table", entry, name) or name,
+        table=table,
+        source_table=in_source if table != in_source and query is None else None,
+        columns=tuple((_pairs(path, where, "columns", entry, '{ full_name = "name" }') or {}).items()),
+        query=query,
         id="" if entry.get("id") == "" else _name(path, where, "id", entry, None),
         natural_key=_name_list(path, where, "natural_key", entry),
         foreign_keys=None if foreign_keys is None else tuple(ForeignKey(*item) for item in foreign_keys.items()),
@@ -302,6 +316,10 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
             for setting in entry.keys() & _WITH_ORIGIN
         },
     )
+    for fault, present in renaming_faults(draft).items():
+        if present:
+            raise DfsyncError(f"The plan {path}: {where} {fault}.")
+    return with_target_names(draft)
 
 
 def _require_known_settings(path: Path, where: str, entry: Mapping[str, Any], known: list[str]) -> None:
@@ -338,6 +356,15 @@ def _name(path: Path, where: str, key: str, entry: Mapping[str, Any], default: s
     value = entry.get(key, default)
     if value is not None and not (isinstance(value, str) and value):
         raise DfsyncError(f"The plan {path}: {where} {key} must be a name in quotes, not {value!r}.")
+    return value
+
+
+def _pairs(path: Path, where: str, key: str, entry: Mapping[str, Any], example: str) -> dict[str, str] | None:
+    value = entry.get(key)
+    if value is not None and not (
+        isinstance(value, dict) and all(isinstance(name, str) and name for pair in value.items() for name in pair)
+    ):
+        raise DfsyncError(f"The plan {path}: {where} {key} must be like {example}.")
     return value
 
 

@@ -31,6 +31,7 @@ class TablePlan:
     name: str
     """In reports, JSON and file names."""
     table: str
+    """In the target, and in the source where `source_table` does not say otherwise."""
     id: str | None = None
     """The surrogate id; None in a complete plan where the table has none, for which a draft says `""`."""
     natural_key: tuple[str, ...] | None = None
@@ -53,6 +54,12 @@ class TablePlan:
     """Ids that mean the same row in both databases, such as 0; None where a person must say."""
     ids: str = "new"
     """`keep` where a new row has the id of its source row as far as that is free; `new` where the target assigns it."""
+    source_table: str | None = None
+    """What the source calls it where that is not `table`; None for a query."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Columns of the source that the target calls otherwise, each with that name, by which all else calls them."""
+    query: str | None = None
+    """A SELECT over the source, whose rows are those of the table; None where they are those of a table or view."""
     empty_columns: tuple[str, ...] = ()
     """Columns that are NULL in every row of the source, and that the target lacks: they are not copied. Never in a
     file, set by `discovery.resolve`."""
@@ -60,6 +67,11 @@ class TablePlan:
     """Foreign keys in a circle of tables that are NULL at first; never in a file, set by `discovery.resolve`."""
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where `id`, `natural_key` and `foreign_keys` came from, in words for `dfsync plan`."""
+
+    @property
+    def in_source(self) -> str | None:
+        """The name of the source's table or view; None for a query."""
+        return None if self.query is not None else self.source_table or self.table
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -89,7 +101,8 @@ class TablePlan:
         dict
             The fields by name, the foreign keys as `parents`.
         """
-        return {**vars(self), "foreign_keys": self.parents, "origin": dict(self.origin)}
+        renamed = {"columns": dict(self.columns), "foreign_keys": self.parents, "origin": dict(self.origin)}
+        return {**vars(self), **renamed}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,17 @@ def _dialect() -> Any:
 _DIALECT = _dialect()
 
 
+def quoted(name: str) -> str:
+    """Quote a name."""
+    return str(_DIALECT.identifier_preparer.quote_identifier(name))
+
+
+def index_of_ids(relation: str, column: str) -> str:
+    """Give the statement that makes an index of a temporary table, where there is none."""
+    index = quoted(f"{relation} by {column}")
+    return f"CREATE INDEX IF NOT EXISTS temp.{index} ON {quoted(relation)} ({quoted(column)})"
+
+
 def compiled(statement: sa.ClauseElement) -> tuple[str, list[Any]]:
     """Give the text of a query, and its parameters in order."""
     made: Any = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})

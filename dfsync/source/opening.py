@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from dfsync.model.schema import Schema
 from dfsync.model.source_file import SourceFile
 from dfsync.source.base import Source
 from dfsync.source.many.combined import CombinedSource
+from dfsync.source.planned.relations import PlannedTables
+from dfsync.source.reflection import reflect
 from dfsync.source.sqlite import SqliteSource
 
 
-def open_source(files: Sequence[SourceFile], *, several: bool = False) -> Source:
+def open_source(files: Sequence[SourceFile], *, plan: Path | None = None, several: bool = False) -> Source:
     """Open the files of a source.
 
     Parameters
     ----------
     files
         At least one, as `dfsync.source.many.files.find_files` gives them.
+    plan
+        The plan file, whose names, views and queries the source has instead of its own.
     several
         Whether one file, too, is opened as one of several: where the output folder has maps of several.
 
@@ -27,10 +33,15 @@ def open_source(files: Sequence[SourceFile], *, several: bool = False) -> Source
     Raises
     ------
     DfsyncError
-        None of the files can be read.
+        None of the files can be read, nor the plan file, or its queries are none.
     """
+    planned = PlannedTables.of(plan)
     if len(files) > 1 or several:
-        return CombinedSource(files)
-    source = SqliteSource(files[0].path)
+        return CombinedSource(files, planned.show)
+
+    def shown(source: SqliteSource) -> Schema:
+        return planned.show(source, reflect(source))
+
+    source = SqliteSource(files[0].path, shown)
     source.files = (files[0],)
     return source

@@ -81,7 +81,7 @@ def collations(source: Queryable, table: Table, columns: Iterable[Column]) -> di
 
 def _distinct_count(table: Table, column: Column, *values: str) -> sa.ColumnElement[Any]:
     """How many of the values the column calls distinct: a UNION compares as the column of its first part does."""
-    none: Any = sa.select(sa.column(column.name)).select_from(sa.table(table.name)).where(sa.false())
+    none: Any = sa.select(sa.column(column.name)).select_from(sa.table(table.sql_name)).where(sa.false())
     rows = sa.union(none, *(sa.select(sa.literal(value)) for value in values)).subquery()
     return sa.select(sa.func.count()).select_from(rows).scalar_subquery()
 
@@ -113,7 +113,7 @@ def profile_columns(
             _MEASURES[measure](sa.column(name), declared).label(str(i))
             for i, (name, measure, declared) in enumerate(part)
         ]
-        (row,) = source.query(sa.select(*measures).select_from(sa.table(table.name))).to_pylist()
+        (row,) = source.query(sa.select(*measures).select_from(sa.table(table.sql_name))).to_pylist()
         for (name, measure, _), value in zip(part, row.values(), strict=True):
             values[name][measure] = value
     return {
@@ -145,7 +145,7 @@ def average_row_bytes(source: Source, table: Table, columns: Iterable[str]) -> f
         for value in values
     ]
     average = sa.func.avg(sum(sizes, start=sa.literal(_NUMBER_BYTES))).label("bytes")
-    select = sa.select(average).select_from(sa.table(table.name))
+    select = sa.select(average).select_from(sa.table(table.sql_name))
     return max(source.each(lambda file: float(file.query(select).to_pylist()[0]["bytes"] or 0), ASKED_FILES))
 
 

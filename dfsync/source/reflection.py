@@ -50,15 +50,29 @@ def reflect(source: Reflected) -> Schema:
     return schema
 
 
-def _pragma(source: Reflected, pragma: str, argument: str) -> list[dict[str, Any]]:
-    function = getattr(sa.func, pragma)(argument).table_valued()
+def _pragma(source: Reflected, pragma: str, *arguments: str) -> list[dict[str, Any]]:
+    function = getattr(sa.func, pragma)(*arguments).table_valued()
     return list(source.query(sa.select(sa.text("*")).select_from(function)).to_pylist())
 
 
 def _reflect_table(source: Reflected, name: str, without_rowid: bool) -> Table:
     info = _pragma(source, "pragma_table_xinfo", name)
-    never_again = _is_autoincrement(source, name)
-    columns = tuple(
+    columns = _columns(info, never_again=_is_autoincrement(source, name))
+    taken = {column.name.lower() for column in columns}
+    rowid = next((alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken), None)
+    return Table(
+        name=name,
+        columns=columns,
+        primary_key=tuple(row["name"] for row in sorted(info, key=lambda r: int(r["pk"])) if row["pk"]),
+        indexes=_indexes(source, name),
+        references=_references(source, name),
+        rowid=None if without_rowid else rowid,
+    )
+
+
+def _columns(info: list[dict[str, Any]], *, never_again: bool) -> tuple[Column, ...]:
+    """Describe the columns, as `pragma_table_xinfo` tells them."""
+    return tuple(
         Column(
             name=row["name"],
             kind=affinity(row["type"] or ""),
@@ -71,16 +85,26 @@ def _reflect_table(source: Reflected, name: str, without_rowid: bool) -> Table:
         for row in info
         if row["hidden"] != 1
     )
-    taken = {column.name.lower() for column in columns}
-    rowid = next((alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken), None)
-    return Table(
-        name=name,
-        columns=columns,
-        primary_key=tuple(row["name"] for row in sorted(info, key=lambda r: int(r["pk"])) if row["pk"]),
-        indexes=_indexes(source, name),
-        references=_references(source, name),
-        rowid=None if without_rowid else rowid,
-    )
+
+
+def reflect_columns(source: Reflected, name: str, schema: str = "main") -> tuple[Column, ...]:
+    """Read the columns of a view.
+
+    Parameters
+    ----------
+    source
+        The source. Its `schema` is not read.
+    name
+        The view.
+    schema
+        `main` for the file's own views, `temp` for those of the connection.
+
+    Returns
+    -------
+    tuple of Column
+        Each has the declared type of the column that it shows, and none where it is an expression.
+    """
+    return _columns(_pragma(source, "pragma_table_xinfo", name, schema), never_again=False)
 
 
 def _is_autoincrement(source: Reflected, name: str) -> bool:

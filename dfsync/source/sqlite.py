@@ -14,14 +14,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import adbc_driver_manager
 import adbc_driver_sqlite.dbapi
@@ -31,16 +28,17 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.errors import DfsyncError, Remedy, TableError
 from dfsync.model.partition import Partition
 from dfsync.model.schema import Schema, Table
 from dfsync.model.source_file import SourceFile
 from dfsync.model.types import OldIds
 from dfsync.plan.model import Plan
 from dfsync.source.base import Queryable
-from dfsync.source.dialect import compiled
+from dfsync.source.dialect import compiled, index_of_ids
 from dfsync.source.reflection import reflect
 from dfsync.source.storage_classes import is_valid, may_be_coerced, mixed_column, storage_classes, values_of_class
+from dfsync.source.wal import in_wal_mode, remove_empty_wal, uri
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +110,10 @@ class SqliteSource:
         self._lock = Lock()
         self.stopped = False
         self.counts: dict[str, int] = {} if counts is None else counts
+        self.unsteady: dict[str, str] = {}
+        """By table, why the rows of its view or query cannot be read."""
         try:
-            self._connection: Any = adbc_driver_sqlite.dbapi.connect(_uri(self.path))
+            self._connection: Any = adbc_driver_sqlite.dbapi.connect(uri(self.path))
         except adbc_driver_manager.Error as error:
             raise self._unreadable(error) from error
         try:
@@ -139,7 +139,7 @@ class SqliteSource:
         """End the snapshot and close the file. Files that SQLite made beside it are removed where they are empty."""
         self._connection.close()
         if not self._wal_existed:
-            _remove_empty_wal(self._wal_path)
+            remove_empty_wal(self._wal_path)
 
     def each(self, ask: Callable[[Queryable], T], most: int | None = None) -> list[T]:
         """Ask the file; see `dfsync.source.base.Source`."""
@@ -218,6 +218,7 @@ class SqliteSource:
     def tables(self, partition: Partition, size: int, ids: OldIds | None = None) -> Iterator[tuple[pa.Array, pa.Table]]:
         """As `batches`, in Arrow: the ids (int64) of a batch, and its columns."""
         table = self.schema[partition.table]
+        self._make_ready(table, partition.row_id)
         names = list(partition.columns)
         key, rows = row_key(table, partition.row_id)
         last: int | None = None
@@ -237,6 +238,12 @@ class SqliteSource:
             last = row_ids[-1].as_py()
             if batch_ids is None and read.num_rows < limit:
                 return
+
+    def _make_ready(self, table: Table, row_id: str | None) -> None:
+        if table.name in self.unsteady:
+            raise TableError(self.unsteady[table.name])
+        if table.spooled and row_id:
+            self.run(index_of_ids(table.sql_name, row_id), [], 1)
 
     def _ranges(self, partition: Partition, size: int, ids: OldIds | None) -> Iterator[tuple[OldIds | None, int]]:
         """For each query the ids to ask for, None for those after the last, and the most rows to read."""
@@ -309,39 +316,13 @@ class SqliteSource:
                 raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> DfsyncError:
-        reasons = [*(_WAL_REASONS.items() if _in_wal_mode(self.path) else ()), *_REASONS.items()]
+        reasons = [*(_WAL_REASONS.items() if in_wal_mode(self.path) else ()), *_REASONS.items()]
         reason = next((text for sign, text in reasons if sign in str(error)), str(error))
         return DfsyncError(f"The source {self.path} cannot be read: {reason}.")
 
 
-def _uri(path: Path, mode: str = "ro") -> str:
-    return f"file:{quote(os.fsencode(path.resolve()))}?mode={mode}"
-
-
-def _remove_empty_wal(wal: Path) -> None:
-    """Make SQLite remove the empty `-wal` and `-shm` that reading in WAL mode made, unless they are open elsewhere."""
-    try:
-        if wal.stat().st_size:
-            return
-        # A read-only connection leaves them; the last one that may write removes them, and has nothing to write.
-        path = Path(str(wal).removesuffix("-wal"))
-        with closing(sqlite3.connect(_uri(path, "rw"), timeout=0, uri=True)) as connection:
-            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    except (OSError, sqlite3.Error):
-        return
-
-
-def _in_wal_mode(path: Path) -> bool:
-    """By the file's header: https://www.sqlite.org/fileformat.html section 1.3.3."""
-    try:
-        with path.open("rb") as file:
-            return file.read(20)[18:] == b"\x02\x02"
-    except OSError:
-        return False
-
-
 def _table(table: Table) -> sa.TableClause:
-    return sa.table(table.name)
+    return sa.table(table.sql_name)
 
 
 def row_key(table: Table, row_id: str | None) -> tuple[sa.ColumnElement[Any], sa.FromClause]:

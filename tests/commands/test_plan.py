@@ -266,6 +266,9 @@ class TestCommandLine:
             "on_missing_parent": "reject",
             "keep_ids": None,
             "ids": "new",
+            "source_table": None,
+            "columns": {},
+            "query": None,
             "empty_columns": [],
             "deferred": ["boss_id"],
             "origin": {

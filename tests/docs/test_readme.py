@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import shlex
@@ -18,8 +17,7 @@ from sqlalchemy import Engine
 from data.sample import make_synthetic
 from data.sample.laptops import make_laptops
 from dfsync.cli.app import app
-from dfsync.plan.file import BUILT_IN
-from dfsync.plan.model import TablePlan
+from dfsync.plan.file import BUILT_IN, SETTINGS
 from tests.support.git_history import execute
 
 ROOT = Path(__file__).parents[2]
@@ -110,9 +108,6 @@ def test_every_option_is_in_the_docs(option: str) -> None:
     assert re.search(rf"{option}\b", README + COMMANDS_PAGE + PLANS + OPERATIONS)
 
 
-@pytest.mark.parametrize(
-    "key",
-    [f.name for f in dataclasses.fields(TablePlan) if f.name not in ("name", "deferred", "empty_columns", "origin")],
-)
+@pytest.mark.parametrize("key", SETTINGS)
 def test_every_plan_key_is_taught(key: str) -> None:
     assert re.search(rf"`{key}`|^{key} =", PLANS, flags=re.MULTILINE)

@@ -86,6 +86,20 @@ class TestAPlanFile:
             ('base = "discovered"\nexclude = "a"', "the file exclude must be a list of names, not 'a'"),
             ("tables = 1", "names no tables"),
             ("[tables]", "names no tables"),
+            ("[tables.a]\ntarget = 1", "[tables.a] target must be a name in quotes, not 1."),
+            ("[tables.a]\ncolumns = ['b']", '[tables.a] columns must be like { full_name = "name" }.'),
+            ("[tables.a]\ncolumns = { b = 'x', c = 'X' }", "[tables.a] columns gives two columns one name."),
+            ("[tables.a]\ncolumns = { b = 'x', B = 'y' }", "[tables.a] columns names a column twice."),
+            ("[tables.a]\nquery = ''", "[tables.a] query must be a name in quotes, not ''."),
+            (
+                "[tables.a]\nquery = 'SELECT 1'\ncolumns = { b = 'x' }",
+                "[tables.a] has a query, so it needs no columns: name them in the query, as in full_name AS name.",
+            ),
+            (
+                "[tables.a]\ntarget = 'c'\n[tables.b]\ntarget = 'C'",
+                "[tables.a] and [tables.b] are both for the table C",
+            ),
+            ("[tables.a]\ntable = 'b'\ntarget = 'c'\n[tables.b]", "[tables.a] and [tables.b] are both for the table b"),
             ("[tables", "is not valid TOML: "),
             ("[tabels.a]", "unknown setting 'tabels' in the file. Did you mean 'tables'?"),
             ("[tables]\na = 1", "[tables.a] must be a table of settings."),
@@ -144,3 +158,21 @@ class TestAPlanFile:
         file.write_bytes(b"\xff\xfe")
         with pytest.raises(DfsyncError, match="is not valid TOML"):
             read_plan(file)
+
+
+def test_settings_may_call_a_column_as_either_side_does(file: Path) -> None:
+    file.write_text(
+        """
+        [tables.users]
+        target = "people"
+        columns = { Full_Name = "name", chief = "boss", a = "b", b = "a" }
+        natural_key = ["full_name", "a"]
+        foreign_keys = { chief = "users" }
+        plain_columns = ["boss"]
+        """
+    )
+    (users,) = read_plan(file).tables
+    assert (users.table, users.in_source) == ("people", "users")
+    assert users.key == ("name", "a")
+    assert users.foreign_keys == (ForeignKey("boss", "users"),)
+    assert users.plain_columns == ("boss",)

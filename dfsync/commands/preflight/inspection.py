@@ -362,11 +362,11 @@ def _source_keys(source: Source, binding: TableBinding) -> pd.DataFrame:
 def _orphan_findings(
     source: Source, plan: TablePlan, source_table: Table, column: str, parent: TablePlan
 ) -> list[Finding]:
-    child = sa.table(source_table.name, sa.column(column)).alias("child")
+    child = sa.table(source_table.sql_name, sa.column(column)).alias("child")
     orphaned: sa.ColumnElement[bool] = child.c[column].is_not(None)
     parent_table = source.schema.find(parent.table)
     if parent_table is not None and parent.id is not None:
-        parents = sa.table(parent_table.name, sa.column(parent.id)).alias("parent")
+        parents = sa.table(parent_table.sql_name, sa.column(parent.id)).alias("parent")
         orphaned &= ~sa.exists().where(parents.c[parent.id] == child.c[column])
     counted = sa.select(sa.func.count().label("n"), sa.func.min(child.c[column]).label("first")).where(orphaned)
     rows = [row for row in source.each(lambda file: file.query(counted).to_pylist()[0]) if row["n"]]

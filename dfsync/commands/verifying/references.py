@@ -57,7 +57,7 @@ def _counts(run: Session, likely: LikelyReference, out: Path) -> tuple[int, int]
     number = as_integer(column)
     values = (
         sa.select(number.label(frames.OLD_ID), sa.func.count().label(_ROWS))
-        .select_from(sa.table(run.bindings[likely.table].source.name))
+        .select_from(sa.table(run.bindings[likely.table].source.sql_name))
         .where(number.is_not(None))
         .group_by(number)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -45,7 +46,7 @@ class Ends:
 
 
 @contextmanager
-def open_ends(source: SourceSpec, target: str | sa.URL | None = None) -> Iterator[Ends]:
+def open_ends(source: SourceSpec, target: str | sa.URL | None = None, *, plan: Path | None = None) -> Iterator[Ends]:
     """Open source and target.
 
     Parameters
@@ -54,6 +55,8 @@ def open_ends(source: SourceSpec, target: str | sa.URL | None = None) -> Iterato
         The SQLite file, or several: see `dfsync.source.many.files.find_files`.
     target
         A URL; None looks where the command line looks.
+    plan
+        The plan file, as for `open_source`.
 
     Yields
     ------
@@ -71,7 +74,7 @@ def open_ends(source: SourceSpec, target: str | sa.URL | None = None) -> Iterato
         connection: sa.Connection | None = None
         errors: list[DfsyncError] = []
         try:
-            opened = stack.enter_context(open_source(find_files(source)))
+            opened = stack.enter_context(open_source(find_files(source), plan=plan))
         except DfsyncError as error:
             errors.append(error)
         try:

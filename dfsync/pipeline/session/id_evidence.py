@@ -110,7 +110,9 @@ def _meaningful(table: TablePlan, source: Source, source_table: Table, target_ta
 def _span(source: Source, table: Table, column: str) -> tuple[int, int, int]:
     """The lowest and the highest value, and the number of rows."""
     own: sa.ColumnElement[Any] = sa.column(column)
-    ends = sa.select(sa.func.min(own).label("first"), sa.func.max(own).label("last")).select_from(sa.table(table.name))
+    ends = sa.select(sa.func.min(own).label("first"), sa.func.max(own).label("last")).select_from(
+        sa.table(table.sql_name)
+    )
     spans = source.each(lambda file: (file.query(ends).to_pylist()[0], file.count(table)), ASKED_FILES)
     first = min((row["first"] for row, _ in spans if row["first"] is not None), default=0)
     last = max((row["last"] for row, _ in spans if row["last"] is not None), default=0)
@@ -121,7 +123,7 @@ def _zero(table: TablePlan, source: Source, source_table: Table, *, circular: bo
     """A row of the id 0, which AUTO_INCREMENT never gives."""
     if table.id is None or table.keeps_ids or table.keep_ids is not None or is_reference(source_table, table.id):
         return None
-    found = sa.exists().where(sa.column(table.id) == 0).select_from(sa.table(source_table.name))
+    found = sa.exists().where(sa.column(table.id) == 0).select_from(sa.table(source_table.sql_name))
     select = sa.select(found.label("found"))
     if not any(source.each(lambda file: file.query(select).to_pylist()[0]["found"], ASKED_FILES)):
         return None

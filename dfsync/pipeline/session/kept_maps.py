@@ -331,7 +331,8 @@ def _stale_reason(
 def _last_given(source: Queryable, binding: TableBinding) -> int:
     """The last id that a file has given to rows of a table that never gives one twice."""
     sequence: Any = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
-    query = sa.select(sa.func.max(sequence.c.seq).label("seq")).where(sequence.c.name == binding.source.name)
+    name = binding.source.stored_in or binding.source.name
+    query = sa.select(sa.func.max(sequence.c.seq).label("seq")).where(sequence.c.name == name)
     return int(source.query(query).to_pylist()[0]["seq"] or 0)
 
 

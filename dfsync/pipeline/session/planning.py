@@ -163,7 +163,8 @@ def id_faults(source: Source, table: str, column: str) -> dict[str, int]:
         "that is no integer": sa.func.total(sa.func.typeof(own) != "integer"),
         "that another row has too": sa.func.count(own) - sa.func.count(sa.distinct(own)),
     }
-    select = sa.select(*(count.label(fault) for fault, count in counts.items())).select_from(sa.table(table))
+    of_table = sa.table(source.schema[table].sql_name)
+    select = sa.select(*(count.label(fault) for fault, count in counts.items())).select_from(of_table)
     rows = _first_rows(source, select)
     return {fault: sum(int(row[fault]) for row in rows) for fault in counts}
 
@@ -178,7 +179,7 @@ def _empty(source: Source, columns: Iterable[ColumnName]) -> list[ColumnName]:
     empty = []
     for table, group in groupby(columns, lambda name: name[0]):
         names = [column for _, column in group]
-        rows = sa.table(table)
+        rows = sa.table(source.schema[table].sql_name)
         found = (sa.exists().where(sa.column(name).is_not(None)).select_from(rows) for name in names)
         select = sa.select(*(exists.label(str(number)) for number, exists in enumerate(found)))
         of_files = _first_rows(source, select)
@@ -193,10 +194,11 @@ def _is_rowid(source: Source, table: Table, column: str) -> bool:
     ----------
     https://www.sqlite.org/lang_createtable.html#rowids_and_the_integer_primary_key
     """
-    if tuple(map(str.lower, table.primary_key)) != (column.lower(),) or table[column].type.upper() != "INTEGER":
+    declared = tuple(map(str.lower, table.primary_key)) == (column.lower(),) and table[column].type.upper() == "INTEGER"
+    if table.spooled or not declared:
         return False
     # Any other primary key has an index of its own.
-    indexes = sa.func.pragma_index_list(table.name).table_valued("origin")
+    indexes = sa.func.pragma_index_list(table.stored_in or table.name).table_valued("origin")
     select = sa.select(sa.func.count().label("own")).select_from(indexes).where(indexes.c.origin == "pk")
     return source.each(lambda file: bool(file.query(select).to_pylist()[0]["own"] == 0), 1)[0]
 

@@ -142,23 +142,22 @@ def _reference(plan: Plan, candidate: Candidate, source: Queryable) -> LikelyRef
 
 def _is_id(parent: TablePlan, source: Queryable, number: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     table = source.schema.find(parent.table)
-    name = parent.table if table is None else table.name
+    name = parent.table if table is None else table.sql_name
     return number.in_(sa.select(sa.column(parent.id or "")).select_from(sa.table(name)))
 
 
 def _sample(source: Queryable, table: Table, column: str) -> tuple[sa.Subquery, bool]:
     """The values of a column that are not NULL, as `value`, and whether they are of some of the rows alone."""
     value: sa.ColumnElement[Any] = sa.column(column)
-    rows = sa.select(value.label(_VALUE)).select_from(sa.table(table.name)).where(value.is_not(None))
+    rows = sa.select(value.label(_VALUE)).select_from(sa.table(table.sql_name)).where(value.is_not(None))
     if source.count(table) <= _SAMPLED_ROWS:
         return rows.subquery(), False
     if table.rowid is None:
         return rows.limit(_SAMPLED_ROWS).subquery(), True
     rowid: sa.ColumnElement[Any] = sa.literal_column(table.rowid)
     # SQLite looks up the lowest and the highest alone, and reads the whole table for both at once.
-    ends = (
-        sa.select(end(rowid)).select_from(sa.table(table.name)).scalar_subquery() for end in (sa.func.min, sa.func.max)
-    )
+    of_table = sa.table(table.sql_name)
+    ends = (sa.select(end(rowid)).select_from(of_table).scalar_subquery() for end in (sa.func.min, sa.func.max))
     low, high = (
         source.query(sa.select(*(end.label(name) for name, end in zip(("low", "high"), ends, strict=True))))
         .to_pylist()[0]

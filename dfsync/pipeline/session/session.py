@@ -143,7 +143,7 @@ def open_session(
     DfsyncError
         For whatever keeps the run from starting.
     """
-    opened = open_source(find_files(source), several=several)
+    opened = open_source(find_files(source), plan=options.plan, several=several)
     engine = make_engine(url)
     try:
         with connect(engine) as connection:

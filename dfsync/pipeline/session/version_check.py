@@ -52,7 +52,7 @@ def bookkeeping_findings(plan: Plan, source: Source, connection: sa.Connection, 
 
 def _select(book: Bookkeeping, table: Table) -> sa.Select[Any]:
     columns: list[sa.ColumnClause[Any]] = [sa.column(table[name].name) for name in book.version]
-    select = sa.select(*columns).select_from(sa.table(table.name))
+    select = sa.select(*columns).select_from(sa.table(table.sql_name))
     if book.latest is None:
         return select
     return select.order_by(sa.column(table[book.latest].name).desc()).limit(1)

@@ -126,14 +126,11 @@ def _require_known_tables(path: Path, draft: Plan, source: Schema) -> None:
     # A ready-made plan may name more than a source has. In a file it is a slip, and rows would not be copied.
     for table in draft.tables:
         if table.name not in draft.inherited and source.find(table.table) is None:
-            hint = did_you_mean(table.table, source) or " Mend the name, or take the table out of the plan."
-            fault = "which the source lacks"
-            if table.table.lower() in (view.lower() for view in source.views):
-                fault, hint = (
-                    "which is a view",
-                    " dfsync reads tables only: make a table of it in a copy of the source.",
-                )
-            raise DfsyncError(f"The plan {path}: [tables.{table.name}] names the table {table.table!r}, {fault}.{hint}")
+            named = table.source_table or table.table
+            hint = did_you_mean(named, [*source, *source.views]) or " Mend the name, or take the table out of the plan."
+            raise DfsyncError(
+                f"The plan {path}: [tables.{table.name}] names the table {named!r}, which the source lacks.{hint}"
+            )
 
 
 def _fits(plan: Plan, source: Schema) -> bool:

@@ -45,6 +45,9 @@ def with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema,
             if left_out >= {column.lower() for column in reference.columns}:
                 continue
             parent = planned.get(reference.parent.lower())
+            if parent is None and keys.keys() >= {column.lower() for column in reference.columns}:
+                # The plan names another table for them, such as that of a query over the parent.
+                continue
             if parent is None:
                 _require_planned_parent(table, reference, source, target)
                 continue

@@ -27,7 +27,7 @@ from dfsync.source.dialect import compiled
 from dfsync.source.many.columns import concat
 from dfsync.source.many.open_files import OpenFiles
 from dfsync.source.many.row_ids import CombinedIds, Span
-from dfsync.source.many.schemas import SchemaReader, require_same
+from dfsync.source.many.schemas import SchemaReader, Shown, as_stored, require_same
 from dfsync.source.many.spans import measures, read_ids, read_spans
 from dfsync.source.sqlite import SqliteSource
 
@@ -71,6 +71,8 @@ class CombinedSource:
     ----------
     files
         At least one, in order: the first that can be read says what the tables are.
+    shown
+        Gives the tables of a file as a plan wants them, from those that it has.
 
     Raises
     ------
@@ -78,9 +80,9 @@ class CombinedSource:
         No file can be read.
     """
 
-    def __init__(self, files: Sequence[SourceFile]) -> None:
+    def __init__(self, files: Sequence[SourceFile], shown: Shown = as_stored) -> None:
         self._shared = _Shared(tuple(files))
-        self._schemas = SchemaReader()
+        self._schemas = SchemaReader(shown)
         self._open = OpenFiles(files, self._schemas.read)
         self._ids = _PlannedIds({}, {}, {})
         self._numbers: tuple[int, ...] = tuple(range(len(files)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
@@ -10,14 +11,22 @@ from dfsync.model.schema import Schema, Table
 from dfsync.source.reflection import reflect
 from dfsync.source.sqlite import SqliteSource
 
+Shown = Callable[[SqliteSource, Schema], Schema]
+"""Gives the tables of a file as a plan wants them, from those that it has."""
 _Text = tuple[tuple[str, str, str | None], ...]
 _CATALOG = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
+
+
+def as_stored(source: SqliteSource, schema: Schema) -> Schema:
+    """Give the tables of a file as they are."""
+    return schema
 
 
 class SchemaReader:
     """Reads the tables of files. Those with the same statements share one schema, which is reflected once."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Shown = as_stored) -> None:
+        self._shown = shown
         self._known: dict[_Text, Schema] = {}
         self._lock = Lock()
 
@@ -31,7 +40,7 @@ class SchemaReader:
             known = reflect(source)
             with self._lock:
                 self._known[text] = known
-        return known
+        return self._shown(source, known)
 
 
 def require_same(schema: Schema, leading: Schema, path: Path) -> None:

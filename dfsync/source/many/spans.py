@@ -37,7 +37,7 @@ def measures(number: int, table: Table, row_id: str | None) -> Iterator[sa.Colum
     sqlalchemy.ColumnElement
         Rows, lowest and highest id; those of a table without ids are places from 1 on.
     """
-    rows = sa.table(table.name)
+    rows = sa.table(table.sql_name)
     count = sa.select(sa.func.count()).select_from(rows).scalar_subquery()
     low: sa.ColumnElement[Any] = sa.literal_column("1")
     high: sa.ColumnElement[Any] = count

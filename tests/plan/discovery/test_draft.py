@@ -73,9 +73,9 @@ class TestAnOverlay:
             discover(tmp_path, SOURCE, plan=f'base = "discovered"\n{file}')
 
 
-def test_a_view_is_called_one(tmp_path: Path) -> None:
-    with pytest.raises(DfsyncError, match=r"names the table 'Named', which is a view\. dfsync reads tables only"):
-        discover(tmp_path, SOURCE, plan="[tables.Named]")
+def test_a_view_is_not_among_the_tables_that_nobody_names(tmp_path: Path) -> None:
+    with pytest.raises(DfsyncError, match=r"names the table 'Nmed', which the source lacks\. Did you mean 'named'"):
+        discover(tmp_path, SOURCE, plan="[tables.Nmed]")
 
 
 class TestTheBuiltInPlan:
