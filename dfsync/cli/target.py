@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import sys
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from dfsync.cli.log import record_told
-from dfsync.cli.process_title import hide_from_process_list
 from dfsync.cli.remedies import OPTION_NAMES
 from dfsync.model.errors import DfsyncError
 from dfsync.model.source_file import SourceFile
@@ -62,6 +60,8 @@ def open_target(
     TargetLocation
     """
     if given.url and "@" in given.url:
+        from dfsync.cli.process_title import hide_from_process_list
+
         hide_from_process_list(given.url)
     from dfsync.pipeline.session.ends import open_target as open_location
     from dfsync.target.config.location import CONFIG_FILE, EMBEDDED, EMBEDDED_DATA, VARIABLE
@@ -91,6 +91,8 @@ def _ask_password(location: TargetLocation | None) -> str:
         message = "--ask-password needs a terminal to ask at. Without one, let --defaults-file hold the password."
         raise DfsyncError(message) from None
     try:
+        import getpass
+
         return getpass.getpass(f"Password of {printable(user + display_name(location.url), sys.maxsize)}: ")
     except EOFError:
         raise DfsyncError("No password was given.") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -215,6 +214,8 @@ def command_line(command: str, source: str | Path, plan: str | Path | None = Non
     str
         `python -m dfsync check --source my.db`, or with `dfsync` where that was called; quoted for a shell.
     """
+    import shlex
+
     options = ["--source", str(source), *(["--plan", str(plan)] if plan else [])]
     return printable(f"{program_name()} {shlex.join([command, *options])}", _MAX_COMMAND_CHARACTERS)
 

@@ -338,6 +338,6 @@ class TestStartUp:
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-        pairs = [(seconds("-c", "import typer, rich"), seconds("-m", "dfsync", "--help")) for _ in range(7)]
+        pairs = [(seconds("-c", "import typer, rich"), seconds("-m", "dfsync", "--help")) for _ in range(20)]
         libraries, helped = (min(times) for times in zip(*pairs, strict=True))
         assert helped <= 1.5 * libraries

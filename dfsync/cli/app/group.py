@@ -100,3 +100,11 @@ def dfsync(version: Version = False) -> None:
       python -m dfsync check --source my.db
       python -m dfsync --source my.db
     """
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    # Not at the top, as elsewhere here: help must not wait for what it does not need.
+    import json
+
+    typer.echo(json.dumps(value))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-import typer
-
-from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, print_lines, report_line
+from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, print_json, print_lines, report_line
 from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import start_log
 from dfsync.cli.options import (
@@ -83,7 +79,7 @@ def check(
         with ProgressBar(RichConsole(stderr=True)) as bar:
             result = with_options(run(files, choice.url, options=options, out=out, observer=bar))
     if as_json:
-        typer.echo(json.dumps(result.as_dict()))
+        print_json(result.as_dict())
     else:
         print_lines(check_lines(result))
     return ALL_WELL if result.ok else SOME_FAILED
@@ -130,7 +126,7 @@ def plan(
     if write is not None:
         write_plan(write, found.to_write, force=force)
     if as_json:
-        typer.echo(json.dumps(found.as_dict()))
+        print_json(found.as_dict())
     else:
         print_lines([choice.description])
         show_plan(found, table_console())
@@ -189,7 +185,7 @@ def verify(
         with ProgressBar(RichConsole(stderr=True)) as bar:
             result = run(files, choice.url, out=out, options=options, observer=bar)
     if as_json:
-        typer.echo(json.dumps(result.as_dict()))
+        print_json(result.as_dict())
     else:
         from dfsync.cli.render.tables import table_console
         from dfsync.cli.render.verify import show_verify

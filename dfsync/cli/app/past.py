@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-import typer
-
-from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, app, print_lines
+from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, app, print_json, print_lines
 from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import start_log
 from dfsync.cli.options import (
@@ -46,7 +42,7 @@ def runs(out: Out = DEFAULT_OUT, as_json: Json = False, log_file: LogFile = None
 
     result = run(out)
     if as_json:
-        typer.echo(json.dumps(result.as_dict()))
+        print_json(result.as_dict())
     elif not result.runs:
         print_lines([f"{out} has no runs yet."])
     else:
@@ -104,7 +100,7 @@ def undo(
         options = UndoOptions(force, dry_run, run_triggers)
         result = take_back(out, run, target=choice.url, all_since=all_since, options=options, observer=progress)
     if as_json:
-        typer.echo(json.dumps(result.as_dict()))
+        print_json(result.as_dict())
     else:
         print_lines(undo_lines(result, quiet=quiet))
     return ALL_WELL if result.ok else SOME_FAILED

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-import typer
-
-from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, report_line
+from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, print_json, report_line
 from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import start_log
 from dfsync.cli.options import (
@@ -125,7 +121,7 @@ def sync(
         console.say(choice.description)
         result = run(files, choice.url, out=out, options=options, observer=console)
     if as_json:
-        typer.echo(json.dumps(result.as_dict()))
+        print_json(result.as_dict())
     if report and not result.write_errors:
         console.say(report_line(out))
     elif not dry_run and (out / "report.html").exists():
