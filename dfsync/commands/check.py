@@ -182,6 +182,8 @@ def _check(
     blocked = {name for name, inspection in inspections.items() if inspection.blocked}
     # A sync with these options starts as soon as the others are decided.
     ready = ready_tables(plan, names, blocked | {question.table for question in questions})
+    if any(finding.level == ERROR for finding in books):
+        ready = []
     dry_run, dry_run_findings = _dry_run(preflight, url, replace(options, tables=tuple(ready), dry_run=True), run_sync)
     unreadable = [Finding(ERROR, "", None, f"the source {name}: {why}") for name, why in source.failures.items()]
     findings = [*unreadable, *books, *(_as_finding(question) for question in questions)]

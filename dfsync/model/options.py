@@ -12,6 +12,7 @@ IDENTITY = ("id", "content")
 ON_REKEY = ("insert", "follow")
 ON_MISSING_PARENT = ("reject", "null")
 IDS = ("new", "keep")
+OTHER_VERSION = ("refuse", "accept")
 KEEP_IDS = ("free", "strict")
 MAX_BATCH_ROWS = 10_000_000
 """The maximum of `batch_size`: more rows need more memory than any machine has."""

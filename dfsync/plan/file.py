@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfsync.model.errors import DfsyncError, Remedy
-from dfsync.model.options import IDENTITY, IDS, ON_MATCH, ON_MISSING_PARENT, ON_REKEY
+from dfsync.model.options import IDENTITY, IDS, ON_MATCH, ON_MISSING_PARENT, ON_REKEY, OTHER_VERSION
 from dfsync.plan.builtin.ready_made import laid_over_base, ready_made
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.plan.renaming import renaming_faults, with_target_names
@@ -28,6 +28,7 @@ _CHOICES = {
     "on_rekey": ON_REKEY,
     "on_missing_parent": ON_MISSING_PARENT,
     "ids": IDS,
+    "other_version": OTHER_VERSION,
 }
 _NEVER_IN_A_FILE = ("name", "source_table", "deferred", "empty_columns", "origin")
 SETTINGS = ["target", *(field.name for field in fields(TablePlan) if field.name not in _NEVER_IN_A_FILE)]
@@ -43,6 +44,7 @@ A plan of dfsync, from the {source}. Edit it and give it back with --plan.
 base            "discovered": tables that are not named here are discovered too; left out: only those named are synced;
                 the name of a ready-made plan, such as "git-history": its tables and settings, and what differs here
 exclude         patterns of tables that are left out then, such as "knex_*"
+other_version   "accept": copy also where the target is of another version of the application
 [tables.NAME]   the name in reports, in --tables and of the files in --out
 table           what the table, or view, is called in the source; left out: NAME
 target          what the table is called in the target; left out: as in the source
@@ -89,7 +91,7 @@ def read_plan(path: Path) -> Plan:
         raise DfsyncError(f"The plan {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
-    _require_known_settings(path, "the file", content, ["base", "exclude", "tables"])
+    _require_known_settings(path, "the file", content, ["base", "exclude", "other_version", "tables"])
     said = content.get("tables", {})
     has_base = _choice(path, "the file", "base", content) is not None
     content, inherited = laid_over_base(content)
@@ -113,7 +115,8 @@ def read_plan(path: Path) -> Plan:
     if not overlay:
         require_known_references(path, drafts)
     source = "built-in plan" if path == BUILT_IN else f"plan {path}"
-    return Plan(drafts, source, overlay, exclude, inherited=tuple(inherited.keys() - said.keys()))
+    other_version = _choice(path, "the file", "other_version", content) or "refuse"
+    return Plan(drafts, source, overlay, exclude, other_version, inherited=tuple(inherited.keys() - said.keys()))
 
 
 def require_known_references(path: Path, drafts: Sequence[TablePlan]) -> None:
@@ -194,6 +197,8 @@ def to_toml(plan: Plan) -> str:
     document = tomlkit.document()
     for line in _HEAD.format(source=printable(plan.source, _MAX_COMMENT_CHARACTERS)).splitlines():
         document.add(tomlkit.comment(line))
+    if plan.other_version != "refuse":
+        document.add("other_version", tomlkit.item(plan.other_version))
     tables = tomlkit.table(is_super_table=True)
     for table in plan.tables:
         tables.add(table.name, _to_toml_table(table))

@@ -116,6 +116,8 @@ class Plan:
     """Whether a draft stands for every table of the source, and names only those about which it says something."""
     exclude: tuple[str, ...] = ()
     """Patterns of names of tables that an overlay leaves out."""
+    other_version: str = "refuse"
+    """`accept` where rows may go into the tables of another version of the application."""
     inherited: tuple[str, ...] = field(default=(), compare=False)
     """The names of tables about which a plan file says nothing, but the ready-made plan that is its base."""
     excluded: tuple[str, ...] = field(default=(), compare=False)

@@ -84,6 +84,7 @@ class TestAPlanFile:
             ('exclude = ["a*"]\n[tables.a]', 'exclude is for a plan of all tables: put base = "discovered" above it'),
             ('base = "empty"\n[tables.a]', "the file base must be 'discovered' or 'git-history', not 'empty'"),
             ('base = "discovered"\nexclude = "a"', "the file exclude must be a list of names, not 'a'"),
+            ('other_version = "yes"\n[tables.a]', "the file other_version must be 'refuse' or 'accept', not 'yes'"),
             ("tables = 1", "names no tables"),
             ("[tables]", "names no tables"),
             ("[tables.a]\ntarget = 1", "[tables.a] target must be a name in quotes, not 1."),

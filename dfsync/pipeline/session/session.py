@@ -21,6 +21,7 @@ from dfsync.pipeline.session.kept_maps import KeptMaps
 from dfsync.pipeline.session.mapping_store import MappingStore
 from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import refuse_undecided
+from dfsync.pipeline.session.version_check import require_one_version
 from dfsync.plan.binding import TableBinding, bind_all
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
@@ -162,6 +163,9 @@ def open_session(
         if decided:
             refuse_undecided(plan, opened, target_schema, names)
         opened = opened.with_plan(plan)
+        if decided:
+            with connect(engine) as connection:
+                require_one_version(plan, opened, connection, target_schema)
         # A parent that the source lacks has no rows, and its map stays empty: whatever refers to one is a reject.
         return Session(opened, engine, options, plan, names, bind_all(plan, present, opened.schema, target_schema))
     except BaseException:

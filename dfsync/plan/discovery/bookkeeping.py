@@ -19,17 +19,30 @@ class Bookkeeping:
     """The columns that say at which version the schema is, over all rows; none where the table says nothing of it."""
     latest: str | None = None
     """The column whose highest value has the row that counts; None where every row does."""
+    group: str | None = None
+    """The column that says of which part of the application a row is; the highest version of each part counts."""
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether the entries are the same in every kind of database, so that other entries are another version."""
+        return self.framework not in _OF_ONE_DATABASE
 
 
-def _book(table: str, framework: str, columns: str, version: str = "", latest: str | None = None) -> Bookkeeping:
-    return Bookkeeping(table, framework, frozenset(columns.split()), tuple(version.split()), latest)
+_OF_ONE_DATABASE = frozenset({"Prisma", "TypeORM", "Drizzle", "MikroORM", "SQLx", "Diesel"})
+"""Frameworks whose migrations are often written, and named, anew for each kind of database."""
+
+
+def _book(
+    table: str, framework: str, columns: str, version: str = "", latest: str | None = None, group: str | None = None
+) -> Bookkeeping:
+    return Bookkeeping(table, framework, frozenset(columns.split()), tuple(version.split()), latest, group)
 
 
 BOOKS = (
     _book("alembic_version", "Alembic", "version_num", "version_num"),
-    _book("django_migrations", "Django", "app name applied", "app name"),
+    _book("django_migrations", "Django", "app name applied", "name", group="app"),
     _book("django_session", "Django", "session_key session_data expire_date"),
-    _book("south_migrationhistory", "Django South", "app_name migration applied", "app_name migration"),
+    _book("south_migrationhistory", "Django South", "app_name migration applied", "migration", group="app_name"),
     _book("schema_migrations", "Rails and others", "version", "version"),
     _book("ar_internal_metadata", "Rails", "key value"),
     _book("knex_migrations", "Knex", "name batch migration_time", "name"),

@@ -69,10 +69,11 @@ class TestAPlanFile:
             draft(tmp_path, 'exclude = ["repositories"]')
 
     def test_is_written_whole(self, tmp_path: Path) -> None:
-        plan = read(tmp_path, '[tables.commits]\non_match = "update"')
+        plan = read(tmp_path, 'other_version = "accept"\n[tables.commits]\non_match = "update"')
         written = tmp_path / "written.toml"
         written.write_text(to_toml(plan))
         assert read_plan(written).tables == plan.tables
+        assert read_plan(written).other_version == "accept"
 
     @pytest.mark.parametrize(
         ("text", "says"),
