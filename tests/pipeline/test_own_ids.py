@@ -13,7 +13,7 @@ from sqlalchemy.pool import Pool
 import dfsync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
-from dfsync.pipeline.known import unchanged
+from dfsync.pipeline.known.state import unchanged
 from tests.support.git_history import execute, ids
 from tests.support.runs.undone import taken_back, undo
 from tests.support.scenario import Scenario, statements

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dfsync.pipeline.known import target_keys, unchanged
+from dfsync.pipeline.known.state import segments, target_keys, unchanged
 from tests.support import twins
 from tests.support.random_schemas import database
 
@@ -37,7 +37,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + WORLDS))
 def test_twins(server_url: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = random.Random(seed)
-    monkeypatch.setattr(unchanged, "SEGMENT_ROWS", numbers.choice([1, 2, 3, 5]))
+    monkeypatch.setattr(segments, "SEGMENT_ROWS", numbers.choice([1, 2, 3, 5]))
     monkeypatch.setattr(unchanged, "LOOKUP_RATIO", numbers.choice([0, 1, 2, 20]))
     monkeypatch.setattr(target_keys, "LEAST_SHARE", numbers.choice([0, 0, 0.5]))
     tables = twins.tables(numbers, FAMILIES)

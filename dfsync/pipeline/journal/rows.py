@@ -2,19 +2,16 @@
 
 A row's digest is that of the row as it is when all writes of the transaction are done. Reading the digests of a million
 rows takes the server a tenth of the time that it needed to insert them. So a second connection reads those of a batch
-while the first one sends the next: it reads what is not committed yet (READ UNCOMMITTED), by ids that only this
-transaction has. Rows that are written again later are read again at the end.
-
-References
-----------
-https://dev.mysql.com/doc/refman/9.7/en/innodb-transaction-isolation-levels.html
+while the first one sends the next, by ids that only this transaction has. Rows that are written again later are read
+again at the end.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from dfsync.execution.executor import open_executor
-from dfsync.model.types import NewIds, OldIds
+from dfsync.model.types import NewIds, OldIds, unique_ids
 from dfsync.output.journal.record import WRITING, Part
 from dfsync.output.journal.rows import BEFORE, INSERTED, rows_file, write_rows
 from dfsync.pipeline.journal.keyless import KeylessInserts
@@ -34,10 +30,10 @@ from dfsync.pipeline.journal.spool import TableSpool
 from dfsync.plan.binding import TableBinding
 from dfsync.target.errors import SERVER_ERRORS
 from dfsync.target.read.exact import DIGEST, Digests, read_digests, read_exact, with_ids, with_keys
+from dfsync.target.read.uncommitted import Connect, UncommittedReader
 
 log = logging.getLogger(__name__)
 
-Connect = Callable[[], AbstractContextManager[sa.Connection]]
 _ROWS_FOR_A_READER = 20_000
 """Fewer rows are read on the first connection, at the end."""
 
@@ -57,6 +53,11 @@ class RowJournal:
         Where there is room for temporary files.
     of_files
         Gives rows, by their `old_id`, the ids and the source that the files of the journal say.
+
+    Attributes
+    ----------
+    uncommitted
+        Reads beside the transaction what it has written so far.
     """
 
     def __init__(
@@ -68,14 +69,15 @@ class RowJournal:
         of_files: Callable[[pa.Table], pa.Table] = lambda rows: rows,
     ) -> None:
         self._of_files = of_files
-        self._binding, self._connection, self._connect = binding, connection, connect
+        self._binding, self._connection = binding, connection
         self._stack = ExitStack()
         self._digests, self._before = TableSpool(folder), TableSpool(folder)
         for spool in (self._digests, self._before):
             self._stack.callback(spool.close)
+        # Closed last first: nobody reads any more when the spools are closed.
+        self.uncommitted = self._stack.enter_context(UncommittedReader(connect))
         self._waiting: list[NewIds] = []
-        self._reader: Any = None
-        self._readings: list[Any] = []
+        self._readings: list[Future[None]] = []
         self._keyless = None if binding.id else KeylessInserts(connection, binding.target)
         # References that are filled in later change the rows.
         self._early = binding.id is not None and not binding.plan.deferred
@@ -98,22 +100,11 @@ class RowJournal:
             return
         self._waiting.append(new_ids)
         if len(self._waiting) > 1 and sum(map(len, self._waiting)) >= _ROWS_FOR_A_READER:
-            ids, self._waiting = np.unique(np.concatenate(self._waiting)), []
-            self._readings.append(self._open_reader().submit(partial(self._read_early, ids)))
+            ids, self._waiting = unique_ids(np.concatenate(self._waiting)), []
+            self._readings.append(self.uncommitted.submit(partial(self._read_early, ids)))
 
-    def _open_reader(self) -> Any:
-        if self._reader is None:
-            # Closed last first: the thread ends before its connection.
-            self._reading_stack = self._stack.enter_context(ExitStack())
-            self._reading_connection: sa.Connection | None = None
-            self._reader = self._stack.enter_context(open_executor("dfsync-journal"))
-        return self._reader
-
-    def _read_early(self, ids: NewIds) -> None:
-        if self._reading_connection is None:
-            connection = self._reading_stack.enter_context(self._connect())
-            self._reading_connection = connection.execution_options(isolation_level="READ UNCOMMITTED")
-        for part in self._read(self._reading_connection, ids):
+    def _read_early(self, ids: NewIds, connection: sa.Connection) -> None:
+        for part in self._read(connection, ids):
             self._digests.write(_digest_table(*part))
 
     def _read(self, connection: sa.Connection, ids: NewIds) -> Iterator[tuple[NewIds, Digests]]:

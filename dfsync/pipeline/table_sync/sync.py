@@ -22,7 +22,7 @@ from dfsync.pipeline.known import evidence
 from dfsync.pipeline.known.keep_ids import insert_kept
 from dfsync.pipeline.known.own_ids import count_other_ids, with_given_ids
 from dfsync.pipeline.known.rekey import asks_for_new_rows, settle_rekeyed
-from dfsync.pipeline.known.unchanged import UnchangedRows
+from dfsync.pipeline.known.state.unchanged import UnchangedRows
 from dfsync.pipeline.observer import OrderedProgress
 from dfsync.pipeline.session.file_rows import of_files, rejects_of_files, table_of_files
 from dfsync.pipeline.session.session import Session
@@ -331,7 +331,8 @@ class TableSync:
         """Enter the new ids (index `old_id`) of inserted rows into the ledger."""
         self.ledger.record_insert(new_ids, committed=committed)
         if self.context.journal is not None and not committed:
-            self.context.journal.note_inserts(np.asarray(new_ids))
+            for owner in (self.context.journal, self.unchanged):
+                owner.note_inserts(np.asarray(new_ids))
         self._advance(len(new_ids))
 
     def match_refused(self, ids: OldIds) -> None:

@@ -55,7 +55,7 @@ def read_checksums(
     id_column: str,
     key: Sequence[Column],
     last_ids: NewIds,
-    above: int | None = None,
+    within: tuple[int | None, int | None] = (None, None),
 ) -> Checksums:
     """Read the checksums of ids and keys.
 
@@ -71,8 +71,8 @@ def read_checksums(
         The columns of the natural key, which `can_be_checked`.
     last_ids
         int64, ascending: the highest id of each range.
-    above
-        Look only at ids above this one; None looks at all.
+    within
+        Look only at ids above the first of these and up to the second; None is no limit.
 
     Returns
     -------
@@ -88,8 +88,11 @@ def read_checksums(
         for form in (content, sa.func.reverse(content))
     ]
     select = sa.select(_range(own_id, last_ids), sa.func.count(), *sums).select_from(sa.table(table.name))
+    above, until = within
     if above is not None:
         select = select.where(own_id > above)
+    if until is not None:
+        select = select.where(own_id <= until)
     # By its place, since any name may be that of a column.
     found = connection.execute(select.group_by(sa.text("1"))).all()
     rows = np.zeros(len(last_ids) + 1, np.int64)

@@ -17,10 +17,14 @@ CREATE = """CREATE TABLE t (id BIGINT PRIMARY KEY, a VARCHAR(9) CHARACTER SET ut
     b VARCHAR(9) CHARACTER SET latin1, n INT, other INT, KEY (a, b, n))"""
 
 
-def read(target: Engine, *last_ids: int, key: str = "a b n", above: int | None = None) -> Checksums:
+def read(
+    target: Engine, *last_ids: int, key: str = "a b n", above: int | None = None, until: int | None = None
+) -> Checksums:
     with target.connect() as connection:
         table = reflect(connection)["t"]
-        return read_checksums(connection, table, "id", table.pick(key.split()), np.array(last_ids, np.int64), above)
+        return read_checksums(
+            connection, table, "id", table.pick(key.split()), np.array(last_ids, np.int64), (above, until)
+        )
 
 
 @pytest.fixture
@@ -35,6 +39,7 @@ def test_each_range_counts_its_rows(filled: Engine) -> None:
     assert read(filled, 10, 200).rows.tolist() == [10, 90, 0]
     assert read(filled).rows.tolist() == [100]
     assert read(filled, 50, 60, above=50).rows.tolist() == [0, 10, 40]
+    assert read(filled, 50, 60, above=40, until=58).rows.tolist() == [10, 8, 0]
 
 
 def test_an_empty_table_has_no_rows(target: Engine) -> None:

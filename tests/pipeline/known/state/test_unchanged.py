@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from dfsync import SyncOptions, sync
 from dfsync.output.evidence import read_origin
 from dfsync.output.result import SyncResult
-from dfsync.pipeline.known import target_keys, unchanged
+from dfsync.pipeline.known.state import segments, target_keys, unchanged
 from dfsync.target.read.keys import read_keys
 from tests.support.git_history import counts, execute, run_sql
 from tests.support.scenario import Scenario, statements
@@ -40,7 +40,7 @@ CREATE TABLE visits (id BIGINT AUTO_INCREMENT PRIMARY KEY, person_id BIGINT NOT 
 def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four rows have segments of two, and any number of them may be looked up."""
     monkeypatch.setattr(unchanged, "FEWEST_ROWS", 0)
-    monkeypatch.setattr(unchanged, "SEGMENT_ROWS", 2)
+    monkeypatch.setattr(segments, "SEGMENT_ROWS", 2)
     monkeypatch.setattr(unchanged, "LOOKUP_RATIO", 0)
 
 

@@ -14,7 +14,7 @@ from dfsync.model import frames
 from dfsync.model.frames import ACTION, NEW_ID, OLD_ID
 from dfsync.model.types import Mask, NewIds, OldIds
 from dfsync.output.folder.state import RowsState, Segments
-from dfsync.pipeline.known.last_state import standing
+from dfsync.pipeline.known.state.last_state import standing
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.keys import drop_null_keys
 from dfsync.target.read.checksums import Checksums

@@ -15,6 +15,7 @@ would not be right, or not faster, both sides are read as without a state.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import pyarrow.parquet as pq
 from dfsync.execution.executor import open_executor
 from dfsync.model import frames
 from dfsync.model.frames import MATCHED, UPDATED
-from dfsync.model.types import Mask, NewIds, OldIds
+from dfsync.model.types import Mask, NewIds, OldIds, unique_ids
 from dfsync.output.evidence import read_origin
 from dfsync.output.files import mapping_path
 from dfsync.output.folder.fingerprint import map_fingerprint
@@ -37,9 +38,20 @@ from dfsync.output.folder.state import (
     remove_state,
     write_state,
 )
-from dfsync.pipeline.known.last_keys import LastKeys
-from dfsync.pipeline.known.last_state import has_state, made_under, origin, standing
-from dfsync.pipeline.known.target_keys import read_changed_keys
+from dfsync.pipeline.known.state.early_checksums import EarlyChecksums
+from dfsync.pipeline.known.state.last_keys import LastKeys
+from dfsync.pipeline.known.state.last_state import has_state, made_under, origin, standing
+from dfsync.pipeline.known.state.segments import (
+    MOST_SEGMENTS,
+    cut,
+    ends_of,
+    is_short,
+    join_segments,
+    read_segments,
+    read_table_checksums,
+    segment_size,
+)
+from dfsync.pipeline.known.state.target_keys import read_changed_keys
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.keys import (
     KeyDigests,
@@ -56,15 +68,11 @@ from dfsync.pipeline.table.match import MatchResult, match_both_sides, match_key
 from dfsync.pipeline.table.spool import KeyFrames
 from dfsync.stages.row_hash import RowHasher
 from dfsync.target.collation import observe_keys
-from dfsync.target.read.checksums import Checksums, read_checksums
+from dfsync.target.read.checksums import Checksums
 from dfsync.target.schema.preconditions import keeps_inserted_values
 
 FEWEST_ROWS = 10_000
 """A table with fewer rows leaves no state: its keys are read as fast."""
-SEGMENT_ROWS = 8_192
-"""So many mapped rows have the target rows of one segment."""
-MOST_SEGMENTS = 2_000
-"""A table of more rows has larger segments, since each is named in the query of the checksums."""
 LOOKUP_RATIO = 20
 """Of so many rows of the target one may be looked up: reading all of them takes a twentieth of the time for each."""
 
@@ -95,6 +103,7 @@ class UnchangedRows:
         self._sizes: list[int] = []
         self._unsure: list[NewIds] = [np.array([], np.int64)]
         self._next: TableState | None = None
+        self._early: EarlyChecksums | None = None
 
     def _open(self) -> None:
         table, out = self._table, self._table.kept_maps.out
@@ -109,6 +118,8 @@ class UnchangedRows:
             self._last = read_state(out, name, self._made_under)
         if self._last is not None or self._leaves:
             self._digests = KeyDigests(table.hasher if self._last is None else RowHasher(self._last.seed))
+        if self._leaves:
+            self._early = EarlyChecksums(table, segment_size(table.count()))
 
     def match(self) -> MatchResult:
         """Match all rows; the result is that of `match_table`.
@@ -125,7 +136,8 @@ class UnchangedRows:
         source = SourceKeys(table.open_spool(), digests=self._digests, hashed=False)
         with open_executor("dfsync-source-keys") as worker:
             reading = worker.submit(lambda: read_source_keys(table, normalizers, source))
-            self._now = self._read(last.segments.last_id)
+            with table.timer("target keys"):
+                self._now = read_table_checksums(table.connection, table, last.segments.last_id)
             reading.result()
         with table.timer("match"):
             ids, new_id, as_before = self._compare(last, self._now)
@@ -155,12 +167,6 @@ class UnchangedRows:
         """Whether the last map has the keys of these rows."""
         return bool(np.isin(ids, pq.read_table(self._map_path, columns=[frames.OLD_ID]).column(0).to_numpy()).all())
 
-    def _read(self, last_ids: NewIds, above: int | None = None) -> Checksums:
-        table, binding = self._table, self._table.binding
-        key = binding.target.pick(binding.plan.key)
-        with table.timer("target keys"):
-            return read_checksums(table.connection, binding.target, binding.id or "", key, last_ids, above)
-
     def _compare(self, last: TableState, now: Checksums) -> tuple[OldIds, NewIds, Mask]:
         """The rows with a natural key, the target row that each had, and whether both are as they were."""
         assert self._digests is not None
@@ -189,6 +195,11 @@ class UnchangedRows:
             return True
         return binding.target.is_indexed(binding.plan.key) and len(others) * LOOKUP_RATIO <= int(now.rows.sum())
 
+    def note_inserts(self, new_ids: NewIds) -> None:
+        """Take the ids of rows that were inserted, ascending."""
+        if self._early is not None:
+            self._early.note_inserts(new_ids)
+
     def doubt(self, new_ids: NewIds) -> None:
         """Take target rows that the snapshot of the transaction does not have: they are in no state."""
         self._unsure.append(new_ids)
@@ -207,13 +218,13 @@ class UnchangedRows:
         # An updated row may show what others have done to it since the snapshot.
         unsure = [*self._unsure, ledger.new_id[ledger.with_action(UPDATED)]]
         with table.timer("total"):
-            created = ledger.new_id[ledger.created]
+            created = unique_ids(ledger.new_id[ledger.created])
             if len(created) and not keeps_inserted_values(table.connection, binding.target, binding.key):
                 unsure.append(ledger.new_id[ledger.is_new()])
-            doubted = np.unique(np.concatenate(unsure))
-            written = np.union1d(doubted, created)
+            doubted = unique_ids(np.concatenate(unsure))
+            written = np.concatenate([doubted, created])
             rows = self._rows(ledger, doubted)
-            segments = self._segments(rows, written)
+            segments = self._segments(rows, written, created)
         last = self._last
         if last is None:
             self._next = TableState(rows, segments, table.hasher.seed)
@@ -235,31 +246,36 @@ class UnchangedRows:
         rows = RowsState(ids, digests, new_id) if sure.all() else RowsState(ids[sure], digests[sure], new_id[sure])
         return self._last.rows if self._last is not None and rows.equals(self._last.rows) else rows
 
-    def _segments(self, rows: RowsState, written: NewIds) -> Segments:
+    def _segments(self, rows: RowsState, written: NewIds, created: NewIds) -> Segments:
         """The segments of now; those that are known, and in which nothing was written, are not read again."""
-        ids = np.unique(rows.new_id) if not (np.diff(rows.new_id) > 0).all() else rows.new_id
+        ids = unique_ids(rows.new_id)
         last, now, known = None, None, 0
         few = self._last is not None and len(self._last.segments) <= 2 * MOST_SEGMENTS
         if few and self._last is not None and self._now is not None:
             last, now = self._last.segments, self._now
-            known = min([len(last), *last.of(written[:1]).tolist()])
-            is_short = known and now.rows[known - 1] < SEGMENT_ROWS // 2
-            if is_short and len(ids) and ids[-1] > last.last_id[known - 1]:
+            known = min([len(last), *last.of(written.min(keepdims=True) if len(written) else written).tolist()])
+            if known and is_short(now.rows[known - 1]) and len(ids) and ids[-1] > last.last_id[known - 1]:
                 known -= 1
         above = int(last.last_id[known - 1]) if last is not None and known else None
-        size = max(SEGMENT_ROWS, len(ids) // MOST_SEGMENTS)
-        fresh = ids if above is None else ids[ids > above]
-        ends = fresh[size - 1 :: size]
-        ends = np.append(ends, fresh[-1:]) if len(fresh) % size else ends
-        read = self._read(ends, above) if len(ends) else _EMPTY
-        fresh_segments = _cut(ends, read, len(ends))
-        if last is None or now is None:
-            return fresh_segments
-        return _cut(last.last_id, now, known).followed_by(fresh_segments)
+        fresh = self._fresh_segments(ids if above is None else ids[ids > above], above, created)
+        return fresh if last is None or now is None else cut(last.last_id, now, known).followed_by(fresh)
+
+    def _fresh_segments(self, ids: NewIds, above: int | None, created: NewIds) -> Segments:
+        """The segments of these ids, which ascend, and are all that are above this one."""
+        size = segment_size(len(ids))
+        with self._table.timer("target keys"):
+            read = partial(read_segments, self._table.connection, self._table)
+            early = None if self._early is None else self._early.segments(created)
+            if early is None or self._early is None or (above is not None and self._early.start < above):
+                return read(ends_of(ids, size), (above, None))
+            start, end = self._early.start, int(early.last_id[-1])
+            below = np.append(ends_of(ids[ids < start], size), start)
+            after = ends_of(ids[ids > end], size)
+            return join_segments([read(below, (above, start)), early, read(after, (end, None))])
 
     def forget(self) -> None:
         """Leave nothing: the transaction did not commit, or others may have written between its parts."""
-        self._leaves, self._next, self._others = False, None, None
+        self._leaves, self._next, self._others, self._early = False, None, None, None
 
     def write(self, out: Path) -> None:
         """Write the state. Raises `OutputWriteError`.
@@ -295,9 +311,6 @@ class UnchangedRows:
         pairs = ((old_id, ledger.old_id), (new_id, ledger.new_id))
         same = all(np.array_equal(column.to_numpy(), array) for column, array in pairs)
         return same and bool(pc.all(pc.equal(action, MATCHED), min_count=0).as_py())
-
-
-_EMPTY = Checksums(np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.uint64))
 
 
 def _match_others(
@@ -339,10 +352,3 @@ def _first_of_each(ids: OldIds, new_id: NewIds) -> OldIds:
         return ids
     _, first, inverse = np.unique(new_id, return_index=True, return_inverse=True)
     return ids[first[inverse]]
-
-
-def _cut(last_ids: NewIds, checksums: Checksums, count: int) -> Segments:
-    """The first segments of these."""
-    return Segments(
-        last_ids[:count], checksums.rows[:count], checksums.checksum_1[:count], checksums.checksum_2[:count]
-    )
