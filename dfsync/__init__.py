@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from dfsync.commands.check import CheckResult as CheckResult
     from dfsync.commands.check import check as check
     from dfsync.commands.create_tables import create_tables as create_tables
+    from dfsync.commands.plan import PlanList as PlanList
+    from dfsync.commands.plan import list_plans as list_plans
     from dfsync.commands.plan import resolve_plan as resolve_plan
     from dfsync.commands.runs import RunsResult as RunsResult
     from dfsync.commands.runs import runs as runs
@@ -34,6 +36,7 @@ _MODULES = {
     "DfsyncError": "model.errors",
     "EmbeddedServer": "target.embedded",
     "Observer": "pipeline.observer",
+    "PlanList": "commands.plan",
     "RunsResult": "commands.runs",
     "SyncOptions": "model.options",
     "SyncResult": "output.result",
@@ -43,6 +46,7 @@ _MODULES = {
     "check": "commands.check",
     "create_tables": "commands.create_tables",
     "crosswalk": "output.mappings",
+    "list_plans": "commands.plan",
     "load_mappings": "output.mappings",
     "resolve_plan": "commands.plan",
     "runs": "commands.runs",

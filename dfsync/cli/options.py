@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from dfsync.model.errors import DfsyncError
-from dfsync.model.options import KEEP_IDS
+from dfsync.model.options import KEEP_IDS, is_plan_name
 from dfsync.model.source_file import SourceFile
 
 DEFAULT_SOURCE = Path("git_history.db")
@@ -72,12 +72,23 @@ def source_files(given: list[str] | None, listed: Path | None) -> tuple[SourceFi
 
 def _present(context: typer.Context, given: list[str] | None) -> list[str] | None:
     """Refuse the one file that is not there; of several the others go on without it."""
-    if not given and context.params.get("sources"):
+    if context.params.get("list_plans") or (not given and context.params.get("sources")):
         return given
     paths = given or [str(DEFAULT_SOURCE)]
     is_pattern = any(sign in paths[0] for sign in "*?[:") and "://" not in paths[0]
     if len(paths) == 1 and not is_pattern and not Path(paths[0]).exists():
         raise typer.BadParameter(f"File {paths[0]!r} does not exist.")
+    return given
+
+
+def _plan_there(given: str | None) -> str | None:
+    """Refuse a plan file that is not there; the names of ready-made plans are known to whoever reads them."""
+    if given is None or is_plan_name(given):
+        return given
+    if not Path(given).exists():
+        raise typer.BadParameter(f"File {given!r} does not exist.")
+    if Path(given).is_dir():
+        raise typer.BadParameter(f"File {given!r} is a directory.")
     return given
 
 
@@ -125,8 +136,14 @@ EnvFile = Annotated[
 AskPassword = Annotated[bool, typer.Option("--ask-password", help="Ask for the password at the terminal.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for maps, rejects and summary.")]
 PlanFile = Annotated[
-    Path | None,
-    typer.Option("--plan", metavar="FILE", exists=True, dir_okay=False, help="A plan of your own, a TOML file."),
+    str | None,
+    typer.Option(
+        "--plan",
+        metavar="PLAN",
+        callback=_plan_there,
+        help="A plan of your own, a .toml file, or the name of a ready-made plan (`plan --list`); a file without .toml "
+        "needs ./ before its name.",
+    ),
 ]
 Tables = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Only these tables: their names in the plan, with commas between.")
@@ -194,6 +211,9 @@ Debug = Annotated[
 ]
 NoLocalInfile = Annotated[bool, typer.Option("--no-local-infile", help="Send plain inserts, never LOAD DATA LOCAL.")]
 PrintOnly = Annotated[bool, typer.Option("--print", help="Print the SQL statements and do not run them.")]
+ListPlans = Annotated[
+    bool, typer.Option("--list", is_eager=True, help="List the ready-made plans, and do nothing else.")
+]
 WritePlan = Annotated[
     Path | None, typer.Option("--write", metavar="FILE", dir_okay=False, help="Write it as a plan file, ready to edit.")
 ]

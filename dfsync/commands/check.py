@@ -34,6 +34,7 @@ from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import undecided
 from dfsync.pipeline.session.version_check import bookkeeping_findings
+from dfsync.plan.builtin.ready_made import plan_path
 from dfsync.plan.discovery.draft import expected_schema
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, TablePlan, select
@@ -167,7 +168,8 @@ def _check(
     url = connection.engine.url
     target = reflect(connection)
     expected, keep_ids = expected_schema(source.schema, target), options.keep_ids is not None
-    plan = resolve_draft(options.plan, source, expected, options.on_match, keep_ids=keep_ids, exclude=options.exclude)
+    path = plan_path(options.plan)
+    plan = resolve_draft(path, source, expected, options.on_match, keep_ids=keep_ids, exclude=options.exclude)
     names = select(plan, options.tables or plan.names)
     source = source.with_plan(plan)
     preflight = open_preflight(source, connection, target, plan)

@@ -21,6 +21,7 @@ from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import refuse_undecided
+from dfsync.plan.builtin.ready_made import plan_path
 from dfsync.plan.discovery.draft import expected_schema
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
@@ -108,7 +109,8 @@ def _create_missing(
 ) -> CreateTablesResult:
     target_schema = reflect(connection)
     expected, keep_ids = expected_schema(source.schema, target_schema), options.keep_ids is not None
-    plan = resolve_draft(options.plan, source, expected, keep_ids=keep_ids, exclude=options.exclude)
+    path = plan_path(options.plan)
+    plan = resolve_draft(path, source, expected, keep_ids=keep_ids, exclude=options.exclude)
     requested = select(plan, options.tables or plan.names)
     tables = [plan[name] for name in plan.names if name in {*requested, *ancestors(plan, requested)}]
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}

@@ -1,4 +1,4 @@
-"""The plan of a sync, resolved against source and target."""
+"""The plan of a sync, resolved against source and target, and the ready-made plans."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
 from dfsync.pipeline.session.planning import complete_draft
 from dfsync.pipeline.session.questions import undecided
+from dfsync.plan.builtin.ready_made import Application, applications, plan_path
 from dfsync.plan.discovery.bookkeeping import left_out_line
 from dfsync.plan.discovery.exclusion import excluded_line
 from dfsync.plan.discovery.resolve import in_order
@@ -27,6 +28,26 @@ from dfsync.source.base import title
 from dfsync.target.connection import display_name
 from dfsync.target.schema.reflection import reflect
 from dfsync.text.wording import printable, with_count
+
+
+@dataclass(frozen=True, repr=False)
+class PlanList(Result):
+    """The ready-made plans: what `dfsync.list_plans` returns."""
+
+    plans: tuple[Application, ...]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per plan, index `plan`, all columns str: `name`, `about`, `telling_tables` with commas, `page`."""
+        rows = [{**found.as_dict(), "telling_tables": ", ".join(found.telling_tables)} for found in self.plans]
+        return pd.DataFrame(rows).set_index("plan")
+
+    def __repr__(self) -> str:
+        return f"<PlanList: {with_count(len(self.plans), 'plans')}>"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what `--json` prints."""
+        return {"plans": [found.as_dict() for found in self.plans]}
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +87,8 @@ class ResolvedPlan(Result):
 
     @property
     def notes(self) -> list[str]:
-        """What the plan leaves out by itself."""
+        """What the plan leaves out by itself, and why a ready-made one was chosen."""
+        chosen = [self.plan.choice] if self.plan.choice else []
         excluded = [excluded_line(map(printable, self.plan.excluded))] if self.plan.excluded else []
         left_out = [left_out_line(map(printable, self.plan.left_out))] if self.plan.left_out else []
         empty = [
@@ -75,7 +97,8 @@ class ResolvedPlan(Result):
             if table.empty_columns
         ]
         return (
-            excluded
+            chosen
+            + excluded
             + left_out
             + empty
             + [f"the source {printable(name)}: {why}" for name, why in self.unreadable.items()]
@@ -153,7 +176,7 @@ def resolve_plan(
     with open_ends(source, target, plan=options.plan) as ends:
         target_schema = reflect(ends.connection)
         place = display_name(ends.connection.engine.url)
-        completed = complete_draft(options.plan, ends.source, target_schema, options.exclude)
+        completed = complete_draft(plan_path(options.plan), ends.source, target_schema, options.exclude)
         plan, no_order = _ordered(_narrowed(completed, options.tables))
         questions = undecided(plan, ends.source, target_schema, plan.names)
     schemas = {"source": ends.source.schema, "target": target_schema}
@@ -182,3 +205,13 @@ def _narrowed(plan: Plan, names: Iterable[str] | None) -> Plan:
 def _narrowed_to(plan: Plan, kept: set[str]) -> Plan:
     tables = [replace(t, after=tuple(n for n in t.after if n in kept)) for t in plan.tables if t.name in kept]
     return replace(plan, tables=tuple(tables))
+
+
+def list_plans() -> PlanList:
+    """List the ready-made plans: for what each is, and the tables by which a source is known.
+
+    Returns
+    -------
+    PlanList
+    """
+    return PlanList(tuple(applications()))

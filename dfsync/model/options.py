@@ -24,6 +24,11 @@ PIECE_ROWS = 100_000
 """Rows of a piece where several writers are asked for and `commit_every` is not."""
 
 
+def is_plan_name(text: str) -> bool:
+    """Tell whether a text names a ready-made plan, and not a file."""
+    return not (text.lower().endswith(".toml") or any(sign in text for sign in "/\\"))
+
+
 @dataclass(frozen=True)
 class SyncOptions:
     """The choices of one run, the same for the command line, the notebook and Python.
@@ -36,8 +41,9 @@ class SyncOptions:
         Where a value is not allowed.
     """
 
-    plan: Path | None = None
-    """A plan file; None takes the built-in plan, or a discovered one where the source is not of its kind."""
+    plan: Path | str | None = None
+    """A plan file, or a name of `dfsync.list_plans`: text without `/` and `.toml`, such as `django` or `discovered`.
+    None takes the ready-made plan whose telling tables are in the source, else a discovered one."""
     tables: tuple[str, ...] | None = None
     """The names of the tables to sync; None takes all."""
     exclude: tuple[str, ...] = ()
@@ -82,7 +88,7 @@ class SyncOptions:
             raise DfsyncError(f"A piece cannot have {self.commit_every} rows: give commit_every a number from 1 on.")
         if not 1 <= self.writers <= MAX_WRITERS:
             raise DfsyncError(f"A table cannot have {self.writers} writers: give a number from 1 to {MAX_WRITERS}.")
-        if self.plan is not None:
+        if isinstance(self.plan, str) and not is_plan_name(self.plan):
             object.__setattr__(self, "plan", Path(self.plan))
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))
         if self.tables is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import IDENTITY, IDS, ON_MATCH, ON_MISSING_PARENT, ON_REKEY, OTHER_VERSION
-from dfsync.plan.builtin.ready_made import laid_over_base, ready_made
+from dfsync.plan.builtin.ready_made import BUILT_IN as BUILT_IN
+from dfsync.plan.builtin.ready_made import DISCOVERED, laid_over_base, plan_title, ready_made, with_own_base
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.plan.renaming import renaming_faults, with_target_names
 from dfsync.text.wording import did_you_mean, printable
@@ -18,9 +19,7 @@ from dfsync.text.wording import did_you_mean, printable
 if TYPE_CHECKING:
     import tomlkit.items
 
-BUILT_IN = Path(__file__).parent / "builtin" / "git_history.toml"
 _WITH_ORIGIN = {"id", "natural_key", "foreign_keys", "identity"}
-DISCOVERED = "discovered"
 _CHOICES = {
     "base": (DISCOVERED, *ready_made()),
     "on_match": ON_MATCH,
@@ -91,8 +90,9 @@ def read_plan(path: Path) -> Plan:
         raise DfsyncError(f"The plan {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
-    _require_known_settings(path, "the file", content, ["base", "exclude", "other_version", "tables"])
-    said = content.get("tables", {})
+    _require_known_settings(path, "the file", content, ["application", "base", "exclude", "other_version", "tables"])
+    content = with_own_base(path, content)
+    said, own_exclude = content.get("tables", {}), content.get("exclude", ())
     has_base = _choice(path, "the file", "base", content) is not None
     content, inherited = laid_over_base(content)
     overlay = content.get("base") == DISCOVERED
@@ -114,9 +114,10 @@ def read_plan(path: Path) -> Plan:
         _require_consistent(path, draft)
     if not overlay:
         require_known_references(path, drafts)
-    source = "built-in plan" if path == BUILT_IN else f"plan {path}"
     other_version = _choice(path, "the file", "other_version", content) or "refuse"
-    return Plan(drafts, source, overlay, exclude, other_version, inherited=tuple(inherited.keys() - said.keys()))
+    base = exclude[: len(exclude) - len(own_exclude)]
+    plan = Plan(drafts, plan_title(path), overlay, exclude[len(base) :], other_version, base_exclude=base)
+    return replace(plan, inherited=tuple(inherited.keys() - said.keys()), of_base=inherited)
 
 
 def require_known_references(path: Path, drafts: Sequence[TablePlan]) -> None:
@@ -317,8 +318,7 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
         keep_ids=_id_list(path, where, "keep_ids", entry),
         ids=_choice(path, where, "ids", entry) or "new",
         origin={
-            setting: "built-in plan" if path == BUILT_IN or setting in inherited else "plan file"
-            for setting in entry.keys() & _WITH_ORIGIN
+            setting: "built-in plan" if setting in inherited else "plan file" for setting in entry.keys() & _WITH_ORIGIN
         },
     )
     for fault, present in renaming_faults(draft).items():

@@ -111,15 +111,21 @@ class Plan:
 
     tables: tuple[TablePlan, ...]
     source: str
-    """What to call it: the file's name, `built-in plan` or `discovered plan`."""
+    """What to call it: the file's name, `built-in plan`, `built-in plan django` or `discovered plan`."""
     overlay: bool = False
     """Whether a draft stands for every table of the source, and names only those about which it says something."""
     exclude: tuple[str, ...] = ()
     """Patterns of names of tables that an overlay leaves out."""
     other_version: str = "refuse"
     """`accept` where rows may go into the tables of another version of the application."""
+    base_exclude: tuple[str, ...] = ()
+    """Patterns that a ready-made plan excludes, which need not name a table."""
     inherited: tuple[str, ...] = field(default=(), compare=False)
     """The names of tables about which a plan file says nothing, but the ready-made plan that is its base."""
+    of_base: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False)
+    """By the name of a table, the settings that are a ready-made plan's."""
+    choice: str | None = field(default=None, compare=False)
+    """Why a ready-made plan was chosen by itself, and how to do without it; None where that need not be said."""
     excluded: tuple[str, ...] = field(default=(), compare=False)
     """The tables of the source that a plan file or the caller excludes."""
     left_out: tuple[str, ...] = field(default=(), compare=False)
@@ -138,6 +144,12 @@ class Plan:
     def file(self) -> str | None:
         """The path of the plan file; None where the plan is built in or discovered."""
         return self.source.removeprefix("plan ") if self.source.startswith("plan ") else None
+
+    @property
+    def base(self) -> str:
+        """What a plan file gives as its `base` that is to differ from this plan."""
+        words = self.source.split()
+        return words[-1] if words[:2] == ["built-in", "plan"] and len(words) > 2 else "discovered"
 
     @property
     def title(self) -> str:

@@ -15,6 +15,7 @@ from dfsync.cli.options import (
     Force,
     Json,
     KeepIds,
+    ListPlans,
     LogFile,
     Out,
     PlanFile,
@@ -32,7 +33,7 @@ from dfsync.cli.options import (
 )
 from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.errors import DfsyncError
-from dfsync.model.options import SyncOptions
+from dfsync.model.options import SyncOptions, is_plan_name
 
 
 @app.command(short_help="See whether a sync would work, without writing.")
@@ -96,6 +97,7 @@ def plan(
     plan: PlanFile = None,
     tables: Tables = None,
     exclude: Exclude = None,
+    list_plans: ListPlans = False,
     write: WritePlan = None,
     force: Force = False,
     as_json: Json = False,
@@ -110,8 +112,19 @@ def plan(
     Examples:
       python -m dfsync plan --source my.db
       python -m dfsync plan --source my.db --write my-plan.toml
+      python -m dfsync plan --list
     """
     start_log(debug, log_file)
+    if list_plans:
+        from dfsync.cli.render.plan import plan_list_lines
+        from dfsync.commands.plan import list_plans as run_list
+
+        listed = run_list()
+        if as_json:
+            print_json(listed.as_dict())
+        else:
+            print_lines(plan_list_lines(listed))
+        return ALL_WELL
     options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()))
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
@@ -130,7 +143,8 @@ def plan(
     else:
         print_lines([choice.description])
         show_plan(found, table_console())
-        print_lines([] if write is None else ["", f"Written to {write}; use it with --plan {write}"])
+        given_as = f"./{write}" if is_plan_name(str(write)) else write
+        print_lines([] if write is None else ["", f"Written to {write}; use it with --plan {given_as}"])
     if found.no_order is not None:
         written = "" if write is None else f" Mend it in {write}."
         raise DfsyncError(f"{found.no_order}{written}")

@@ -12,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dfsync.cli.render.tables import print_table, print_text
-from dfsync.commands.plan import ResolvedPlan
+from dfsync.commands.plan import PlanList, ResolvedPlan
 from dfsync.plan.model import TablePlan
 from dfsync.text.wording import MAX_LINE_CHARACTERS, printable, with_count
 
+_LIST_WIDTH = 100
+"""In characters."""
 _GAPS_WIDTH, _MIN_FOREIGN_KEYS_WIDTH = 10, 18
 """In characters: all that is between the columns, and the least that foreign keys need."""
 _DEFERRED = "in a circle of tables: inserted empty and filled in the same transaction"
@@ -61,6 +63,26 @@ def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
     for line, style in [*lines, *((f"Note: {note}", "") for note in resolved.notes)]:
         wrapped = textwrap.wrap(line, out.width, break_long_words=False, break_on_hyphens=False)
         print_text(Text("\n".join(["", *wrapped]), style), out)
+
+
+def plan_list_lines(listed: PlanList) -> list[str]:
+    """Word the ready-made plans, one after the other, and how one of them is taken."""
+    lines = []
+    for found in listed.plans:
+        about = f"{found.name}: {found.about}"
+        lines += [
+            found.plan,
+            *textwrap.wrap(about, _LIST_WIDTH, initial_indent="    ", subsequent_indent="    "),
+            *textwrap.wrap(
+                f"chosen where the source has: {', '.join(found.telling_tables)}",
+                _LIST_WIDTH,
+                initial_indent="    ",
+                subsequent_indent="    ",
+            ),
+            f"    more: {found.page}",
+            "",
+        ]
+    return [*lines, "Take one with --plan NAME; --plan discovered takes none."]
 
 
 def _grid(rows: list[Row], out: rich.console.Console) -> Table:

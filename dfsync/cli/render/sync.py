@@ -137,6 +137,8 @@ class SyncConsole(Observer):
         if self._dry_run:
             self.say("DRY RUN: nothing will be written.")
         self.say(f"Plan: {printable(plan.title, LONG_MESSAGE)}, {with_count(len(names), 'tables')}")
+        if plan.choice:
+            self.say(f"Note: {plan.choice}")
         if plan.left_out:
             self.say(f"Note: {left_out_line(map(printable, plan.left_out))}")
         self.say()

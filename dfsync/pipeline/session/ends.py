@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.source_file import SourceSpec
+from dfsync.plan.builtin.ready_made import plan_path
 from dfsync.source.base import Source
 from dfsync.source.many.files import find_files
 from dfsync.source.opening import open_source
@@ -46,7 +47,9 @@ class Ends:
 
 
 @contextmanager
-def open_ends(source: SourceSpec, target: str | sa.URL | None = None, *, plan: Path | None = None) -> Iterator[Ends]:
+def open_ends(
+    source: SourceSpec, target: str | sa.URL | None = None, *, plan: Path | str | None = None
+) -> Iterator[Ends]:
     """Open source and target.
 
     Parameters
@@ -56,7 +59,7 @@ def open_ends(source: SourceSpec, target: str | sa.URL | None = None, *, plan: P
     target
         A URL; None looks where the command line looks.
     plan
-        The plan file, as for `open_source`.
+        The plan file, as for `open_source`, or the name of a ready-made plan.
 
     Yields
     ------
@@ -74,7 +77,7 @@ def open_ends(source: SourceSpec, target: str | sa.URL | None = None, *, plan: P
         connection: sa.Connection | None = None
         errors: list[DfsyncError] = []
         try:
-            opened = stack.enter_context(open_source(find_files(source), plan=plan))
+            opened = stack.enter_context(open_source(find_files(source), plan=plan_path(plan)))
         except DfsyncError as error:
             errors.append(error)
         try:

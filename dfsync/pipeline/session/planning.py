@@ -36,7 +36,7 @@ def resolve_draft(
     Parameters
     ----------
     path
-        A plan file; None selects the built-in plan, or all tables where the source is of another kind.
+        A plan file; None selects a ready-made plan, or all tables where the source is of another kind.
     source
         The source.
     target
@@ -68,7 +68,7 @@ def complete_draft(path: Path | None, source: Source, target: Schema, exclude: I
     Parameters
     ----------
     path
-        A plan file; None selects the built-in plan, or all tables where the source is of another kind.
+        A plan file; None selects a ready-made plan, or all tables where the source is of another kind.
     source
         The source.
     target
@@ -96,7 +96,7 @@ def draft_plan(path: Path | None, source: Source, exclude: Iterable[str] = ()) -
     Parameters
     ----------
     path
-        A plan file; None selects the built-in plan, or all tables where the source is of another kind.
+        A plan file; None selects a ready-made plan, or all tables where the source is of another kind.
     source
         The source.
     exclude
@@ -114,8 +114,7 @@ def draft_plan(path: Path | None, source: Source, exclude: Iterable[str] = ()) -
     """
     draft = select_draft(path, source.schema, exclude)
     log.debug("chose the %s, of the tables %s", draft.source, ", ".join(draft.names))
-    if path is not None:
-        _require_unique_ids(draft, source)
+    _require_unique_ids(draft, source)
     return draft
 
 

@@ -23,6 +23,7 @@ from dfsync.pipeline.session.planning import resolve_draft
 from dfsync.pipeline.session.questions import refuse_undecided
 from dfsync.pipeline.session.version_check import require_one_version
 from dfsync.plan.binding import TableBinding, bind_all
+from dfsync.plan.builtin.ready_made import plan_path
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
 from dfsync.source.base import Source
@@ -144,16 +145,15 @@ def open_session(
     DfsyncError
         For whatever keeps the run from starting.
     """
-    opened = open_source(find_files(source), plan=options.plan, several=several)
+    path = plan_path(options.plan)
+    opened = open_source(find_files(source), plan=path, several=several)
     engine = make_engine(url)
     try:
         with connect(engine) as connection:
             packet.require_minimum(connection)
             target_schema = reflect(connection)
         keep_ids = options.keep_ids is not None
-        plan = resolve_draft(
-            options.plan, opened, target_schema, options.on_match, keep_ids=keep_ids, exclude=options.exclude
-        )
+        plan = resolve_draft(path, opened, target_schema, options.on_match, keep_ids=keep_ids, exclude=options.exclude)
         names = select(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]

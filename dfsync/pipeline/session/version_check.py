@@ -39,6 +39,8 @@ def bookkeeping_findings(plan: Plan, source: Source, connection: sa.Connection, 
     ------
     Finding
     """
+    if plan.choice:
+        yield Finding(NOTE, "", None, plan.choice)
     if plan.left_out:
         yield Finding(NOTE, "", None, left_out_line(map(printable, plan.left_out)))
     yield from _version_findings(plan, source, connection, target)
@@ -96,7 +98,7 @@ def _as_finding(plan: Plan, table: Table, book: Bookkeeping, difference: str) ->
         return Finding(NOTE, table.name, None, f"{difference}; the plan accepts it")
     if planned or not book.is_portable:
         return Finding(WARNING, table.name, None, message)
-    file = f"at the head of {printable(plan.file)}" if plan.file else 'in a plan file, below base = "discovered"'
+    file = f"at the head of {printable(plan.file)}" if plan.file else f'in a plan file, below base = "{plan.base}"'
     return Finding(ERROR, table.name, None, f"{message}; where it does no harm, say {_ACCEPT} {file}")
 
 

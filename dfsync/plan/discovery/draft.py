@@ -1,4 +1,4 @@
-"""Which tables a plan has before its settings are discovered: those of a file, of git history, or all."""
+"""Which tables a plan has before its settings are discovered: those of a file, of a ready-made plan, or all."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 
 from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Schema, Table
+from dfsync.plan.builtin.fitting import fitted
+from dfsync.plan.builtin.ready_made import ready_made, told_by
 from dfsync.plan.discovery.bookkeeping import bookkeeping_tables
 from dfsync.plan.discovery.exclusion import excluded_tables, without_tables
 from dfsync.plan.discovery.identity import own_number
-from dfsync.plan.file import BUILT_IN, in_file_name, read_plan, require_known_references
+from dfsync.plan.file import in_file_name, read_plan, require_known_references
 from dfsync.plan.model import Plan, TablePlan
 from dfsync.text.wording import did_you_mean
-
-_MARKS = ("repositories", "commits")
-"""The tables of git history without which the built-in plan is not meant."""
 
 
 def expected_schema(source: Schema, target: Schema) -> Schema:
@@ -60,8 +59,8 @@ def select_draft(path: Path | None, source: Schema, exclude: Iterable[str] = ())
     Returns
     -------
     Plan
-        The plan file; without one the built-in plan where the source's tables are its tables, else every table but
-        those in which frameworks keep their books.
+        The plan file; without one the ready-made plan whose telling tables are all in the source, else every table
+        but those in which frameworks keep their books.
 
     Raises
     ------
@@ -74,10 +73,20 @@ def select_draft(path: Path | None, source: Schema, exclude: Iterable[str] = ())
         return without_tables(_draft_of_file(path, source), excluded)
     # An excluded table does not count either where the plan is chosen.
     seen = Schema({name: table for name, table in source.items() if name not in excluded})
-    kept, left_out = _without_bookkeeping(seen)
-    built_in = read_plan(BUILT_IN)
-    fitting = built_in if _fits(built_in, kept) else Plan(_discovered(kept, {}), "discovered plan")
-    return without_tables(replace(fitting, left_out=left_out), excluded)
+    return without_tables(_chosen(seen), excluded)
+
+
+def _chosen(source: Schema) -> Plan:
+    kept, left_out = _without_bookkeeping(source)
+    for application in told_by(source):
+        path = ready_made()[application.plan]
+        draft = read_plan(path)
+        if _fits(draft, kept):
+            # A plan that names every table leaves nothing to tell.
+            if draft.overlay:
+                return replace(_laid_over(path, draft, source), choice=application.choice)
+            return replace(draft, left_out=left_out)
+    return Plan(_discovered(kept, {}), "discovered plan", left_out=left_out)
 
 
 def _draft_of_file(path: Path, source: Schema) -> Plan:
@@ -88,7 +97,7 @@ def _draft_of_file(path: Path, source: Schema) -> Plan:
     where = f"The plan {path}: "
     # What the file itself names is in, as where all tables are discovered.
     named = {table.table.lower() for table in draft.tables if table.name not in draft.inherited}
-    excluded = excluded_tables(draft.exclude, source, where)
+    excluded = excluded_tables(draft.exclude, source, where, draft.base_exclude)
     return without_tables(draft, {name for name in excluded if name.lower() not in named}, where)
 
 
@@ -109,8 +118,9 @@ def _discovered(tables: Iterable[str], said: Mapping[str, TablePlan]) -> tuple[T
 
 def _laid_over(path: Path, draft: Plan, source: Schema) -> Plan:
     """The discovered draft, with what the file says of some tables, and without those that it excludes."""
+    draft = fitted(draft, source)
     said = {table.name: planned for planned in draft.tables if (table := source.find(planned.table)) is not None}
-    excluded = excluded_tables(draft.exclude, source, f"The plan {path}: ")
+    excluded = excluded_tables(draft.exclude, source, f"The plan {path}: ", draft.base_exclude)
     named = {name for name, planned in said.items() if planned.name not in draft.inherited}
     kept, left_out = _without_bookkeeping(source, said)
     without = excluded - named
@@ -134,13 +144,13 @@ def _require_known_tables(path: Path, draft: Plan, source: Schema) -> None:
 
 
 def _fits(plan: Plan, source: Schema) -> bool:
-    """Whether the plan names every table of the source, and every key of it is there."""
-    planned = {table.table.lower(): table for table in plan.tables}
-    return all(source.find(mark) is not None for mark in _MARKS) and all(
-        name.lower() in planned
-        and all(column in table for column in (*planned[name.lower()].key, *planned[name.lower()].parents))
-        for name, table in source.items()
-    )
+    """Whether every key of the plan is there, and it takes every table of the source."""
+    # A plan that takes tables that it does not know is also for other versions of the application.
+    drafts = (fitted(plan, source) if plan.overlay else plan).tables
+    planned = {table.table.lower(): table for table in drafts}
+    found = [(planned[name.lower()], table) for name, table in source.items() if name.lower() in planned]
+    keys = ((table, column) for draft, table in found for column in (*draft.key, *draft.parents))
+    return (plan.overlay or len(found) == len(source)) and all(column in table for table, column in keys)
 
 
 def _plan_names(tables: Iterable[str], reserved: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,9 @@ from dfsync.text.redaction import without_credentials
 from dfsync.text.wording import did_you_mean
 
 
-def excluded_tables(patterns: Iterable[str], tables: Iterable[str], where: str = "") -> set[str]:
+def excluded_tables(
+    patterns: Iterable[str], tables: Iterable[str], where: str = "", optional: Iterable[str] = ()
+) -> set[str]:
     """Find the tables that patterns name.
 
     Parameters
@@ -23,6 +25,8 @@ def excluded_tables(patterns: Iterable[str], tables: Iterable[str], where: str =
         The names of all tables of the source.
     where
         Who says so, for the error, such as `The plan my.toml: `.
+    optional
+        More patterns, which need not name a table.
 
     Returns
     -------
@@ -34,9 +38,14 @@ def excluded_tables(patterns: Iterable[str], tables: Iterable[str], where: str =
     DfsyncError
         For a pattern that names no table, which is a slip.
     """
-    names, found = list(tables), set[str]()
+    names = list(tables)
+
+    def fitting(pattern: str) -> set[str]:
+        return {name for name in names if fnmatchcase(name.lower(), pattern.lower())}
+
+    found = set[str]().union(*map(fitting, optional))
     for pattern in patterns:
-        matching = {name for name in names if fnmatchcase(name.lower(), pattern.lower())}
+        matching = fitting(pattern)
         if not matching:
             hint = did_you_mean(pattern, names) or f" It has {', '.join(names)}."
             raise DfsyncError(

@@ -203,6 +203,12 @@ Repositories: 2 synced, 1 skipped, 0 failed
         screen.console.run_started(plan, plan.names)
         assert screen.text == "Plan: built-in plan, 9 tables\n\n"
 
+    def test_why_a_plan_was_chosen(self) -> None:
+        screen = Screen()
+        plan = Plan((REPOSITORIES,), "built-in plan shop", choice="the source has the tables of Shop")
+        screen.console.run_started(plan, plan.names)
+        assert screen.text == "Plan: built-in plan shop, 1 table\nNote: the source has the tables of Shop\n\n"
+
 
 class TestSummary:
     def test_as_it_always_was(self) -> None:
