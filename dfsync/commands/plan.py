@@ -18,7 +18,7 @@ from dfsync.pipeline.session.planning import complete_draft
 from dfsync.pipeline.session.questions import undecided
 from dfsync.plan.builtin.ready_made import Application, applications, plan_path
 from dfsync.plan.discovery.bookkeeping import left_out_line
-from dfsync.plan.discovery.exclusion import excluded_line
+from dfsync.plan.discovery.exclusion import excluded_lines
 from dfsync.plan.discovery.resolve import in_order
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import Plan, select
@@ -89,7 +89,6 @@ class ResolvedPlan(Result):
     def notes(self) -> list[str]:
         """What the plan leaves out by itself, and why a ready-made one was chosen."""
         chosen = [self.plan.choice] if self.plan.choice else []
-        excluded = [excluded_line(map(printable, self.plan.excluded))] if self.plan.excluded else []
         left_out = [left_out_line(map(printable, self.plan.left_out))] if self.plan.left_out else []
         empty = [
             f"{printable(table.name)}: {', '.join(map(printable, table.empty_columns))}: {EMPTY}"
@@ -98,7 +97,7 @@ class ResolvedPlan(Result):
         ]
         return (
             chosen
-            + excluded
+            + excluded_lines(self.plan)
             + left_out
             + empty
             + [f"the source {printable(name)}: {why}" for name, why in self.unreadable.items()]

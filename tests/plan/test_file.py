@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dfsync.model.errors import DfsyncError
+from dfsync.plan.builtin.ready_made import ready_made
 from dfsync.plan.file import BUILT_IN, read_plan
 from dfsync.plan.graph import topological_order
 from dfsync.plan.model import ForeignKey, TablePlan
@@ -82,7 +83,10 @@ class TestAPlanFile:
         [
             ("", 'names no tables: it needs at least one [tables.NAME], or base = "discovered" for all tables'),
             ('exclude = ["a*"]\n[tables.a]', 'exclude is for a plan of all tables: put base = "discovered" above it'),
-            ('base = "empty"\n[tables.a]', "the file base must be 'discovered' or 'git-history', not 'empty'"),
+            (
+                'base = "empty"\n[tables.a]',
+                f"the file base must be {' or '.join(map(repr, ['discovered', *ready_made()]))}, not 'empty'",
+            ),
             ('base = "discovered"\nexclude = "a"', "the file exclude must be a list of names, not 'a'"),
             ('other_version = "yes"\n[tables.a]', "the file other_version must be 'refuse' or 'accept', not 'yes'"),
             ("tables = 1", "names no tables"),

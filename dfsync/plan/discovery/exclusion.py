@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from dfsync.model.errors import DfsyncError
 from dfsync.plan.model import Plan
 from dfsync.text.redaction import without_credentials
-from dfsync.text.wording import did_you_mean
+from dfsync.text.wording import did_you_mean, printable
 
 
 def excluded_tables(
@@ -101,17 +101,22 @@ def without_tables(plan: Plan, excluded: Iterable[str], where: str = "") -> Plan
     )
 
 
-def excluded_line(names: Iterable[str]) -> str:
-    """Word which tables are excluded.
+def excluded_lines(plan: Plan) -> list[str]:
+    """Word which tables are excluded, and by whom.
 
     Parameters
     ----------
-    names
-        Names of tables, at least one.
+    plan
+        The plan.
 
     Returns
     -------
-    str
-        One clause, without a full stop.
+    list of str
+        Clauses, without a full stop; none where no table is excluded.
     """
-    return f"excluded, as asked: {', '.join(names)}"
+    by_plan = excluded_tables((), plan.excluded, optional=plan.base_exclude)
+    who = {
+        "excluded, as asked": [name for name in plan.excluded if name not in by_plan],
+        "excluded by the ready-made plan, which says why": sorted(by_plan),
+    }
+    return [f"{said}: {', '.join(map(printable, names))}" for said, names in who.items() if names]
