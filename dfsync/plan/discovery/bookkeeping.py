@@ -71,6 +71,7 @@ BOOKS = (
     _book("__drizzle_migrations", "Drizzle", "hash created_at", "hash"),
     _book("mikro_orm_migrations", "MikroORM", "name executed_at", "name"),
     _book("schema_changes", "Home Assistant", "change_id schema_version changed", "schema_version", "change_id"),
+    _book("migration_changes", "Home Assistant", "migration_id version"),
     _book("sessions", "Laravel", "user_id ip_address payload last_activity"),
     _book("sessions", "Rails", "session_id data updated_at"),
     _book("sessions", "Flask-Session", "session_id data expiry"),

@@ -49,9 +49,11 @@ class TestKnownTables:
             CREATE TABLE SequelizeMeta (name TEXT PRIMARY KEY);
             CREATE TABLE __EFMigrationsHistory (MigrationId TEXT PRIMARY KEY, ProductVersion TEXT);
             CREATE TABLE schema_changes (change_id INTEGER PRIMARY KEY, schema_version INT, changed DATETIME);
+            CREATE TABLE migration_changes (migration_id VARCHAR(255) PRIMARY KEY, version SMALLINT);
             CREATE TABLE sessions (id TEXT, user_id INT, ip_address TEXT, user_agent TEXT, payload TEXT,
                 last_activity INT)"""
         names = {"django_migrations", "SequelizeMeta", "__EFMigrationsHistory", "schema_changes", "sessions"}
+        names.add("migration_changes")
         assert found(tmp_path, script) == names
 
     def test_not_by_the_name_alone(self, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Databases of applications: their own schemas, and rows of an instance by the number."""
