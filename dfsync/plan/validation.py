@@ -242,9 +242,9 @@ def _unassigned_id(plan: TablePlan, _: Table, target_table: Table) -> list[str]:
 def _ambiguous_update(plan: TablePlan, source_table: Table, target_table: Table) -> list[None]:
     # Rows with an id are updated by it, and rows that are nothing but their key never differ.
     key = {name.lower() for name in plan.key}
-    unique = any({name.lower() for name in columns} == key for columns in target_table.uniques())
     more = len(copied_columns(plan, source_table, target_table)) > len(key)
-    return [None] if plan.on_match == "update" and plan.id is None and key and more and not unique else []
+    ambiguous = key and more and not target_table.is_unique(key)
+    return [None] if plan.on_match == "update" and plan.id is None and ambiguous else []
 
 
 def _unknown_update_columns(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:

@@ -261,6 +261,29 @@ def test_an_update_that_is_ambiguous_keeps_no_other_table_from_being_tried(
     assert [(t.name, t.inserted) for t in result.tables] == [("price", None), ("t", 1)]
 
 
+def test_a_natural_key_that_holds_a_unique_key(path: Path, target: Engine, tmp_path: Path) -> None:
+    fill(
+        path,
+        "CREATE TABLE version (name TEXT, n INT, made INT, by_whom TEXT); INSERT INTO version VALUES ('a', 1, 5, 'x')",
+    )
+    fill(path, "INSERT INTO version VALUES ('b', 1, 6, 'new')")
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[tables.version]\nnatural_key = ["name", "n", "made"]\non_match = "update"\n')
+    run(
+        target,
+        "CREATE TABLE version (name VARCHAR(9), n INT, made INT, by_whom VARCHAR(9), PRIMARY KEY (name, n))",
+        "INSERT INTO version VALUES ('a', 1, 4, 'y'), ('b', 1, 6, 'old')",
+    )
+    options = SyncOptions(plan=plan)
+    result = check(path, target.url, options=options)
+    assert errors(result) == [("version", None, 1)]
+    # The values are several, so none of them is shown.
+    assert the(result, "version", "refused").message.endswith("in the target (such as row 1)")
+    assert not [finding for finding in result.findings if "no index" in finding.message]
+    synced = sync(path, target.url, out=tmp_path / "out", options=options)
+    assert [(c.updated, c.failed) for c in synced.counts] == [(1, 1)]
+
+
 def test_the_target_is_found_where_the_command_line_finds_it(
     path: Path, target: Engine, target_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,8 +228,10 @@ def reject_findings(plan: TablePlan, rejects: pd.DataFrame) -> list[Finding]:
     for (column, reason), rows in rejects.fillna({"column": ""}).groupby(["column", "reason"], sort=False):
         first = rows.iloc[0]
         value = "NULL" if pd.isna(first["value"]) else f"'{printable(first['value'])}'"
+        # What is wrong with several columns at once has no one value.
+        of_column = f"{value} in " if column else ""
         of_source = f" of {first[SOURCE]}" if SOURCE in rows.columns else ""
-        message = f"{reason} (such as {value} in {_row_name(plan, first[frames.OLD_ID])}{of_source})"
+        message = f"{reason} (such as {of_column}{_row_name(plan, first[frames.OLD_ID])}{of_source})"
         findings.append(Finding(ERROR, plan.name, str(column) or None, message, count=len(rows)))
     return findings
 
@@ -309,7 +311,8 @@ def _updates(plan: TablePlan) -> bool:
 
 def _index_findings(connection: sa.Connection, binding: TableBinding) -> list[Finding]:
     plan, table = binding.plan, binding.target
-    if table.is_indexed(plan.key):
+    # A unique key over a part of it finds the row as well.
+    if table.is_indexed(plan.key) or table.is_unique(plan.key):
         return []
     columns = table.pick(plan.key)
     # No index holds JSON.
