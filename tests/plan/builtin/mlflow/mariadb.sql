@@ -329,7 +329,7 @@ CREATE TABLE `latest_metrics` (
   PRIMARY KEY (`key`,`run_uuid`),
   KEY `index_latest_metrics_run_uuid` (`run_uuid`),
   CONSTRAINT `latest_metrics_ibfk_1` FOREIGN KEY (`run_uuid`) REFERENCES `runs` (`run_uuid`),
-  CONSTRAINT `CONSTRAINT_1` CHECK (`is_nan` in (0,1))
+  CHECK (`is_nan` in (0,1))
 );
 CREATE TABLE `logged_models` (
   `model_id` varchar(36) NOT NULL,
@@ -474,8 +474,8 @@ CREATE TABLE `metrics` (
   KEY `index_metrics_run_uuid` (`run_uuid`),
   KEY `index_metrics_run_uuid_key_step` (`run_uuid`,`key`,`step`),
   CONSTRAINT `metrics_ibfk_1` FOREIGN KEY (`run_uuid`) REFERENCES `runs` (`run_uuid`),
-  CONSTRAINT `CONSTRAINT_1` CHECK (`is_nan` in (0,1)),
-  CONSTRAINT `CONSTRAINT_2` CHECK (`is_nan` in (0,1))
+  CHECK (`is_nan` in (0,1)),
+  CHECK (`is_nan` in (0,1))
 );
 CREATE TABLE `model_definitions` (
   `model_definition_id` varchar(36) NOT NULL,
@@ -633,7 +633,7 @@ CREATE TABLE `runs` (
   CONSTRAINT `runs_ibfk_1` FOREIGN KEY (`experiment_id`) REFERENCES `experiments` (`experiment_id`),
   CONSTRAINT `source_type` CHECK (`source_type` in ('NOTEBOOK','JOB','LOCAL','UNKNOWN','PROJECT')),
   CONSTRAINT `runs_lifecycle_stage` CHECK (`lifecycle_stage` in ('active','deleted')),
-  CONSTRAINT `CONSTRAINT_1` CHECK (`status` in ('SCHEDULED','FAILED','FINISHED','RUNNING','KILLED'))
+  CHECK (`status` in ('SCHEDULED','FAILED','FINISHED','RUNNING','KILLED'))
 );
 CREATE TABLE `scheduler_leases` (
   `lease_key` varchar(255) NOT NULL,

@@ -55,6 +55,7 @@ def _experiment(server: Server, number: int, name: str) -> dict[str, list[dict[s
     place, dataset = f"mlflow-artifacts:/{number}", f"{server.name}-ds-{number}"
     runs = [server.run_id(number, run) for run in range(server.runs)]
     by_run = {
+        "user_id": "eva",
         "source_type": "LOCAL",
         "status": "FINISHED",
         "start_time": AT,
@@ -115,7 +116,7 @@ def _traces(server: Server, number: int, name: str) -> dict[str, list[dict[str, 
         "assessments": [
             {"assessment_id": f"a-{trace}", "trace_id": trace, "experiment_id": number, **said, **at},
         ],
-        "evaluation_datasets": [_named(dataset_id=cases, name=f"cases of {server.name}")],
+        "evaluation_datasets": [_named(dataset_id=cases, name=f"cases of {server.name}", digest=cases)],
         "entity_associations": [
             _pair("association_id", ("evaluation_dataset", cases), ("experiment", str(number))),
             _pair("association_id", ("trace", trace), ("run", server.run_id(number))),
@@ -128,9 +129,10 @@ def _traces(server: Server, number: int, name: str) -> dict[str, list[dict[str, 
 def _of_models(server: Server) -> dict[str, list[dict[str, Any]]]:
     models = [f"model of {server.name}", "shared"]
     version = {"version": 1, "creation_time": AT + len(server.name), "source": server.name, "workspace": "default"}
+    version |= {"current_stage": "None", "status": "READY", "last_updated_time": AT}
     job = {"id": f"job-{server.name}", "job_name": "score", "params": "{}", "status": 1, "retry_count": 0}
     return {
-        "registered_models": [{"name": name, "workspace": "default"} for name in models],
+        "registered_models": [{"name": name, "workspace": "default", "creation_time": AT} for name in models],
         "model_versions": [{"name": name, **version} for name in models],
         "jobs": [{**job, "creation_time": AT, "last_update_time": AT, "workspace": "default"}],
         "job_locks": [{"lock_key": "score", "job_id": job["id"], "acquired_at": AT}],
