@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfsync.model.errors import DfsyncError, Remedy
-from dfsync.model.options import IDENTITY, IDS, ON_MATCH, ON_MISSING_PARENT, ON_REKEY, OTHER_VERSION
 from dfsync.plan.builtin.ready_made import BUILT_IN as BUILT_IN
-from dfsync.plan.builtin.ready_made import DISCOVERED, laid_over_base, plan_title, ready_made, with_own_base
+from dfsync.plan.builtin.ready_made import DISCOVERED, laid_over_base, plan_title, with_own_base
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
-from dfsync.plan.renaming import renaming_faults, with_target_names
+from dfsync.plan.settings.reading import choice, id_list, name_list, name_of, pairs, require_known_settings
+from dfsync.plan.settings.renaming import renaming_faults, with_target_names
 from dfsync.text.wording import did_you_mean, printable
 
 if TYPE_CHECKING:
     import tomlkit.items
 
 _WITH_ORIGIN = {"id", "natural_key", "foreign_keys", "identity"}
-_CHOICES = {
-    "base": (DISCOVERED, *ready_made()),
-    "on_match": ON_MATCH,
-    "identity": IDENTITY,
-    "on_rekey": ON_REKEY,
-    "on_missing_parent": ON_MISSING_PARENT,
-    "ids": IDS,
-    "other_version": OTHER_VERSION,
-}
 _NEVER_IN_A_FILE = ("name", "source_table", "deferred", "empty_columns", "origin")
 SETTINGS = ["target", *(field.name for field in fields(TablePlan) if field.name not in _NEVER_IN_A_FILE)]
 """What a file may say of a table."""
@@ -90,13 +81,13 @@ def read_plan(path: Path) -> Plan:
         raise DfsyncError(f"The plan {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
-    _require_known_settings(path, "the file", content, ["application", "base", "exclude", "other_version", "tables"])
+    require_known_settings(path, "the file", content, ["application", "base", "exclude", "other_version", "tables"])
     content = with_own_base(path, content)
     said, own_exclude = content.get("tables", {}), content.get("exclude", ())
-    has_base = _choice(path, "the file", "base", content) is not None
+    has_base = choice(path, "the file", "base", content) is not None
     content, inherited = laid_over_base(content)
     overlay = content.get("base") == DISCOVERED
-    exclude = _name_list(path, "the file", "exclude", content) or ()
+    exclude = name_list(path, "the file", "exclude", content) or ()
     if exclude and not has_base:
         raise DfsyncError(
             f'The plan {path}: exclude is for a plan of all tables: put base = "{DISCOVERED}" above it, or leave it '
@@ -114,7 +105,7 @@ def read_plan(path: Path) -> Plan:
         _require_consistent(path, draft)
     if not overlay:
         require_known_references(path, drafts)
-    other_version = _choice(path, "the file", "other_version", content) or "refuse"
+    other_version = choice(path, "the file", "other_version", content) or "refuse"
     base = exclude[: len(exclude) - len(own_exclude)]
     plan = Plan(drafts, plan_title(path), overlay, exclude[len(base) :], other_version, base_exclude=base)
     return replace(plan, inherited=tuple(inherited.keys() - said.keys()), of_base=inherited)
@@ -292,31 +283,31 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
     where = f"[tables.{name}]"
     if not isinstance(entry, dict):
         raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
-    _require_known_settings(path, where, entry, SETTINGS)
+    require_known_settings(path, where, entry, SETTINGS)
     _require_file_name(path, name)
-    foreign_keys = _pairs(path, where, "foreign_keys", entry, '{ repository_id = "repositories" }')
-    in_source = _name(path, where, "table", entry, name) or name
-    table = _name(path, where, "target", entry, in_source) or in_source
-    query = _name(path, where, "query", entry, None)
+    foreign_keys = pairs(path, where, "foreign_keys", entry, '{ repository_id = "repositories" }')
+    in_source = name_of(path, where, "table", entry, name) or name
+    table = name_of(path, where, "target", entry, in_source) or in_source
+    query = name_of(path, where, "query", entry, None)
     draft = TablePlan(
         name=name,
         table=table,
         source_table=in_source if table != in_source and query is None else None,
-        columns=tuple((_pairs(path, where, "columns", entry, '{ full_name = "name" }') or {}).items()),
+        columns=tuple((pairs(path, where, "columns", entry, '{ full_name = "name" }') or {}).items()),
         query=query,
-        id="" if entry.get("id") == "" else _name(path, where, "id", entry, None),
-        natural_key=_name_list(path, where, "natural_key", entry),
+        id="" if entry.get("id") == "" else name_of(path, where, "id", entry, None),
+        natural_key=name_list(path, where, "natural_key", entry),
         foreign_keys=None if foreign_keys is None else tuple(ForeignKey(*item) for item in foreign_keys.items()),
-        after=_name_list(path, where, "after", entry) or (),
-        on_match=_choice(path, where, "on_match", entry) or "skip",
-        ignore_columns=_name_list(path, where, "ignore_columns", entry) or (),
-        plain_columns=_name_list(path, where, "plain_columns", entry) or (),
-        update_columns=_name_list(path, where, "update_columns", entry),
-        identity=_choice(path, where, "identity", entry),
-        on_rekey=_choice(path, where, "on_rekey", entry),
-        on_missing_parent=_choice(path, where, "on_missing_parent", entry) or "reject",
-        keep_ids=_id_list(path, where, "keep_ids", entry),
-        ids=_choice(path, where, "ids", entry) or "new",
+        after=name_list(path, where, "after", entry) or (),
+        on_match=choice(path, where, "on_match", entry) or "skip",
+        ignore_columns=name_list(path, where, "ignore_columns", entry) or (),
+        plain_columns=name_list(path, where, "plain_columns", entry) or (),
+        update_columns=name_list(path, where, "update_columns", entry),
+        identity=choice(path, where, "identity", entry),
+        on_rekey=choice(path, where, "on_rekey", entry),
+        on_missing_parent=choice(path, where, "on_missing_parent", entry) or "reject",
+        keep_ids=id_list(path, where, "keep_ids", entry),
+        ids=choice(path, where, "ids", entry) or "new",
         origin={
             setting: "built-in plan" if setting in inherited else "plan file" for setting in entry.keys() & _WITH_ORIGIN
         },
@@ -325,13 +316,6 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
         if present:
             raise DfsyncError(f"The plan {path}: {where} {fault}.")
     return with_target_names(draft)
-
-
-def _require_known_settings(path: Path, where: str, entry: Mapping[str, Any], known: list[str]) -> None:
-    for key in entry:
-        if key not in known:
-            hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
-            raise DfsyncError(f"The plan {path}: unknown setting {key!r} in {where}.{hint}")
 
 
 def in_file_name(character: str) -> bool:
@@ -355,45 +339,3 @@ def _require_file_name(path: Path, name: str) -> None:
         raise DfsyncError(f"The plan {path}: {name[:20]}… is too long a name, because files are named after it.")
     if not name or name.startswith(".") or not all(map(in_file_name, name)):
         raise DfsyncError(f"The plan {path}: {name!r} cannot be a name, because files are named after it.")
-
-
-def _name(path: Path, where: str, key: str, entry: Mapping[str, Any], default: str | None) -> str | None:
-    value = entry.get(key, default)
-    if value is not None and not (isinstance(value, str) and value):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be a name in quotes, not {value!r}.")
-    return value
-
-
-def _pairs(path: Path, where: str, key: str, entry: Mapping[str, Any], example: str) -> dict[str, str] | None:
-    value = entry.get(key)
-    if value is not None and not (
-        isinstance(value, dict) and all(isinstance(name, str) and name for pair in value.items() for name in pair)
-    ):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be like {example}.")
-    return value
-
-
-def _choice(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> str | None:
-    value = entry.get(key)
-    if value is not None and value not in _CHOICES[key]:
-        choices = " or ".join(map(repr, _CHOICES[key]))
-        raise DfsyncError(f"The plan {path}: {where} {key} must be {choices}, not {value!r}.")
-    return value
-
-
-def _id_list(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[int, ...] | None:
-    value = entry.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(type(item) is int for item in value):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be a list of ids, not {value!r}.")
-    return tuple(value)
-
-
-def _name_list(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[str, ...] | None:
-    value = entry.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be a list of names, not {value!r}.")
-    return tuple(value)

@@ -12,8 +12,9 @@ from dfsync.model.options import SyncOptions
 from dfsync.pipeline.session.planning import draft_plan
 from dfsync.plan.builtin import ready_made
 from dfsync.plan.builtin.ready_made import applications, plan_path, told_by
-from dfsync.plan.file import _CHOICES, read_plan, require_known_references
+from dfsync.plan.file import read_plan, require_known_references
 from dfsync.plan.model import Plan
+from dfsync.plan.settings.reading import CHOICES
 from dfsync.source.sqlite import SqliteSource
 from tests.support.git_history import run_sql
 
@@ -53,7 +54,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     plans = {"items": tmp_path / "items.toml", "shop": tmp_path / "shop.toml"}
     monkeypatch.setattr(ready_made, "ready_made", lambda: plans)
     monkeypatch.setattr("dfsync.plan.discovery.draft.ready_made", lambda: plans)
-    monkeypatch.setitem(_CHOICES, "base", ("discovered", *plans))
+    monkeypatch.setitem(CHOICES, "base", ("discovered", *plans))
     return tmp_path / "source.db"
 
 
