@@ -36,6 +36,8 @@ class Column:
     """The last instant of a TIMESTAMP."""
     values: tuple[str, ...] = ()
     """The members of an ENUM or SET."""
+    written_as: tuple[str, str] | None = None
+    """How the source writes its values, where a plan says it: the setting, `convert` or `dates`, and what it says."""
 
     @property
     def required(self) -> bool:

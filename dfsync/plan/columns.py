@@ -62,12 +62,14 @@ def copied_columns(plan: TablePlan, source_table: Table, target_table: Table | N
     -------
     tuple of Column
         As the target has them, under the source's names and in its order. The target computes its own generated
-        columns, so these are not among them; a column that only the source computes is a plain value.
+        columns, so these are not among them; a column that only the source computes is a plain value. `written_as`
+        is what the plan says.
     """
     if target_table is None:
         return value_columns(plan, source_table)
+    written_as = plan.written_as
     return tuple(
-        replace(target_table[column.name], name=column.name)
+        replace(target_table[column.name], name=column.name, written_as=written_as.get(column.name.lower()))
         for column in value_columns(plan, source_table)
         if column.name in target_table and not target_table[column.name].generated
     )

@@ -12,8 +12,17 @@ from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.plan.builtin.ready_made import BUILT_IN as BUILT_IN
 from dfsync.plan.builtin.ready_made import DISCOVERED, laid_over_base, plan_title, with_own_base
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
-from dfsync.plan.settings.reading import choice, id_list, name_list, name_of, pairs, require_known_settings
+from dfsync.plan.settings.reading import (
+    choice,
+    id_list,
+    name_list,
+    name_of,
+    pairs,
+    require_known_settings,
+    said_of_columns,
+)
 from dfsync.plan.settings.renaming import renaming_faults, with_target_names
+from dfsync.plan.settings.values import value_faults
 from dfsync.text.wording import did_you_mean, printable
 
 if TYPE_CHECKING:
@@ -39,6 +48,9 @@ other_version   "accept": copy also where the target is of another version of th
 table           what the table, or view, is called in the source; left out: NAME
 target          what the table is called in the target; left out: as in the source
 columns         columns with another name in the target, as in {{ full_name = "name" }}
+convert         what the source writes in columns: "epoch_s", "epoch_ms", "epoch_us" or "boolean", as in
+                {{ created = "epoch_ms" }}
+dates           the form of dates in the source, as in {{ placed = "%d.%m.%Y" }}
 query           a SELECT over the source, whose rows are those of the table
 id              the integer id that the target assigns anew; left out: the integer primary key; "" is for none
 natural_key     the columns that say that two rows are the same thing; [] compares rows by their whole content
@@ -234,6 +246,8 @@ def _settings(table: TablePlan) -> dict[str, Any]:
         "table": in_source if in_source != table.name else None,
         "target": table.table if table.table != in_source else None,
         "columns": dict(table.columns) or None,
+        "convert": dict(table.convert) or None,
+        "dates": dict(table.dates) or None,
         "query": table.query,
         "id": no_id if table.id is None else table.id,
         "natural_key": table.natural_key,
@@ -293,7 +307,9 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
         name=name,
         table=table,
         source_table=in_source if table != in_source and query is None else None,
-        columns=tuple((pairs(path, where, "columns", entry, '{ full_name = "name" }') or {}).items()),
+        columns=said_of_columns(path, where, "columns", entry, '{ full_name = "name" }'),
+        convert=said_of_columns(path, where, "convert", entry, '{ created = "epoch_ms" }'),
+        dates=said_of_columns(path, where, "dates", entry, '{ placed = "%d.%m.%Y" }'),
         query=query,
         id="" if entry.get("id") == "" else name_of(path, where, "id", entry, None),
         natural_key=name_list(path, where, "natural_key", entry),
@@ -312,7 +328,7 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
             setting: "built-in plan" if setting in inherited else "plan file" for setting in entry.keys() & _WITH_ORIGIN
         },
     )
-    for fault, present in renaming_faults(draft).items():
+    for fault, present in (renaming_faults(draft) | value_faults(draft)).items():
         if present:
             raise DfsyncError(f"The plan {path}: {where} {fault}.")
     return with_target_names(draft)

@@ -60,6 +60,10 @@ class TablePlan:
     """Columns of the source that the target calls otherwise, each with that name, by which all else calls them."""
     query: str | None = None
     """A SELECT over the source, whose rows are those of the table; None where they are those of a table or view."""
+    convert: tuple[tuple[str, str], ...] = ()
+    """Columns, and what the source writes in them: one of `dfsync.model.options.CONVERT`."""
+    dates: tuple[tuple[str, str], ...] = ()
+    """Columns, and the form of their dates in the source, as strptime takes it."""
     empty_columns: tuple[str, ...] = ()
     """Columns that are NULL in every row of the source, and that the target lacks: they are not copied. Never in a
     file, set by `discovery.resolve`."""
@@ -93,6 +97,12 @@ class TablePlan:
         """Parent by foreign key column."""
         return {fk.column: fk.parent for fk in self.foreign_keys or ()}
 
+    @property
+    def written_as(self) -> dict[str, tuple[str, str]]:
+        """By column in lower case, the setting that says how the source writes its values, and what it says."""
+        settings = {"convert": self.convert, "dates": self.dates}
+        return {column.lower(): (name, said) for name, pairs in settings.items() for column, said in pairs}
+
     def as_dict(self) -> dict[str, Any]:
         """Convert to what JSON holds.
 
@@ -101,8 +111,8 @@ class TablePlan:
         dict
             The fields by name, the foreign keys as `parents`.
         """
-        renamed = {"columns": dict(self.columns), "foreign_keys": self.parents, "origin": dict(self.origin)}
-        return {**vars(self), **renamed}
+        pairs = {name: dict(getattr(self, name)) for name in ("columns", "convert", "dates")}
+        return {**vars(self), **pairs, "foreign_keys": self.parents, "origin": dict(self.origin)}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dfsync.model.errors import DfsyncError
+from dfsync.model.options import BOOLEAN
 from dfsync.model.schema import Table
 from dfsync.plan.columns import copied_columns, planned_columns, unique_keys, value_columns
 from dfsync.plan.model import TablePlan
@@ -25,6 +26,8 @@ BY_ID = (
     "others are compared by their whole content"
 )
 GENERATED = "the target computes it, so the source's values are not copied"
+_HOLD_INSTANTS = frozenset({"date", "datetime", "timestamp", "text"})
+_HOLD_BOOLEANS = frozenset({"integer", "bit", "decimal", "float", "double", "text", "enum"})
 EMPTY = "NULL in every row of the source, and the target lacks it: left out"
 
 
@@ -253,6 +256,16 @@ def _unknown_update_columns(plan: TablePlan, source_table: Table, target_table: 
     return [name for name in plan.update_columns or () if name.lower() not in copied]
 
 
+def _unfit_for_instants(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    columns = copied_columns(plan, source_table, target_table)
+    return [c.name for c in columns if c.written_as and c.written_as[1] != BOOLEAN and c.kind not in _HOLD_INSTANTS]
+
+
+def _unfit_for_booleans(plan: TablePlan, source_table: Table, target_table: Table) -> list[str]:
+    columns = copied_columns(plan, source_table, target_table)
+    return [c.name for c in columns if c.written_as == ("convert", BOOLEAN) and c.kind not in _HOLD_BOOLEANS]
+
+
 def _by_content(plan: TablePlan, *_: Table) -> list[None]:
     return [None] if identity_note(plan) == BY_CONTENT else []
 
@@ -340,6 +353,20 @@ _RULES = (
         "is in update_columns, and is no column that an update can change: it is not copied, or in the natural key",
         "update_columns of [tables.{name}] names {columns}, which an update cannot change: it is not copied, or it is "
         "in the natural key.",
+    ),
+    _Rule(
+        ERROR,
+        _unfit_for_instants,
+        "the plan converts it to a date and time, and the target's column is for neither dates nor texts",
+        "[tables.{name}] converts {columns} to a date and time, and the target's column is for neither dates nor "
+        "texts. Change its type in the target, or leave it out of convert and dates.",
+    ),
+    _Rule(
+        ERROR,
+        _unfit_for_booleans,
+        'convert = "boolean" makes it 1 or 0, which the target\'s column is not for',
+        '[tables.{name}] has convert = "boolean" for {columns}, and the target\'s column is for no numbers. Change its '
+        "type in the target, or leave it out of convert.",
     ),
     _Rule(NOTE, generated_columns, GENERATED),
     _Rule(NOTE, _empty_columns, EMPTY),

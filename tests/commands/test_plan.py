@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from dfsync.__main__ import main
 from dfsync.commands.check import check
 from dfsync.commands.plan import resolve_plan
-from dfsync.model.options import SyncOptions
+from dfsync.model.options import CONVERT, SyncOptions
 from dfsync.plan.file import BUILT_IN, read_plan, to_toml, write_plan
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
 from tests.support.git_history import empty_source, execute, run_sql
@@ -32,6 +32,10 @@ NAMES = st.text(
 
 def _lower(key: ForeignKey) -> str:
     return key.column.lower()
+
+
+def _first(pair: tuple[str, str]) -> str:
+    return pair[0].lower()
 
 
 def _ignoring(table: TablePlan) -> st.SearchStrategy[TablePlan]:
@@ -61,6 +65,7 @@ def plans(draw: st.DrawFn) -> Plan:
             on_rekey=draw(st.sampled_from([None, "insert", "follow"])),
             on_missing_parent=draw(st.sampled_from(["reject", "null"])),
             ids=draw(st.sampled_from(["new", "keep"])),
+            convert=draw(st.lists(st.tuples(WORDS, st.sampled_from(CONVERT)), max_size=2, unique_by=_first).map(tuple)),
             keep_ids=draw(st.none() | st.lists(st.integers(-5, 5), max_size=2).map(tuple)),
             # An empty natural key that is not meant is not written as a setting.
             origin={"id": draw(WORDS), "natural_key": "plan file", "foreign_keys": draw(WORDS)},
@@ -270,6 +275,8 @@ class TestCommandLine:
             "ids": "new",
             "source_table": None,
             "columns": {},
+            "convert": {},
+            "dates": {},
             "query": None,
             "empty_columns": [],
             "deferred": ["boss_id"],

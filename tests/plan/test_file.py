@@ -95,6 +95,20 @@ class TestAPlanFile:
             ("[tables.a]\ncolumns = ['b']", '[tables.a] columns must be like { full_name = "name" }.'),
             ("[tables.a]\ncolumns = { b = 'x', c = 'X' }", "[tables.a] columns gives two columns one name."),
             ("[tables.a]\ncolumns = { b = 'x', B = 'y' }", "[tables.a] columns names a column twice."),
+            ("[tables.a]\nconvert = ['b']", '[tables.a] convert must be like { created = "epoch_ms" }.'),
+            (
+                "[tables.a]\nconvert = { b = 'epoch' }",
+                "[tables.a] convert of b must be 'epoch_s' or 'epoch_ms' or 'epoch_us' or 'boolean', not 'epoch'.",
+            ),
+            (
+                "[tables.a]\ndates = { b = '%d.%m' }",
+                "[tables.a] dates of b must name day, month and year as strptime of Python does, such as '%d.%m.%Y'",
+            ),
+            ("[tables.a]\ndates = { b = '%x' }", "not '%x'."),
+            (
+                "[tables.a]\nconvert = { b = 'boolean' }\ndates = { B = '%d.%m.%Y' }",
+                "[tables.a] names a column twice in convert and dates.",
+            ),
             ("[tables.a]\nquery = ''", "[tables.a] query must be a name in quotes, not ''."),
             (
                 "[tables.a]\nquery = 'SELECT 1'\ncolumns = { b = 'x' }",
@@ -174,6 +188,8 @@ def test_settings_may_call_a_column_as_either_side_does(file: Path) -> None:
         natural_key = ["full_name", "a"]
         foreign_keys = { chief = "users" }
         plain_columns = ["boss"]
+        convert = { full_name = "boolean" }
+        dates = { B = "%d.%m.%Y" }
         """
     )
     (users,) = read_plan(file).tables
@@ -181,3 +197,4 @@ def test_settings_may_call_a_column_as_either_side_does(file: Path) -> None:
     assert users.key == ("name", "a")
     assert users.foreign_keys == (ForeignKey("boss", "users"),)
     assert users.plain_columns == ("boss",)
+    assert users.written_as == {"name": ("convert", "boolean"), "b": ("dates", "%d.%m.%Y")}

@@ -99,6 +99,7 @@ def complete(draft: Plan, source: Schema, target: Schema, evidence: Evidence) ->
         _require_known_columns(draft, table, source)
         _require_id_in_no_key(draft, table)
         _require_id_for_identity(draft, table, source)
+        _require_no_converted_id(draft, table)
     _require_keepable_ids(draft, tables)
     _require_parents_with_ids(draft, tables, source)
     tables = drop_cyclic_after(tables, draft.tables)
@@ -146,7 +147,8 @@ def _require_known_columns(draft: Plan, table: TablePlan, source: Schema) -> Non
     source_table = source.find(table.table)
     if source_table is None:
         return
-    names = (*table.key, *table.parents, *filter(None, [table.id]), *table.ignore_columns)
+    written_as = (column for column, _ in (*table.convert, *table.dates))
+    names = (*table.key, *table.parents, *filter(None, [table.id]), *table.ignore_columns, *written_as)
     unknown = next((column for column in names if column not in source_table), None)
     if unknown is not None:
         known = [column.name for column in source_table.columns]
@@ -163,6 +165,17 @@ def _require_id_in_no_key(draft: Plan, table: TablePlan) -> None:
             raise DfsyncError(
                 f"The {draft.source}: [tables.{table.name}] has {table.id} as its id, which is another one in the "
                 f'target, and in {setting}. Leave it out there, or give id = "" if {table.id} is no mere number.'
+            )
+
+
+def _require_no_converted_id(draft: Plan, table: TablePlan) -> None:
+    """Refuse ids that would be read as something else."""
+    ids = {column.lower() for column in (*table.parents, *filter(None, [table.id]))}
+    for column, (setting, _) in table.written_as.items():
+        if column in ids:
+            raise DfsyncError(
+                f"The {draft.source}: [tables.{table.name}] has {column} in {setting}, and it holds ids. Leave it out "
+                f"there, or, if it holds none, give it plain_columns."
             )
 
 

@@ -112,6 +112,13 @@ def pairs(path: Path, where: str, key: str, entry: Mapping[str, Any], example: s
     return value
 
 
+def said_of_columns(
+    path: Path, where: str, key: str, entry: Mapping[str, Any], example: str
+) -> tuple[tuple[str, str], ...]:
+    """Read a setting that says something of columns: as `pairs`, but none where the file leaves it out."""
+    return tuple((pairs(path, where, key, entry, example) or {}).items())
+
+
 def choice(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> str | None:
     """Read a setting that is one of few words.
 

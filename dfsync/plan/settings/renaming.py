@@ -41,6 +41,8 @@ def with_target_names(draft: TablePlan) -> TablePlan:
         else tuple(ForeignKey(named(key.column), key.parent) for key in draft.foreign_keys),
         ignore_columns=all_named(draft.ignore_columns),
         plain_columns=all_named(draft.plain_columns),
+        convert=tuple((named(column), said) for column, said in draft.convert),
+        dates=tuple((named(column), said) for column, said in draft.dates),
         update_columns=None if draft.update_columns is None else all_named(draft.update_columns),
     )
 

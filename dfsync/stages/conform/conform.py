@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from dfsync.model.schema import Column
 from dfsync.model.types import arrow_type
 from dfsync.stages.conform.conversion import Change, ConversionResult
 from dfsync.stages.conform.dispatch import CONVERSIONS
+from dfsync.stages.conform.written import read_as_written
 
 
 def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Batch:
@@ -28,7 +30,8 @@ def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> Batch:
         Rows as extracted: index `old_id` (int64, unique); columns of Arrow's int64, float64, string and binary, or of
         `dfsync.model.types.MIXED_STORAGE`.
     columns
-        Columns of the target, of the names that they have in `frame`, which may have others.
+        Columns of the target, of the names that they have in `frame`, which may have others. Where a column is
+        `written_as` a plan says, its values are read so first.
 
     Returns
     -------
@@ -77,9 +80,9 @@ def _convert(values: pa.Array, column: Column) -> ConversionResult:
     if values.null_count == len(values):
         return ConversionResult(pa.nulls(len(values), arrow_type(column)))
     if not pa.types.is_struct(values.type):
-        return CONVERSIONS[column.kind, _storage_class(values.type)](values, column)
+        return _convert_class(values, column, _storage_class(values.type))
     parts = [
-        CONVERSIONS[column.kind, field.name](part, column)
+        _convert_class(part, column, field.name)
         for field, part in zip(values.type, values.flatten(), strict=True)
         if part.null_count < len(part)
     ]
@@ -90,12 +93,23 @@ def _convert(values: pa.Array, column: Column) -> ConversionResult:
     )
 
 
+def _convert_class(values: pa.Array, column: Column, storage_class: str) -> ConversionResult:
+    """Convert values of one storage class, after they are read as the plan says that the source writes them."""
+    if column.written_as is None:
+        return CONVERSIONS[column.kind, storage_class](values, column)
+    read = read_as_written(values, column, storage_class)
+    if read.values.null_count == len(values):
+        return replace(read, values=pa.nulls(len(values), arrow_type(column)))
+    stored = CONVERSIONS[column.kind, _storage_class(read.values.type)](read.values, column)
+    return ConversionResult(stored.values, read.faults + stored.faults, read.changes + stored.changes)
+
+
 def _storage_class(type_: pa.DataType) -> str:
     if pa.types.is_integer(type_):
         return "integer"
     if pa.types.is_floating(type_):
         return "real"
-    return "text" if pa.types.is_string(type_) else "blob"
+    return "text" if pa.types.is_string(type_) or pa.types.is_timestamp(type_) else "blob"
 
 
 def _rejects(index: pd.Index[Any], column: Column, values: pa.Array, mask: pa.Array, reason: str) -> pd.DataFrame:

@@ -48,6 +48,7 @@ def made_under(table: TableContext) -> dict[str, Any]:
         "server": [str(part) for part in server],
         "origin": asdict(origin(table).of_any_source()),
         "columns": [repr(column) for column in columns],
+        "written_as": [column.written_as for column in binding.columns],
     }
 
 
