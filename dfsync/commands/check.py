@@ -23,6 +23,7 @@ from dfsync.commands.preflight.inspection import (
     reject_findings,
     value_findings,
 )
+from dfsync.commands.preflight.proposals import proposal_findings
 from dfsync.commands.preflight.sizes import size_findings
 from dfsync.commands.sync import sync
 from dfsync.model.errors import DfsyncError
@@ -194,6 +195,7 @@ def _check(
     for name in names:
         if dry_run is None or name not in ready:
             findings += value_findings(preflight, plan[name])
+    findings += proposal_findings(preflight, findings)
     counts = (_check_counts(plan[name], inspections[name], dry_run) for name in names)
     tables = tuple(count for count in counts if count is not None)
     for count in tables:

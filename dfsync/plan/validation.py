@@ -49,7 +49,7 @@ class Finding:
     fix: str | None = None
     """The SQL statement that mends it in the target."""
     answers: tuple[str, ...] = ()
-    """The lines of a plan file, one of which decides what is `undecided`."""
+    """The lines of a plan file, one of which decides what is `undecided`, or mends what is found."""
     error: DfsyncError | None = field(default=None, compare=False, repr=False)
     """What the message is of, where that names parameters: the command line words it with its options."""
 

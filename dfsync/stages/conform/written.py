@@ -84,8 +84,9 @@ def _epoch(microseconds: int) -> _Reader:
             texts = where(trimmed, pc.and_(pc.match_substring_regex(trimmed, _NUMBER), short))
             has_point = pc.any(pc.match_substring_regex(texts, r"\.")).as_py()
             values = pc.cast(pc.replace_substring_regex(texts, r"^\+", ""), pa.float64() if has_point else pa.int64())
-        low, high = (bound // microseconds for bound in (_LOWEST, _HIGHEST))
-        inside = where(values, pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high)))
+        low, end = (pa.scalar(bound // microseconds, pa.int64()) for bound in (_LOWEST, _HIGHEST + microseconds))
+        low, end = (bound.cast(values.type, safe=False) for bound in (low, end))
+        inside = where(values, pc.and_(pc.greater_equal(values, low), pc.less(values, end)))
         if pa.types.is_integer(inside.type):
             return pc.multiply(inside, microseconds).cast(_MICROSECONDS), []
         instants = pc.cast(pc.round(pc.multiply(inside, float(microseconds))), pa.int64())

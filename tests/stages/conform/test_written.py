@@ -52,6 +52,7 @@ def test_every_word_of_convert_has_a_function() -> None:
         ("epoch_ms", pa.array([str(NOON_MS), None])),
         ("epoch_ms", pa.array([float(NOON_MS), None])),
         ("epoch_us", pa.array([NOON_MS * 1000, None])),
+        ("epoch_us", pa.array([NOON_MS * 1000.0, None])),
         ("epoch_ms", pa.array([{"integer": NOON_MS}, None], MIXED_STORAGE)),
         ("epoch_ms", pa.array([{"text": str(NOON_MS)}, None], MIXED_STORAGE)),
     ],
