@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
+from dfsync.commands.preflight.proposals import forms_of_all_values, proposed_lines
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.model.partition import Partition
 from dfsync.model.rejects import no_rejects
-from dfsync.model.schema import Column, Schema
+from dfsync.model.schema import Column, Schema, Table
 from dfsync.model.source_file import SourceSpec
 from dfsync.output.result import Result
 from dfsync.pipeline.session.ends import open_ends
@@ -25,6 +26,7 @@ from dfsync.plan.builtin.ready_made import plan_path
 from dfsync.plan.discovery.draft import expected_schema
 from dfsync.plan.graph import ancestors
 from dfsync.plan.model import TablePlan, select
+from dfsync.plan.questions import Answer
 from dfsync.source.base import Source
 from dfsync.source.profile import SourceProfiler
 from dfsync.stages.conform.conform import conform
@@ -119,8 +121,10 @@ def _create_missing(
     refuse_undecided(plan, source, target_schema, requested)
     source = source.with_plan(plan)
     built = TableBuilder(source.schema, SourceProfiler(source), target_schema, plan, connection).build(new)
+    doubtful = built.doubtful
     if not print_only:
         _execute(connection, built.statements)
+        doubtful = _with_named_types(new, doubtful, connection)
     return CreateTablesResult(
         plan=plan.title,
         statements=tuple(sql for _, sql in built.statements),
@@ -130,19 +134,35 @@ def _create_missing(
         notes=(
             *(f"The source {name} is left out: {why}" for name, why in source.failures.items()),
             *built.notes,
-            *_values_that_do_not_fit(source, new, built.doubtful),
+            *_values_that_do_not_fit(source, new, doubtful),
             *_missing_unique_keys(existing, target_schema),
         ),
     )
 
 
+def _with_named_types(
+    tables: Iterable[TablePlan], doubtful: Mapping[str, list[Column]], connection: sa.Connection
+) -> dict[str, list[Column]]:
+    """Add the columns of which the plan names the type, as the target has made them."""
+    named = {plan.table.lower(): [column for column, _ in plan.types] for plan in tables if plan.types}
+    if not named:
+        return dict(doubtful)
+    made = reflect(connection)
+    return {
+        name: [*columns, *(table[column] for column in named.get(name.lower(), ()))]
+        for name, columns in doubtful.items()
+        if (table := made.find(name)) is not None
+    }
+
+
 def _values_that_do_not_fit(
     source: Source, tables: Iterable[TablePlan], doubtful: Mapping[str, list[Column]]
 ) -> Iterator[str]:
-    """A note for each column that keeps its declared type, though the sync will reject some of its values."""
+    """A note for each column that keeps its declared type, or has that of the plan, and does not hold all values."""
     for plan in tables:
         table = source.schema[plan.table]
         for column in doubtful[table.name]:
+            column = replace(column, name=table[column.name].name, written_as=plan.written_as.get(column.name.lower()))
             partition = Partition(source.path, table.name, plan.id, (column.name,))
             batches = source.batches(partition, SyncOptions.batch_size)
             unfit = pd.concat([no_rejects(), *(conform(frame, [column]).rejects for frame in batches)])
@@ -150,9 +170,20 @@ def _values_that_do_not_fit(
                 first = f"'{printable(unfit.iloc[0]['value'])}' {unfit.iloc[0]['reason']}"
                 yield (
                     f"{table.name}.{column.name}: {len(unfit)} of {with_count(source.count(table), 'rows')} hold no "
-                    f"{column.type} ({first}), and the sync will reject them. Correct them in the source, or change "
-                    "the type in the statements, which --print shows."
+                    f"{column.type} ({first}), and the sync will reject them. {_remedy(source, plan, table, column)}"
                 )
+
+
+def _remedy(source: Source, plan: TablePlan, table: Table, column: Column) -> str:
+    """What brings the values in: the lines of a plan file that convert all of them, else a type that holds them."""
+    forms = forms_of_all_values(source, plan, table, column)
+    if forms:
+        lines = " or ".join(answer.line for answer in proposed_lines(plan, {column.name: forms}, column.name))
+        return f"In a plan file, [tables.{plan.name}] {lines} converts them."
+    keyed = any(column.name in key for key in (plan.key, *table.uniques()))
+    line = Answer("types", {**dict(plan.types), column.name: "VARCHAR(255)" if keyed else "TEXT"}).line
+    anew = f"create the table anew with a plan file in which [tables.{plan.name}] has {line}"
+    return f"Correct them in the source, or {anew}."
 
 
 def _missing_unique_keys(existing: list[TablePlan], target_schema: Schema) -> Iterator[str]:

@@ -51,6 +51,7 @@ columns         columns with another name in the target, as in {{ full_name = "n
 convert         what the source writes in columns: "epoch_s", "epoch_ms", "epoch_us" or "boolean", as in
                 {{ created = "epoch_ms" }}
 dates           the form of dates in the source, as in {{ placed = "%d.%m.%Y" }}
+types           types with which create-tables makes columns, as in {{ added = "DATETIME(6)" }}
 query           a SELECT over the source, whose rows are those of the table
 id              the integer id that the target assigns anew; left out: the integer primary key; "" is for none
 natural_key     the columns that say that two rows are the same thing; [] compares rows by their whole content
@@ -248,6 +249,7 @@ def _settings(table: TablePlan) -> dict[str, Any]:
         "columns": dict(table.columns) or None,
         "convert": dict(table.convert) or None,
         "dates": dict(table.dates) or None,
+        "types": dict(table.types) or None,
         "query": table.query,
         "id": no_id if table.id is None else table.id,
         "natural_key": table.natural_key,
@@ -310,6 +312,7 @@ def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> T
         columns=said_of_columns(path, where, "columns", entry, '{ full_name = "name" }'),
         convert=said_of_columns(path, where, "convert", entry, '{ created = "epoch_ms" }'),
         dates=said_of_columns(path, where, "dates", entry, '{ placed = "%d.%m.%Y" }'),
+        types=said_of_columns(path, where, "types", entry, '{ added = "DATETIME(6)" }'),
         query=query,
         id="" if entry.get("id") == "" else name_of(path, where, "id", entry, None),
         natural_key=name_list(path, where, "natural_key", entry),

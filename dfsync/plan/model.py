@@ -64,6 +64,8 @@ class TablePlan:
     """Columns, and what the source writes in them: one of `dfsync.model.options.CONVERT`."""
     dates: tuple[tuple[str, str], ...] = ()
     """Columns, and the form of their dates in the source, as strptime takes it."""
+    types: tuple[tuple[str, str], ...] = ()
+    """Columns, and the types with which the target's table is created."""
     empty_columns: tuple[str, ...] = ()
     """Columns that are NULL in every row of the source, and that the target lacks: they are not copied. Never in a
     file, set by `discovery.resolve`."""
@@ -111,7 +113,7 @@ class TablePlan:
         dict
             The fields by name, the foreign keys as `parents`.
         """
-        pairs = {name: dict(getattr(self, name)) for name in ("columns", "convert", "dates")}
+        pairs = {name: dict(getattr(self, name)) for name in ("columns", "convert", "dates", "types")}
         return {**vars(self), **pairs, "foreign_keys": self.parents, "origin": dict(self.origin)}
 
 

@@ -277,6 +277,7 @@ class TestCommandLine:
             "columns": {},
             "convert": {},
             "dates": {},
+            "types": {},
             "query": None,
             "empty_columns": [],
             "deferred": ["boss_id"],

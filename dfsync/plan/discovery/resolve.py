@@ -147,8 +147,8 @@ def _require_known_columns(draft: Plan, table: TablePlan, source: Schema) -> Non
     source_table = source.find(table.table)
     if source_table is None:
         return
-    written_as = (column for column, _ in (*table.convert, *table.dates))
-    names = (*table.key, *table.parents, *filter(None, [table.id]), *table.ignore_columns, *written_as)
+    said_of = (column for column, _ in (*table.convert, *table.dates, *table.types))
+    names = (*table.key, *table.parents, *filter(None, [table.id]), *table.ignore_columns, *said_of)
     unknown = next((column for column in names if column not in source_table), None)
     if unknown is not None:
         known = [column.name for column in source_table.columns]
@@ -169,10 +169,11 @@ def _require_id_in_no_key(draft: Plan, table: TablePlan) -> None:
 
 
 def _require_no_converted_id(draft: Plan, table: TablePlan) -> None:
-    """Refuse ids that would be read as something else."""
+    """Refuse ids that would be read as something else, or be of another type than what they refer to."""
     ids = {column.lower() for column in (*table.parents, *filter(None, [table.id]))}
-    for column, (setting, _) in table.written_as.items():
-        if column in ids:
+    settings = {"convert": table.convert, "dates": table.dates, "types": table.types}
+    for setting, column in ((setting, column) for setting, pairs in settings.items() for column, _ in pairs):
+        if column.lower() in ids:
             raise DfsyncError(
                 f"The {draft.source}: [tables.{table.name}] has {column} in {setting}, and it holds ids. Leave it out "
                 f"there, or, if it holds none, give it plain_columns."

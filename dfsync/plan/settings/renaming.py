@@ -43,6 +43,7 @@ def with_target_names(draft: TablePlan) -> TablePlan:
         plain_columns=all_named(draft.plain_columns),
         convert=tuple((named(column), said) for column, said in draft.convert),
         dates=tuple((named(column), said) for column, said in draft.dates),
+        types=tuple((named(column), said) for column, said in draft.types),
         update_columns=None if draft.update_columns is None else all_named(draft.update_columns),
     )
 

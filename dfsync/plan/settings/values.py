@@ -27,7 +27,11 @@ def value_faults(draft: TablePlan) -> dict[str, bool]:
         By what is wrong, as words that follow the name of the table: whether it is so.
     """
     named = [column.lower() for column, _ in (*draft.convert, *draft.dates)]
-    faults = {"names a column twice in convert and dates": len(set(named)) < len(named)}
+    typed = [column.lower() for column, _ in draft.types]
+    faults = {
+        "names a column twice in convert and dates": len(set(named)) < len(named),
+        "types names a column twice": len(set(typed)) < len(typed),
+    }
     for column, word in draft.convert:
         faults[f"convert of {column} must be {' or '.join(map(repr, CONVERT))}, not {word!r}"] = word not in CONVERT
     for column, form in draft.dates:

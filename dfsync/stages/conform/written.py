@@ -90,7 +90,7 @@ def _epoch(microseconds: int) -> _Reader:
         if pa.types.is_integer(inside.type):
             return pc.multiply(inside, microseconds).cast(_MICROSECONDS), []
         instants = pc.cast(pc.round(pc.multiply(inside, float(microseconds))), pa.int64())
-        rounded = pc.not_equal(pc.divide(pc.cast(instants, pa.float64()), float(microseconds)), inside)
+        rounded = pc.not_equal(pc.divide(pc.cast(instants, pa.float64(), safe=False), float(microseconds)), inside)
         return instants.cast(_MICROSECONDS), [(rounded, _ROUNDED)]
 
     return read

@@ -20,6 +20,7 @@ from dfsync.target.schema.defaults import default_of
 from dfsync.target.schema.draft import TableDraft
 from dfsync.target.schema.indexes import MAX_KEY_BYTES, prefix_lengths
 from dfsync.target.schema.names import bare_dialect, key_name, quoted, require_valid_names
+from dfsync.target.schema.planned_types import with_planned_types
 from dfsync.target.schema.types import ColumnType, choose_types, kept_column
 
 _MAX_ROW_BYTES = 65_535 - 1024
@@ -124,7 +125,8 @@ class TableBuilder:
         ignored = {name.lower() for name in plan.ignore_columns}
         columns = tuple(c for c in source_table.columns if c.name.lower() not in ignored)
         require_valid_names(source_table.name, columns)
-        draft = TableDraft(plan, source_table, columns, choose_types(self._profiler, source_table, columns))
+        choices = with_planned_types(plan, choose_types(self._profiler, source_table, columns), self._dialect)
+        draft = TableDraft(plan, source_table, columns, choices)
         own: tuple[str, ...] = (source_table[plan.id].name,) if plan.id else ()
         nulls = any(draft.choices[name].nulls for name in source_table.primary_key if name in draft.choices)
         draft.primary_key = own or (
@@ -268,6 +270,7 @@ class TableBuilder:
         """Move the widest columns off the page, until a row is no longer than the target allows."""
         fixed = {name for key in (*draft.keys, *(r.columns for r in draft.references)) for name in key}
         types = {name: self._type(draft, name) for name in draft.choices}
+        fixed |= {name for name, type_ in types.items() if type_.verbatim}
         movable = [name for name, type_ in types.items() if name not in fixed and type_.unit and type_.length]
         moved = []
         for name in sorted(movable, key=lambda name: -types[name].bytes):

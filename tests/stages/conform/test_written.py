@@ -94,6 +94,10 @@ def test_a_real_finer_than_a_microsecond_is_rounded_and_noted() -> None:
     assert noted(made) == {"v": [("an instant keeps six digits of a second's fraction; the rest is rounded", [1])]}
 
 
+def test_a_real_in_the_far_future_is_an_instant() -> None:
+    assert held(conformed("datetime", ("convert", "epoch_s"), pa.array([1e11]))) == [datetime(5138, 11, 16, 9, 46, 40)]
+
+
 def test_a_date_takes_an_instant_only_at_midnight() -> None:
     made = conformed("date", ("convert", "epoch_s"), pa.array([86_400, 86_401]))
     assert held(made) == [date(1970, 1, 2)]
