@@ -23,7 +23,7 @@ from dfsync.plan.settings.reading import (
 )
 from dfsync.plan.settings.renaming import renaming_faults, with_target_names
 from dfsync.plan.settings.values import value_faults
-from dfsync.text.wording import did_you_mean, printable
+from dfsync.text.wording import did_you_mean, plan_section, printable
 
 if TYPE_CHECKING:
     import tomlkit.items
@@ -144,16 +144,10 @@ def require_known_references(path: Path, drafts: Sequence[TablePlan]) -> None:
         for other in (*draft.parents.values(), *draft.after):
             if other not in names:
                 raise DfsyncError(
-                    f"The plan {path}: [tables.{draft.name}] refers to {other!r}, which is not in it."
-                    f"{did_you_mean(other, names)} Else add [tables.{_toml_key(other)}], or put "
+                    f"The plan {path}: {plan_section(draft.name)} refers to {other!r}, which is not in it."
+                    f"{did_you_mean(other, names)} Else add {plan_section(other)}, or put "
                     f'base = "{DISCOVERED}" at the top, which takes every table of the source.'
                 )
-
-
-def _toml_key(name: str) -> str:
-    import tomlkit
-
-    return tomlkit.key(name).as_string()
 
 
 def write_plan(path: Path, plan: Plan, *, force: bool = False) -> None:
@@ -275,7 +269,8 @@ def _require_distinct_tables(path: Path, drafts: Iterable[TablePlan]) -> None:
             other = draft.name if table is None else names.setdefault(table.lower(), draft.name)
             if other != draft.name:
                 raise DfsyncError(
-                    f"The plan {path}: [tables.{other}] and [tables.{draft.name}] are both for the table {table}."
+                    f"The plan {path}: {plan_section(other)} and {plan_section(draft.name)} are both for the "
+                    f"table {table}."
                 )
 
 
@@ -292,11 +287,11 @@ def _require_consistent(path: Path, draft: TablePlan) -> None:
     }
     for fault, present in faults.items():
         if present:
-            raise DfsyncError(f"The plan {path}: [tables.{draft.name}] {fault}.")
+            raise DfsyncError(f"The plan {path}: {plan_section(draft.name)} {fault}.")
 
 
 def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> TablePlan:
-    where = f"[tables.{name}]"
+    where = plan_section(name)
     if not isinstance(entry, dict):
         raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
     require_known_settings(path, where, entry, SETTINGS)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from dfsync.model.errors import DfsyncError
 from dfsync.plan.model import Plan, TablePlan
+from dfsync.text.wording import plan_section
 
 N = TypeVar("N", bound=Hashable)
 
@@ -54,12 +55,12 @@ def _no_order(tables: Mapping[str, TablePlan]) -> str:
                 in_key = column in table.key
                 reasons.append(f"{name}.{column} -> {parent} ({'in its natural key' if in_key else 'NOT NULL'})")
                 remedies.append(
-                    f"take {column} out of the natural_key of [tables.{name}]"
+                    f"take {column} out of the natural_key of {plan_section(name)}"
                     if in_key
                     else f"let {table.table}.{column} be NULL in the target"
                 )
         reasons += [f"{name} after {other}" for other in table.after if other in circle]
-        remedies += [f"take {other} out of after of [tables.{name}]" for other in table.after if other in circle]
+        remedies += [f"take {other} out of after of {plan_section(name)}" for other in table.after if other in circle]
     return (
         f"No order for {', '.join(circle)}: each needs another one's rows first, by {'; '.join(reasons)}. "
         f"One of these is enough: {'; or '.join(remedies)}."

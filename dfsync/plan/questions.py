@@ -8,7 +8,7 @@ from typing import Any
 
 from dfsync.model.errors import DfsyncError
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
-from dfsync.text.wording import printable
+from dfsync.text.wording import plan_section, printable
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def require_decided(plan: Plan, questions: Sequence[Question], advice: str) -> N
         return
     asked = [
         f"  {printable(question.table)}.{printable(question.column)} {question.evidence}\n"
-        f"    [tables.{printable(question.table)}]\n    "
+        f"    {printable(plan_section(question.table))}\n    "
         + "\n    # or: ".join(printable(answer.line, 300) for answer in question.answers)
         for question in questions
     ]

@@ -10,6 +10,7 @@ from dfsync.model.options import BOOLEAN
 from dfsync.model.schema import Table
 from dfsync.plan.columns import copied_columns, planned_columns, unique_keys, value_columns
 from dfsync.plan.model import TablePlan
+from dfsync.text.wording import plan_section
 
 ERROR, UNDECIDED, WARNING, NOTE = "error", "undecided", "warning", "note"
 NO_TABLE = "the target has no such table; create-tables makes it"
@@ -111,6 +112,7 @@ def require_valid(plan: TablePlan, source_table: Table | None, target_table: Tab
             raise DfsyncError(
                 rule.error.format(
                     name=plan.name,
+                    section=plan_section(plan.name),
                     table=plan.table,
                     columns=", ".join(column for column in columns if column),
                     key=", ".join(plan.key),
@@ -303,14 +305,14 @@ _RULES = (
         _one_for_the_target,
         "its name and that of another column are one for the target; list one of them in ignore_columns",
         "The source's {table} has columns whose names differ only in case, and so are one for the target: {columns}. "
-        "List all but one in ignore_columns of [tables.{name}] in a plan file.",
+        "List all but one in ignore_columns of {section} in a plan file.",
     ),
     _Rule(
         ERROR,
         _missing_columns,
         "the target lacks this column; add it, or list it in ignore_columns",
         "The target's {table} lacks the source's column {columns}. Add it there, or list it in ignore_columns of "
-        "[tables.{name}] in a plan file.",
+        "{section} in a plan file.",
     ),
     _Rule(
         ERROR,
@@ -323,21 +325,21 @@ _RULES = (
         ERROR,
         _uncopied_key,
         "is in the natural key, but is not copied; give the table another natural_key",
-        "The natural key of {name} names {columns}, which is not copied. Give [tables.{name}] another natural_key in "
+        "The natural key of {name} names {columns}, which is not copied. Give {section} another natural_key in "
         "a plan file.",
     ),
     _Rule(
         ERROR,
         _missing_id,
         "the target lacks this column, the id",
-        "The target's {table} has no column {columns}, the id of [tables.{name}].",
+        "The target's {table} has no column {columns}, the id of {section}.",
     ),
     _Rule(
         ERROR,
         _unassigned_id,
         "is not AUTO_INCREMENT in the target, so no row gets a new id",
         "{table}.{columns} of the target is not AUTO_INCREMENT, so the target cannot give new ids. Make it so, as in: "
-        '{fix}. Or, if it is no mere number and must stay as it is, give [tables.{name}] id = "" in a plan file.',
+        '{fix}. Or, if it is no mere number and must stay as it is, give {section} id = "" in a plan file.',
         fix=_make_auto_increment,
     ),
     _Rule(
@@ -345,13 +347,13 @@ _RULES = (
         _ambiguous_update,
         "its rows cannot be updated: it has no surrogate id, and its natural key is not unique in the target",
         "Rows of the target's {table} cannot be updated: it has no surrogate id, and its natural key ({key}) is not "
-        'unique there. Make it unique, or give [tables.{name}] on_match = "skip" in a plan file.',
+        'unique there. Make it unique, or give {section} on_match = "skip" in a plan file.',
     ),
     _Rule(
         ERROR,
         _unknown_update_columns,
         "is in update_columns, and is no column that an update can change: it is not copied, or in the natural key",
-        "update_columns of [tables.{name}] names {columns}, which an update cannot change: it is not copied, or it is "
+        "update_columns of {section} names {columns}, which an update cannot change: it is not copied, or it is "
         "in the natural key.",
     ),
     _Rule(

@@ -12,6 +12,7 @@ from typing import Any
 MAX_LINE_CHARACTERS = 200
 _VALUE_CHARACTERS = 40
 _BLOB_CHARACTERS = re.compile("x'[0-9a-f]*'")
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 _CONTEXT_CHARACTERS = 10
 _MAX_NAME_CHARACTERS = 80
 _MAX_VALUE_CHARACTERS = 60
@@ -218,6 +219,29 @@ def command_line(command: str, source: str | Path, plan: str | Path | None = Non
 
     options = ["--source", str(source), *(["--plan", str(plan)] if plan else [])]
     return printable(f"{program_name()} {shlex.join([command, *options])}", _MAX_COMMAND_CHARACTERS)
+
+
+def plan_section(name: str) -> str:
+    """Return the header of a table in a plan file.
+
+    Parameters
+    ----------
+    name
+        The table's name in the plan.
+
+    Returns
+    -------
+    str
+        `[tables.orders]`, or `[tables."order items"]` where TOML wants quotes.
+
+    References
+    ----------
+    https://toml.io/en/v1.0.0#keys
+    """
+    import json
+
+    # What JSON escapes in a text, TOML escapes in the same way.
+    return f"[tables.{name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)}]"
 
 
 def with_count(number: int, plural: str) -> str:

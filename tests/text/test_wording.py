@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
-from dfsync.text.wording import count_of, lower, printable, singular, title_case_name, with_count
+from dfsync.text.wording import count_of, lower, plan_section, printable, singular, title_case_name, with_count
 
 
 class TestWords:
@@ -54,3 +56,12 @@ class TestVisible:
 
     def test_a_long_value_is_not_read_to_its_end(self) -> None:
         assert len(printable(b"\x00" * 10_000_000)) == 60
+
+
+class TestSectionOfAPlan:
+    @pytest.mark.parametrize("name", ["orders", "order items", "Bücher & Co.", 'a "b" \\ c', "1-a_b", "a.b", "a]"])
+    def test_is_read_as_the_table_that_it_names(self, name: str) -> None:
+        assert tomllib.loads(plan_section(name)) == {"tables": {name: {}}}
+
+    def test_has_quotes_only_where_they_are_needed(self) -> None:
+        assert (plan_section("orders"), plan_section("order items")) == ("[tables.orders]", '[tables."order items"]')

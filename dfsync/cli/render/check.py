@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dfsync.cli.remedies import error_message
 from dfsync.plan.validation import ERROR, NO_TABLE, NOTE, UNDECIDED, WARNING
-from dfsync.text.wording import command_line, printable, with_count
+from dfsync.text.wording import command_line, plan_section, printable, with_count
 
 if TYPE_CHECKING:
     from dfsync.commands.check import CheckCounts, CheckResult
@@ -68,7 +68,7 @@ def finding_lines(finding: Finding) -> list[str]:
     lines = textwrap.wrap(printable(text, _MAX_MESSAGE), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     answers = "\n    or  ".join(printable(answer, _MAX_MESSAGE) for answer in finding.answers)
     if answers:
-        lines += f"  [tables.{printable(finding.table)}]\n        {answers}".splitlines()
+        lines += f"  {printable(plan_section(finding.table))}\n        {answers}".splitlines()
     return [*lines, *([f"  {printable(finding.fix, _MAX_MESSAGE)};"] if finding.fix else [])]
 
 

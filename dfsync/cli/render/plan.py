@@ -14,7 +14,7 @@ from rich.text import Text
 from dfsync.cli.render.tables import print_table, print_text
 from dfsync.commands.plan import PlanList, ResolvedPlan
 from dfsync.plan.model import TablePlan
-from dfsync.text.wording import MAX_LINE_CHARACTERS, printable, with_count
+from dfsync.text.wording import MAX_LINE_CHARACTERS, plan_section, printable, with_count
 
 _LIST_WIDTH = 100
 """In characters."""
@@ -58,7 +58,7 @@ def show_plan(resolved: ResolvedPlan, out: rich.console.Console) -> None:
         said = (
             f"\nUNDECIDED {printable(question.table)}.{printable(question.column)} {printable(question.evidence, 500)}:"
         )
-        print_text(Text(f"{said}\n  [tables.{printable(question.table)}]\n        {answers}", "yellow"), out)
+        print_text(Text(f"{said}\n  {printable(plan_section(question.table))}\n        {answers}", "yellow"), out)
     lines = [(f"Warning: {warning}", "yellow") for warning in resolved.warnings]
     for line, style in [*lines, *((f"Note: {note}", "") for note in resolved.notes)]:
         wrapped = textwrap.wrap(line, out.width, break_long_words=False, break_on_hyphens=False)

@@ -26,11 +26,12 @@ from dfsync.plan.model import Plan
 from dfsync.stages.remap import new_ids
 from dfsync.target.collation import normalize_pair
 from dfsync.text.redaction import MASK, is_secret_column
+from dfsync.text.wording import plan_section
 
 FOLLOW, INSERT = "follow", "insert"
 _EXAMPLES = 3
 _UNDECIDED = (
-    "has another natural key than in the last run; on_rekey of [tables.{name}] in a plan file decides: "
+    "has another natural key than in the last run; on_rekey of {section} in a plan file decides: "
     '"follow" gives its target row the new key, "insert" makes it a row of its own'
 )
 _TAKEN = "has another natural key than in the last run, and the target has another row of that key already"
@@ -38,7 +39,7 @@ _HELD = "has the natural key that another source row had in the last run, whose 
 _OUTCOMES = {
     FOLLOW: "on_rekey lets their target rows follow",
     INSERT: "on_rekey makes them rows of their own",
-    None: "such rows are rejected until on_rekey of [tables.{name}] in a plan file decides",
+    None: "such rows are rejected until on_rekey of {section} in a plan file decides",
 }
 
 
@@ -153,7 +154,7 @@ def settle_rekeyed(table: TableContext, parts: Sequence[RowMatches]) -> Settled:
         others = _takers(table.kept, parts, rekeyed)
         parts = with_moved_keys(parts, rekeyed.old_id, rekeyed.new_id, others)
     takers = _takers(table.kept, parts, rekeyed)
-    refused, reason = rekeyed.old_id, _UNDECIDED.format(name=plan.name)
+    refused, reason = rekeyed.old_id, _UNDECIDED.format(section=plan_section(plan.name))
     if plan.on_rekey == FOLLOW:
         resolved = np.concatenate([part.old_id[part.resolved] for part in parts])
         refused, reason = rekeyed.old_id[np.isin(rekeyed.old_id, resolved)], _TAKEN
@@ -196,7 +197,7 @@ def _outcome(
     """What became of the rows with another key, those that follow and the others apart."""
     plan = table.binding.plan
     if plan.on_rekey != FOLLOW or len(followers) == len(rekeyed.old_id):
-        return _OUTCOMES[plan.on_rekey].format(name=plan.name)
+        return _OUTCOMES[plan.on_rekey].format(section=plan_section(plan.name))
     others = np.setdiff1d(rekeyed.old_id, np.union1d(followers, refused))
     shared = int(np.isin(others, np.concatenate([part.old_id[part.resolved] for part in parts])).sum())
     counts = {

@@ -17,7 +17,7 @@ from dfsync.plan.discovery.evidence import ColumnName, Evidence, doubts
 from dfsync.plan.discovery.resolve import complete, in_order
 from dfsync.plan.model import Plan, with_ids_kept, with_on_match
 from dfsync.source.base import Source
-from dfsync.text.wording import with_count
+from dfsync.text.wording import plan_section, with_count
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _require_unique_ids(draft: Plan, source: Source) -> None:
         for fault, count in id_faults(source, source_table.name, source_table[table.id].name).items():
             if count:
                 raise DfsyncError(
-                    f"The {draft.source}: [tables.{table.name}] has {table.id} as its id, and "
+                    f"The {draft.source}: {plan_section(table.name)} has {table.id} as its id, and "
                     f"{with_count(count, 'rows')} of {source_table.name} have a value there {fault}. Name another "
                     'column, or give id = "" for none.'
                 )

@@ -16,7 +16,7 @@ from dfsync.plan.discovery.exclusion import excluded_tables, without_tables
 from dfsync.plan.discovery.identity import own_number
 from dfsync.plan.file import in_file_name, read_plan, require_known_references
 from dfsync.plan.model import Plan, TablePlan
-from dfsync.text.wording import did_you_mean
+from dfsync.text.wording import did_you_mean, plan_section
 
 
 def expected_schema(source: Schema, target: Schema) -> Schema:
@@ -139,7 +139,7 @@ def _require_known_tables(path: Path, draft: Plan, source: Schema) -> None:
             named = table.source_table or table.table
             hint = did_you_mean(named, [*source, *source.views]) or " Mend the name, or take the table out of the plan."
             raise DfsyncError(
-                f"The plan {path}: [tables.{table.name}] names the table {named!r}, which the source lacks.{hint}"
+                f"The plan {path}: {plan_section(table.name)} names the table {named!r}, which the source lacks.{hint}"
             )
 
 

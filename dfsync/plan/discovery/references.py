@@ -8,6 +8,7 @@ from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import ForeignKeyConstraint, Schema
 from dfsync.plan.columns import planned_columns
 from dfsync.plan.model import ForeignKey, TablePlan
+from dfsync.text.wording import plan_section
 
 
 def with_foreign_keys(table: TablePlan, tables: list[TablePlan], source: Schema, target: Schema) -> TablePlan:
@@ -78,8 +79,8 @@ def _require_planned_parent(table: TablePlan, reference: ForeignKeyConstraint, s
     if columns and (ids or source.find(reference.parent) is not None):
         raise DfsyncError(
             f"{table.table}.{columns[0]} refers to {reference.parent}, which is not in the plan. "
-            f"Add [tables.{reference.parent}] to the plan, or list the column in plain_columns of "
-            f"[tables.{table.name}], which copies it unchanged."
+            f"Add {plan_section(reference.parent)} to the plan, or list the column in plain_columns of "
+            f"{plan_section(table.name)}, which copies it unchanged."
         )
 
 

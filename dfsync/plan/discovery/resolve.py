@@ -11,7 +11,7 @@ from dfsync.plan.discovery.identity import with_id, with_identity, with_natural_
 from dfsync.plan.discovery.references import with_foreign_keys
 from dfsync.plan.graph import drop_cyclic_after, is_circular, strongly_connected, topological_order
 from dfsync.plan.model import ForeignKey, Plan, TablePlan
-from dfsync.text.wording import did_you_mean
+from dfsync.text.wording import did_you_mean, plan_section
 
 CIRCULAR = "and is in a circle of tables, or refers to itself, where ids cannot be kept"
 """What is wrong with `keep_ids` of such a table."""
@@ -113,8 +113,8 @@ def _require_parents_with_ids(draft: Plan, tables: list[TablePlan], source: Sche
         for column, parent in table.parents.items():
             if parent in without_id:
                 raise DfsyncError(
-                    f"The {draft.source}: [tables.{table.name}] has {column} in foreign_keys, and {parent} has no id, "
-                    f"so its numbers stay as they are. Take {column} out there, and give the table "
+                    f"The {draft.source}: {plan_section(table.name)} has {column} in foreign_keys, and {parent} has no "
+                    f"id, so its numbers stay as they are. Take {column} out there, and give the table "
                     f'plain_columns = ["{column}"] and after = ["{parent}"].'
                 )
 
@@ -153,8 +153,8 @@ def _require_known_columns(draft: Plan, table: TablePlan, source: Schema) -> Non
     if unknown is not None:
         known = [column.name for column in source_table.columns]
         raise DfsyncError(
-            f"The {draft.source}: [tables.{table.name}] names the column {unknown!r}, but {table.table} in the source "
-            f"has {', '.join(known)}.{did_you_mean(unknown, known)}"
+            f"The {draft.source}: {plan_section(table.name)} names the column {unknown!r}, but {table.table} in the "
+            f"source has {', '.join(known)}.{did_you_mean(unknown, known)}"
         )
 
 
@@ -163,7 +163,7 @@ def _require_id_in_no_key(draft: Plan, table: TablePlan) -> None:
     for setting, columns in (("natural_key", table.key), ("foreign_keys", table.parents)):
         if table.id is not None and table.id in columns:
             raise DfsyncError(
-                f"The {draft.source}: [tables.{table.name}] has {table.id} as its id, which is another one in the "
+                f"The {draft.source}: {plan_section(table.name)} has {table.id} as its id, which is another one in the "
                 f'target, and in {setting}. Leave it out there, or give id = "" if {table.id} is no mere number.'
             )
 
@@ -188,7 +188,7 @@ def _require_keepable_ids(draft: Plan, tables: list[TablePlan]) -> None:
         fault = next((fault for fault, present in faults.items() if present), None)
         if table.keep_ids and fault is not None:
             raise DfsyncError(
-                f"The {draft.source}: [tables.{table.name}] has keep_ids {fault}. Give it keep_ids = [], or "
+                f"The {draft.source}: {plan_section(table.name)} has keep_ids {fault}. Give it keep_ids = [], or "
                 'id = "" where all of its numbers are to stay as they are.'
             )
 
@@ -197,8 +197,8 @@ def _require_id_for_identity(draft: Plan, table: TablePlan, source: Schema) -> N
     """Refuse rows that are to be known by an id that they do not have."""
     if table.identity == "id" and table.id is None and source.find(table.table) is not None:
         raise DfsyncError(
-            f'The {draft.source}: [tables.{table.name}] has identity = "id", and the table has no id. Leave it out, or '
-            "name the column with id."
+            f'The {draft.source}: {plan_section(table.name)} has identity = "id", and the table has no id. Leave it '
+            "out, or name the column with id."
         )
 
 

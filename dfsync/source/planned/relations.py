@@ -27,7 +27,7 @@ from dfsync.source.dialect import quoted
 from dfsync.source.planned.renamed import new_names, renamed_schema, renamed_table
 from dfsync.source.reflection import reflect_columns
 from dfsync.source.sqlite import SqliteSource
-from dfsync.text.wording import printable
+from dfsync.text.wording import plan_section, printable
 
 _ROWID = "dfsync rowid"
 _TEMP = "temp"
@@ -88,7 +88,7 @@ class PlannedTables:
         for draft in self._drafts:
             table = schema.find(draft.in_source) if draft.in_source is not None else None
             if draft.query is not None:
-                planned.append((draft, _spool(source, draft, draft.query, f"The query of [tables.{draft.name}]")))
+                planned.append((draft, _spool(source, draft, draft.query, f"The query of {plan_section(draft.name)}")))
             elif table is not None and (draft.source_table or draft.columns):
                 names[table.name] = new_names(draft, table.columns, self._plan)
                 planned.append((draft, _renamed(source, draft, table, names[table.name])))
@@ -107,7 +107,7 @@ def _require_select(plan: str, name: str, query: str) -> None:
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
             reason = printable(error, _MAX_REASON)
             raise DfsyncError(
-                f"{plan}: the query of [tables.{name}] must be one SELECT, which only reads: {reason}."
+                f"{plan}: the query of {plan_section(name)} must be one SELECT, which only reads: {reason}."
             ) from error
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from dfsync.model.errors import DfsyncError
 from dfsync.model.schema import Column, ForeignKeyConstraint, Schema, Table
 from dfsync.plan.model import TablePlan
-from dfsync.text.wording import did_you_mean
+from dfsync.text.wording import did_you_mean, plan_section
 
 _MOVED = "{name} of the source"
 """Where a plan gives the name of a table to another one."""
@@ -44,7 +44,7 @@ def new_names(draft: TablePlan, columns: Sequence[Column], plan: str) -> dict[st
     unknown = next((name for name, _ in draft.columns if name.lower() not in {*map(str.lower, known)}), None)
     if unknown is not None:
         raise DfsyncError(
-            f"{plan}: [tables.{draft.name}] has the column {unknown!r} in columns, but {draft.in_source} in the "
+            f"{plan}: {plan_section(draft.name)} has the column {unknown!r} in columns, but {draft.in_source} in the "
             f"source has {', '.join(known)}.{did_you_mean(unknown, known)}"
         )
     names = {name: given.get(name.lower(), name) for name in known}
@@ -52,7 +52,7 @@ def new_names(draft: TablePlan, columns: Sequence[Column], plan: str) -> dict[st
     twin = next((new for name, new in names.items() if name.lower() in given and lowered.count(new.lower()) > 1), None)
     if twin is not None:
         raise DfsyncError(
-            f"{plan}: [tables.{draft.name}] gives a column the name {twin!r} in columns, which another column of "
+            f"{plan}: {plan_section(draft.name)} gives a column the name {twin!r} in columns, which another column of "
             f"{draft.in_source} has. Give that one another name, too."
         )
     return names

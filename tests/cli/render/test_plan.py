@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 
 from dfsync.cli.render.plan import show_plan
 from dfsync.commands.plan import resolve_plan
+from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
+from dfsync.plan.questions import require_decided
 from tests.support.git_history import empty_source, execute, run_sql
 from tests.support.odd_tables import SOURCE, TARGET
 
@@ -86,6 +88,16 @@ class TestTheTable:
         at = lines.index("  [tables.y]")
         assert lines[at - 1].startswith("UNDECIDED y.year ")
         assert lines[at + 1 : at + 3] == ['        id = ""', '    or  id = "year"']
+
+    def test_what_is_undecided_of_a_table_with_blanks_in_its_name_can_be_copied(
+        self, target: Engine, tmp_path: Path
+    ) -> None:
+        years = run_sql(tmp_path / "years.db", 'CREATE TABLE "the y" (year INTEGER PRIMARY KEY)')
+        run_sql(years, 'INSERT INTO "the y" VALUES (2020)')
+        assert '  [tables."the y"]' in shown(years, target)
+        found = resolve_plan(years, target.url, options=SyncOptions())
+        with pytest.raises(DfsyncError, match=r'    \[tables\."the y"\]\n'):
+            require_decided(found.plan, found.questions, "")
 
 
 def shown(source: Path, target: Engine, **options: Any) -> list[str]:
