@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from dfsync.model.errors import DfsyncError
-from dfsync.model.options import KEEP_IDS, is_plan_name
+from dfsync.model.options import KEEP_IDS, SyncOptions, is_plan_name
 from dfsync.model.source_file import SourceFile
 
 DEFAULT_SOURCE = Path("git_history.db")
@@ -31,7 +31,7 @@ def _positive(number: int) -> int:
     return number
 
 
-def table_names(text: str | None) -> tuple[str, ...] | None:
+def _table_names(text: str | None) -> tuple[str, ...] | None:
     """Split `--tables a,b` into its names; None where it was not given. Raises `DfsyncError` where it names none."""
     if text is None:
         return None
@@ -39,6 +39,29 @@ def table_names(text: str | None) -> tuple[str, ...] | None:
     if not names:
         raise DfsyncError("--tables names no table: leave it out, or write names like repositories,commits.")
     return names
+
+
+def plan_options(
+    plan: str | None, tables: str | None, exclude: list[str] | None, keep_ids: str | None = None
+) -> SyncOptions:
+    """Make the options that say which rows are meant, which most commands have.
+
+    Parameters
+    ----------
+    plan, tables, exclude, keep_ids
+        The values of `--plan`, `--tables`, `--exclude` and `--keep-ids`; None where one was not given.
+
+    Returns
+    -------
+    SyncOptions
+        The others as they are by default.
+
+    Raises
+    ------
+    DfsyncError
+        `--tables` names none.
+    """
+    return SyncOptions(plan=plan, tables=_table_names(tables), exclude=tuple(exclude or ()), keep_ids=keep_ids)
 
 
 def with_implied_values(args: Sequence[str]) -> list[str]:

@@ -29,5 +29,5 @@ def error_message(error: DfsyncError) -> str:
 
 
 def _advice(remedy: Remedy) -> str:
-    command = command_line("create-tables", remedy.source or "", remedy.plan)
+    command = command_line("create-tables", remedy.source or "", remedy.plan, remedy.exclude, remedy.keep_ids)
     return remedy.worded({**OPTION_NAMES, "create_tables": command})

@@ -118,7 +118,7 @@ def _create_missing(
     present = {table.table.lower(): table for table in tables if source.schema.find(table.table) is not None}
     new = [table for table in present.values() if target_schema.find(table.table) is None]
     existing = [table for table in present.values() if table not in new]
-    refuse_undecided(plan, source, target_schema, requested)
+    refuse_undecided(plan, source, target_schema, requested, options.exclude)
     source = source.with_plan(plan)
     built = TableBuilder(source.schema, SourceProfiler(source), target_schema, plan, connection).build(new)
     doubtful = built.doubtful

@@ -36,19 +36,26 @@ class Remedy:
         The SQLite file of `{create_tables}`.
     plan
         The plan file of `{create_tables}`; None where none was given.
+    exclude, keep_ids
+        As in `SyncOptions`, for `{create_tables}`.
     """
 
     sentence: str
     source: str | Path | None = None
     plan: str | Path | None = None
+    exclude: tuple[str, ...] = ()
+    keep_ids: str | None = None
 
     def worded(self, names: Mapping[str, str]) -> str:
         """Complete the sentence with `names` by placeholder."""
         return self.sentence.format_map(names)
 
     def __str__(self) -> str:
-        plan = f", options=dfsync.SyncOptions(plan={str(self.plan)!r})" if self.plan else ""
-        call = f"dfsync.create_tables({str(self.source)!r}{plan})"
+        plan = None if self.plan is None else str(self.plan)
+        given = {"plan": plan, "exclude": list(self.exclude), "keep_ids": self.keep_ids}
+        said = ", ".join(f"{name}={value!r}" for name, value in given.items() if value)
+        options = f", options=dfsync.SyncOptions({said})" if said else ""
+        call = f"dfsync.create_tables({str(self.source)!r}{options})"
         return self.worded({**PYTHON_NAMES, "create_tables": call})
 
 

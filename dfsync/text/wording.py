@@ -198,7 +198,13 @@ def program_name() -> str:
     return "dfsync" if Path(sys.argv[0]).name == "dfsync" else "python -m dfsync"
 
 
-def command_line(command: str, source: str | Path, plan: str | Path | None = None) -> str:
+def command_line(
+    command: str,
+    source: str | Path,
+    plan: str | Path | None = None,
+    exclude: Iterable[str] = (),
+    keep_ids: str | None = None,
+) -> str:
     """Return a command as the user would type it.
 
     Parameters
@@ -209,6 +215,10 @@ def command_line(command: str, source: str | Path, plan: str | Path | None = Non
         The path of the SQLite file.
     plan
         The path of the plan file, if one is needed.
+    exclude
+        The patterns of `--exclude`.
+    keep_ids
+        The value of `--keep-ids`, if it was given.
 
     Returns
     -------
@@ -218,6 +228,8 @@ def command_line(command: str, source: str | Path, plan: str | Path | None = Non
     import shlex
 
     options = ["--source", str(source), *(["--plan", str(plan)] if plan else [])]
+    options += [word for pattern in exclude for word in ("--exclude", pattern)]
+    options += [f"--keep-ids={keep_ids}"] if keep_ids else []
     return printable(f"{program_name()} {shlex.join([command, *options])}", _MAX_COMMAND_CHARACTERS)
 
 

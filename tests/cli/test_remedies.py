@@ -39,6 +39,13 @@ MISSING_TABLES = "`{create_tables}`, with {target} if you gave one, makes them."
             "`python -m dfsync create-tables --source 'a b.db' --plan '{p}.toml'`, with --target if you gave one, "
             "makes them.",
         ),
+        (
+            Remedy("`{create_tables}` makes them.", source="my.db", exclude=("knex_*", "a"), keep_ids="free"),
+            "`dfsync.create_tables('my.db', options=dfsync.SyncOptions(exclude=['knex_*', 'a'], keep_ids='free'))` "
+            "makes them.",
+            "`python -m dfsync create-tables --source my.db --exclude 'knex_*' --exclude a --keep-ids=free` makes "
+            "them.",
+        ),
     ],
 )
 def test_a_remedy_is_worded_for_each(remedy: Remedy, in_python: str, on_the_command_line: str) -> None:

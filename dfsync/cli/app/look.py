@@ -28,12 +28,12 @@ from dfsync.cli.options import (
     Target,
     VerboseVerify,
     WritePlan,
+    plan_options,
     source_files,
-    table_names,
 )
 from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.errors import DfsyncError
-from dfsync.model.options import SyncOptions, is_plan_name
+from dfsync.model.options import is_plan_name
 
 
 @app.command(short_help="See whether a sync would work, without writing.")
@@ -65,7 +65,7 @@ def check(
       python -m dfsync check --source my.db --tables commits --json
     """
     start_log(debug, log_file)
-    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()), keep_ids=keep_ids)
+    options = plan_options(plan, tables, exclude, keep_ids)
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     with interruptible("stopped; nothing was changed."), open_target(given, files, told=not as_json) as choice:
@@ -82,7 +82,7 @@ def check(
     if as_json:
         print_json(result.as_dict())
     else:
-        print_lines(check_lines(result))
+        print_lines(check_lines(result, options))
     return ALL_WELL if result.ok else SOME_FAILED
 
 
@@ -125,7 +125,7 @@ def plan(
         else:
             print_lines(plan_list_lines(listed))
         return ALL_WELL
-    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()))
+    options = plan_options(plan, tables, exclude)
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     with interruptible("stopped; nothing was changed."), open_target(given, files, told=not as_json) as choice:
@@ -184,7 +184,7 @@ def verify(
     start_log(debug, log_file)
     if verbose and quiet:
         raise DfsyncError(VERBOSE_AND_QUIET)
-    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()))
+    options = plan_options(plan, tables, exclude)
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     stopped, told = "stopped; what was found so far is not shown.", not (as_json or quiet)

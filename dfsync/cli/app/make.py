@@ -27,12 +27,11 @@ from dfsync.cli.options import (
     SourceList,
     Tables,
     Target,
+    plan_options,
     source_files,
-    table_names,
 )
 from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.errors import DfsyncError
-from dfsync.model.options import SyncOptions
 
 
 @app.command(short_help="Create the tables that the target lacks.")
@@ -62,7 +61,7 @@ def create_tables(
       python -m dfsync create-tables --source my.db
     """
     start_log(debug, log_file)
-    options = SyncOptions(plan=plan, tables=table_names(tables), exclude=tuple(exclude or ()), keep_ids=keep_ids)
+    options = plan_options(plan, tables, exclude, keep_ids)
     files = source_files(source, sources)
     given = TargetOptions(target, defaults_file, env_file, ask_password)
     stopped = "stopped; tables that were created stay. Run the same command again for the others."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dfsync.cli.app.group import ALL_WELL, SOME_FAILED, VERBOSE_AND_QUIET, app, print_json, report_line
 from dfsync.cli.interrupts import interruptible
 from dfsync.cli.log import start_log
@@ -33,8 +35,8 @@ from dfsync.cli.options import (
     Target,
     Verbose,
     Writers,
+    plan_options,
     source_files,
-    table_names,
 )
 from dfsync.cli.target import TargetOptions, open_target
 from dfsync.model.errors import DfsyncError
@@ -86,10 +88,8 @@ def sync(
         raise DfsyncError("--report is made from the files of a run, and a dry run leaves none: leave out one of them.")
     if verbose and quiet:
         raise DfsyncError(VERBOSE_AND_QUIET)
-    options = SyncOptions(
-        plan=plan,
-        tables=table_names(tables),
-        exclude=tuple(exclude or ()),
+    options = replace(
+        plan_options(plan, tables, exclude, keep_ids),
         batch_size=batch_size,
         on_match=on_match,
         dry_run=dry_run,
@@ -97,7 +97,6 @@ def sync(
         jobs=jobs,
         commit_every=commit_every,
         writers=writers,
-        keep_ids=keep_ids,
         keep_runs=keep_runs,
         full=full,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dfsync.cli.remedies import error_message
+from dfsync.model.options import SyncOptions
 from dfsync.plan.validation import ERROR, NO_TABLE, NOTE, UNDECIDED, WARNING
 from dfsync.text.wording import command_line, plan_section, printable, with_count
 
@@ -72,26 +73,29 @@ def finding_lines(finding: Finding) -> list[str]:
     return [*lines, *([f"  {printable(finding.fix, _MAX_MESSAGE)};"] if finding.fix else [])]
 
 
-def check_lines(result: CheckResult) -> list[str]:
+def check_lines(result: CheckResult, options: SyncOptions | None = None) -> list[str]:
     """Word a check for a terminal: a line per table, the findings by level, and a verdict.
 
     Parameters
     ----------
     result
         What `dfsync.check` returned.
+    options
+        Its options, which the commands in the lines repeat.
 
     Returns
     -------
     list of str
         The lines, harmless to a terminal.
     """
+    options, file = options or SyncOptions(), result.path or result.source
     lines = [f"Plan: {printable(result.plan.title, _MAX_MESSAGE)}", "", *map(table_line, result.tables), ""]
     findings = join_findings(result.findings)
     for finding in sorted(findings, key=lambda finding: (UNDECIDED, ERROR, WARNING, NOTE).index(finding.level)):
         lines += finding_lines(finding)
     undecided = any(finding.level == UNDECIDED for finding in findings)
     if not undecided and any(finding.message == NO_TABLE for finding in findings):
-        command = command_line("create-tables", result.path or result.source, result.plan.file)
+        command = command_line("create-tables", file, result.plan.file, options.exclude, options.keep_ids)
         lines += ["", "Make the missing tables first, with --target if you gave one:", f"  {command}", ""]
     levels = [finding.level for finding in findings]
     if result.findings and lines[-1]:
@@ -99,7 +103,7 @@ def check_lines(result: CheckResult) -> list[str]:
     if result.ok:
         return [*lines, "Nothing is in the way of a sync."]
     if UNDECIDED in levels:
-        command = f"{command_line('plan', result.path or result.source, result.plan.file)} --write my-plan.toml"
+        command = f"{command_line('plan', file, result.plan.file, options.exclude)} --write my-plan.toml"
         lines += [
             "A sync does not start while something is undecided. This writes the likely answers into a plan file:"
         ]

@@ -46,7 +46,9 @@ def undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) 
     return tuple(sorted(asked.values(), key=lambda q: (q.column not in plan[q.table].key, order[q.table])))
 
 
-def refuse_undecided(plan: Plan, source: Source, target: Schema, names: Iterable[str]) -> None:
+def refuse_undecided(
+    plan: Plan, source: Source, target: Schema, names: Iterable[str], exclude: Iterable[str] = ()
+) -> None:
     """Refuse a plan that leaves something about some tables undecided.
 
     Parameters
@@ -59,11 +61,13 @@ def refuse_undecided(plan: Plan, source: Source, target: Schema, names: Iterable
         All tables of the target.
     names
         The tables that are asked about.
+    exclude
+        The patterns that the caller excludes, which the command for a plan file repeats.
 
     Raises
     ------
     DfsyncError
         Names every question with its evidence and the lines that decide it.
     """
-    command = f"{command_line('plan', source.path, plan.file)} --write my-plan.toml"
+    command = f"{command_line('plan', source.path, plan.file, exclude)} --write my-plan.toml"
     require_decided(plan, undecided(plan, source, target, names), f"`{command}` writes the likely answers into a file.")

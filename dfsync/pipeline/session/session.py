@@ -158,10 +158,10 @@ def open_session(
         needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]
         advice = "`{create_tables}`, with {target} if you gave one, makes what is missing."
-        remedy = Remedy(advice, source=opened.path, plan=options.plan)
+        remedy = Remedy(advice, opened.path, options.plan, options.exclude, options.keep_ids)
         require_tables(target_schema, [plan[name].table for name in present], remedy)
         if decided:
-            refuse_undecided(plan, opened, target_schema, names)
+            refuse_undecided(plan, opened, target_schema, names, options.exclude)
         opened = opened.with_plan(plan)
         if decided:
             with connect(engine) as connection:

@@ -89,6 +89,11 @@ def test_every_command_leaves_them_out(
 ) -> None:
     ends = ["--source", str(source), "--target", target.url.render_as_string(hide_password=False)]
     excluded, out = ["--exclude", "Knex_a", "--exclude", "*_b"], ["--out", str(tmp_path / "out")]
+    repeated = f"--source {source} --exclude Knex_a --exclude '*_b'`"
+    assert main(["sync", *ends, *excluded, *out]) == 2
+    assert f"create-tables {repeated}" in capsys.readouterr().err
+    assert main(["check", *ends, *excluded, *out]) == 1
+    assert f"create-tables {repeated[:-1]}\n" in capsys.readouterr().out
     assert main(["create-tables", *ends, *excluded, "--print"]) == 0
     assert "knex" not in capsys.readouterr().out.lower()
     assert main(["create-tables", *ends, *excluded]) == 0
@@ -98,3 +103,16 @@ def test_every_command_leaves_them_out(
         assert main([command, *ends, *excluded, *out, "--json"]) == 0
         assert "knex_b" not in json.dumps(json.loads(capsys.readouterr().out).get("tables"))
     assert not (tmp_path / "out" / "mappings" / "knex_b.parquet").exists()
+
+
+def test_whoever_is_asked_may_copy_the_command(
+    source: Path, target: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_sql(source, "CREATE TABLE notes (id INTEGER PRIMARY KEY, order_id INT NOT NULL)")
+    run_sql(source, "INSERT INTO orders VALUES (2, 1, 'y'); INSERT INTO notes VALUES (1, 1), (2, 2)")
+    ends = ["--source", str(source), "--target", target.url.render_as_string(hide_password=False)]
+    said = f"plan --source {source} --exclude 'knex_*' --write my-plan.toml"
+    assert main(["create-tables", *ends, "--exclude", "knex_*"]) == 2
+    assert said in capsys.readouterr().err
+    assert main(["check", *ends, "--exclude", "knex_*"]) == 1
+    assert said in capsys.readouterr().out
