@@ -26,7 +26,7 @@ from dfsync.commands.preflight.inspection import (
 from dfsync.commands.preflight.proposals import proposal_findings
 from dfsync.commands.preflight.sizes import size_findings
 from dfsync.commands.sync import sync
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, TableError
 from dfsync.model.options import SyncOptions
 from dfsync.model.source_file import SourceSpec
 from dfsync.output.result import COUNTED, Result, SyncResult
@@ -177,7 +177,7 @@ def _check(
     # The parents too: without their mappings no row of the children is inserted.
     needed = {*names, *ancestors(plan, names)}
     inspections = {
-        name: inspect_table(preflight, plan[name], written=name in names) for name in plan.names if name in needed
+        name: _inspect(preflight, plan[name], written=name in names) for name in plan.names if name in needed
     }
     books = [*bookkeeping_findings(plan, source, connection, target)]
     connection.rollback()
@@ -194,7 +194,7 @@ def _check(
     findings += dry_run_findings
     for name in names:
         if dry_run is None or name not in ready:
-            findings += value_findings(preflight, plan[name])
+            findings += [found for found in _values(preflight, plan[name]) if found not in findings]
     findings += proposal_findings(preflight, findings)
     counts = (_check_counts(plan[name], inspections[name], dry_run) for name in names)
     tables = tuple(count for count in counts if count is not None)
@@ -203,6 +203,27 @@ def _check(
         findings += size_findings(preflight, plan[count.name], new, options.piece_rows)
     connection.rollback()
     return CheckResult(title(source), display_name(url), plan, tuple(findings), tables, str(source.path))
+
+
+def _inspect(preflight: Preflight, plan: TablePlan, *, written: bool) -> TableInspection:
+    try:
+        return inspect_table(preflight, plan, written=written)
+    except TableError as error:
+        source_table, _ = preflight.tables(plan)
+        total = None if source_table is None else preflight.source.count(source_table)
+        return TableInspection((_unreadable(plan, error),), total, blocked=True)
+
+
+def _values(preflight: Preflight, plan: TablePlan) -> list[Finding]:
+    try:
+        return value_findings(preflight, plan)
+    except TableError as error:
+        return [_unreadable(plan, error)]
+
+
+def _unreadable(plan: TablePlan, error: TableError) -> Finding:
+    """Tell of a table whose rows cannot be read, such as those of a query that gives others each time."""
+    return Finding(ERROR, plan.name, None, str(error))
 
 
 def _as_finding(question: Question) -> Finding:

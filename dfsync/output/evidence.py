@@ -83,7 +83,8 @@ class MapOrigin:
     def source_files(self) -> tuple[SourceFile, ...]:
         """The files whose rows the map has."""
         if not self.files:
-            return (SourceFile(Path(self.source).stem, Path(self.source)),)
+            # Of several, none may have been readable.
+            return (SourceFile(Path(self.source).stem, Path(self.source)),) if self.source else ()
         return tuple(SourceFile(name, Path(path), named) for name, path, named in self.files)
 
     def is_continued_by(self, now: MapOrigin) -> bool:

@@ -61,6 +61,14 @@ id = "id"
 natural_key = ["title"]
 foreign_keys = { author = "people" }
 """
+UNSTEADY = """
+[tables.n]
+query = "SELECT id, title || random() AS title FROM posts"
+id = "id"
+natural_key = ["title"]
+
+[tables.users]
+"""
 JOINED = """SELECT {a}.title, u.{n}, b.{n} FROM {a} JOIN {u} u ON {a}.author = u.{i} LEFT JOIN {u} b ON u.{b} = b.{i}"""
 HERE = JOINED.format(a="posts", u="users", n="full_name", i="user_no", b="chief")
 THERE = JOINED.format(a="articles", u="people", n="name", i="id", b="boss")
@@ -245,13 +253,62 @@ class TestAQuery:
         assert scenario.read_target(query) == [("Ann", "ONE"), ("Cy", "THREE"), ("Cy", "TWO")]
 
     def test_that_changes_its_rows_fails_its_table_alone(self, scenario: Scenario) -> None:
-        plan = "[tables.n]\nquery = 'SELECT id, random() AS title FROM posts'\nid = 'id'\nnatural_key = ['title']\n"
-        scenario.create_source(SOURCE, plan + "[tables.users]\n")
+        scenario.create_source(SOURCE, UNSTEADY)
         scenario.create_target(None)
         counts = {c.name: c for c in scenario.sync().counts}
         assert "gives other rows when it is run again" in str(counts["n"].error)
         assert counts["users"].inserted == 3
         assert scenario.read_target("SELECT COUNT(*) FROM n") == [(0,)]
+
+    def test_that_changes_its_rows_is_an_error_of_its_table_in_a_check(self, scenario: Scenario) -> None:
+        scenario.create_source(SOURCE, UNSTEADY)
+        scenario.create_target(None)
+        checked = dfsync.check(scenario.source, scenario.target.url, options=options(scenario))
+        errors = {finding.table: finding.message for finding in checked.findings if finding.level == "error"}
+        assert [*errors] == ["n"]
+        assert "gives other rows when it is run again" in errors["n"]
+        assert [(table.name, table.inserted) for table in checked.tables] == [("n", None), ("users", 3)]
+
+    def test_that_changes_its_rows_stops_verify(self, scenario: Scenario) -> None:
+        scenario.create_source(SOURCE, UNSTEADY.replace(" || random()", ""))
+        scenario.create_target(None)
+        fail_if_failed(scenario.sync())
+        assert scenario.plan is not None
+        scenario.plan.write_text(UNSTEADY)
+        with pytest.raises(DfsyncError, match=r"The query of \[tables\.n\] gives other rows when it is run again"):
+            verified(scenario)
+
+    def test_that_changes_its_rows_fails_no_other_table_of_several_sources(self, scenario: Scenario) -> None:
+        scenario.create_source(SOURCE, UNSTEADY)
+        scenario.create_target(None)
+        other = run_sql(scenario.folder / "other.db", SOURCE.replace("'Ann'", "'Eve'"))
+        ends, out = ([scenario.source, other], scenario.target.url), scenario.folder / "out"
+        checked = dfsync.check(*ends, options=options(scenario))
+        assert [finding.table for finding in checked.findings if finding.level == "error"] == ["n"]
+        result = dfsync.sync(*ends, out=out, options=options(scenario))
+        assert {c.name: c.inserted for c in result.counts} == {"n": 0, "users": 4}
+        assert [source.error for source in result.sources] == [None, None]
+        scenario.plan.write_text(UNSTEADY.replace(" || random()", ""))
+        assert dfsync.sync(*ends, out=out, options=options(scenario)).ok
+
+    @pytest.mark.parametrize("files", [1, 2])
+    def test_keeps_its_ids(self, scenario: Scenario, files: int) -> None:
+        scenario.create_source(SOURCE, QUERY.replace("SELECT id,", "SELECT id * 10 AS id,"))
+        scenario.create_target(TARGET)
+        other = run_sql(scenario.folder / "other.db", SOURCE.replace("(5, 'Cy'", "(6, 'Dan'").replace(" 5,", " 6,"))
+        sources, out = [scenario.source, other][:files], scenario.folder / "out"
+        kept = SyncOptions(plan=scenario.plan, keep_ids="free")
+        result = dfsync.sync(sources, scenario.target.url, out=out, options=kept)
+        assert result.ok
+        # The target's Zoe has the 1 of Ann, and its Bob has the 2 that is his in the source, too.
+        dan, ann = {1: ({}, 6), 2: ({6: "Dan"}, 7)}[files]
+        people = {1: "Zoe", 2: "Bob", 5: "Cy", **dan, ann: "Ann"}
+        assert dict(scenario.read_target("SELECT id, name FROM people")) == people  # type: ignore[arg-type]
+        articles = "SELECT a.id, name FROM articles a JOIN people p ON p.id = author ORDER BY a.id"
+        assert scenario.read_target(articles) == [(40, "Cy"), (90, "Cy")]
+        verify = dfsync.verify(sources, scenario.target.url, out=out, options=kept)
+        assert verify.ok
+        assert f"in the source: 1 -> {ann}" in verify.notes[0]
 
     def test_over_several_sources(self, scenario: Scenario) -> None:
         scenario.create_source(SOURCE, QUERY)

@@ -136,7 +136,7 @@ def other_source(out: Path, files: Sequence[SourceFile]) -> str | None:
     str or None
         What the files are of; None where it is the same, or there are none.
     """
-    origins = _origins(out)
+    origins = [origin for origin in _origins(out) if origin.source_files]
     if origins:
         others = [origin.source_files for origin in origins if not matching(origin.source_files, files)]
         return min(map(said, others), default=None)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dfsync.model import frames
-from dfsync.model.errors import DfsyncError, Remedy, SourceError
+from dfsync.model.errors import DfsyncError, Remedy, SourceError, TableError
 from dfsync.model.partition import Partition
 from dfsync.model.schema import Schema, Table
 from dfsync.model.source_file import SourceFile
@@ -201,6 +201,9 @@ class CombinedSource:
                     raise DfsyncError("The run was stopped.")
                 require_same(source.schema, self.schema, self.path)
                 return ask(source)
+        except TableError:
+            # The other tables of the file can be read.
+            raise
         except DfsyncError as error:
             if self.stopped:
                 raise
@@ -305,6 +308,8 @@ class CombinedSource:
             with self._open.lease(number) as source:
                 for row_ids, table in source.tables(partition, size, ids):
                     yield row_ids.to_numpy(), table
+        except TableError:
+            raise
         except DfsyncError as error:
             if self.stopped:
                 raise

@@ -132,6 +132,18 @@ class TestAFileThatFailsInTheMiddle:
         assert counts == {"repositories": (5, 3, 2, 0), "authors": (6, 3, 3, 0), "commits": (7, 4, 1, 2)}
         assert laptops.read("SELECT COUNT(*) FROM commits") == [(4,)]
 
+    def test_where_none_is_left_the_folder_is_that_of_the_same_sources(
+        self, laptops: Laptops, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def read(*_: Any) -> Any:
+            raise DfsyncError("The disk is gone.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SqliteSource, "tables", read)
+            assert all(source.error for source in laptops.sync(jobs=1).sources)
+        assert laptops.sync().ok
+        assert len(laptops.read(COMMITS)) == 5
+
 
 class TestManyFiles:
     @pytest.fixture(autouse=True)
