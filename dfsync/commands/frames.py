@@ -43,7 +43,7 @@ DIFFERENT = FrameKind(VERIFY, "differences", "verify")
 MAPPED = FrameKind(MAPPINGS, "mapped rows", "sync")
 
 
-def count_rows(out: Path, kind: FrameKind) -> Mapping[str, int]:
+def count_rows(out: Path, kind: FrameKind, table: str | None = None) -> Mapping[str, int]:
     """Count the rows of each table.
 
     Parameters
@@ -52,6 +52,8 @@ def count_rows(out: Path, kind: FrameKind) -> Mapping[str, int]:
         The output folder.
     kind
         Which frames.
+    table
+        The one table to count; None for all.
 
     Returns
     -------
@@ -64,7 +66,8 @@ def count_rows(out: Path, kind: FrameKind) -> Mapping[str, int]:
         There is no such folder, or a file in it is damaged.
     """
     require_folder(out)
-    counts = {path.stem: _open(path, kind).metadata.num_rows for path in sorted((out / kind.folder).glob("*.parquet"))}
+    paths = [path for path in sorted((out / kind.folder).glob("*.parquet")) if table in (None, path.stem)]
+    counts = {path.stem: _open(path, kind).metadata.num_rows for path in paths}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dfsync.cli.render import tables
+from dfsync.commands import frames
 from tests.support.git_history import create_tables, execute, run_sql
 from tests.support.runs.command_line import Cli
 
@@ -52,6 +54,7 @@ class TestRows:
         (row_of_csv,) = table(cli("rejects", "commits", "--csv").stdout)
         assert row_of_csv["old_id"] == "3"
         assert row_of_csv["reason"].startswith("missing parent")
+        assert row.endswith(row_of_csv["reason"])
 
     def test_differences(self, cli: Cli) -> None:
         (row,) = table(cli("differences", "commits", "--csv").stdout)
@@ -64,6 +67,18 @@ class TestRows:
             ("1", "inserted", "my-repo"),
             ("2", "inserted", "other"),
         ]
+
+    def test_of_many_rows_reads_no_more_than_it_shows(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tables, "MAX_ROWS", 1)
+        monkeypatch.setattr(frames, "_ROWS", 1)
+        parts = frames.read_rows(Path("dfsync-out"), frames.MAPPED, "repositories")
+        tables.print_frame(parts, 2, tables.table_console())
+        assert [len(part) for part in parts] == [1]
+        _, row, more = capsys.readouterr().out.splitlines()
+        assert row.split() == ["1", "1", "inserted", "my-repo"]
+        assert more == "... and 1 more; --csv prints all of them."
 
     def test_a_table_without_any(self, cli: Cli) -> None:
         ran = cli("rejects", "repositories")

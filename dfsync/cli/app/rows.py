@@ -84,7 +84,7 @@ def maps(
 
 
 def _show(out: Path, kind: FrameKind, table: str | None, *, as_csv: bool) -> int:
-    from dfsync.cli.render.tables import print_frame, table_console, write_csv
+    from dfsync.cli.render.tables import UNBROKEN_WIDTH, print_frame, table_console, write_csv
     from dfsync.commands.frames import count_rows, counts_line, read_rows
 
     if table is None:
@@ -100,6 +100,10 @@ def _show(out: Path, kind: FrameKind, table: str | None, *, as_csv: bool) -> int
     rows = read_rows(out, kind, table)
     if as_csv:
         write_csv(rows, sys.stdout)
-    elif not print_frame(rows, table_console()):
+    elif total := count_rows(out, kind, table).get(table):
+        print_frame(rows, total, table_console(UNBROKEN_WIDTH))
+    else:
+        # A name that is no table's at all is an error.
+        list(rows)
         print_lines([f"{out} has no {kind.noun} of {table}."])
     return ALL_WELL

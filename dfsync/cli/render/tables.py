@@ -12,20 +12,23 @@ from rich.text import Text
 
 from dfsync.cli.log import record_told
 from dfsync.model.rejects import display_values
-from dfsync.text.wording import is_missing, printable
+from dfsync.text.wording import MAX_LINE_CHARACTERS, is_missing, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PIPE_WIDTH = 100
+UNBROKEN_WIDTH = 10_000
+"""Wide enough for a line of a pipe to be one row, whatever is in it."""
+_REASON = "reason"
 MAX_ROWS = 1000
 """Rows of a frame that are shown for people."""
 
 
-def table_console() -> rich.console.Console:
-    """Make a console for tables on standard output: as wide as the terminal, or as a page where it is none."""
+def table_console(pipe_width: int = PIPE_WIDTH) -> rich.console.Console:
+    """Make a console for tables on standard output: as wide as the terminal, or as `pipe_width` where it is none."""
     out = rich.console.Console()
-    return out if out.is_terminal else rich.console.Console(width=PIPE_WIDTH)
+    return out if out.is_terminal else rich.console.Console(width=pipe_width)
 
 
 def print_text(text: Text, out: rich.console.Console, *, soft_wrap: bool = True) -> None:
@@ -56,34 +59,36 @@ def print_table(table: Table, out: rich.console.Console, *, shown: bool = True) 
             record_told(text.plain)
 
 
-def print_frame(parts: Iterable[pd.DataFrame], out: rich.console.Console) -> int:
-    """Print the first rows of a frame as a table.
+def print_frame(parts: Iterable[pd.DataFrame], total: int, out: rich.console.Console) -> None:
+    """Print the first rows of a frame as a table; parts that only have others are not read.
 
     Parameters
     ----------
     parts
         The frame in parts, all with the same columns.
+    total
+        How many rows it has.
     out
         Where to print.
-
-    Returns
-    -------
-    int
-        How many rows it has.
     """
-    grid, total = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0)), 0
+    grid = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
     for part in parts:
         for name in part.columns if not grid.columns else ():
             grid.add_column(str(name).replace("_", " "), overflow="fold")
         # Row by row: only the first few get here.
-        for row in part.head(max(MAX_ROWS - total, 0)).astype(object).itertuples(index=False):
-            grid.add_row(*(Text("-" if is_missing(value) else printable(value)) for value in row))
-        total += len(part)
-    if total:
-        print_table(grid, out)
+        for row in part.head(MAX_ROWS - grid.row_count).astype(object).itertuples(index=False):
+            grid.add_row(*(_cell(name, value) for name, value in zip(part.columns, row, strict=True)))
+        if grid.row_count == MAX_ROWS:
+            break
+    print_table(grid, out)
     if total > MAX_ROWS:
         print_text(Text(f"... and {total - MAX_ROWS:,} more; --csv prints all of them."), out)
-    return total
+
+
+def _cell(column: str, value: object) -> Text:
+    # What to do about a reject is often at the end of its reason.
+    text = printable(value, MAX_LINE_CHARACTERS) if column == _REASON else printable(value)
+    return Text("-" if is_missing(value) else text)
 
 
 def write_csv(parts: Iterable[pd.DataFrame], out: IO[str]) -> None:
