@@ -143,9 +143,10 @@ def require_known_references(path: Path, drafts: Sequence[TablePlan]) -> None:
     for draft in drafts:
         for other in (*draft.parents.values(), *draft.after):
             if other not in names:
+                hint = did_you_mean(other, [name for name in names if name != draft.name])
                 raise DfsyncError(
                     f"The plan {path}: {plan_section(draft.name)} refers to {other!r}, which is not in it."
-                    f"{did_you_mean(other, names)} Else add {plan_section(other)}, or put "
+                    f"{f'{hint} Else add' if hint else ' Add'} {plan_section(other)}, or put "
                     f'base = "{DISCOVERED}" at the top, which takes every table of the source.'
                 )
 

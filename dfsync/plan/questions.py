@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
 from dfsync.text.wording import plan_section, printable
 
@@ -55,7 +55,7 @@ class Question:
         return {**vars(self), "answers": [answer.line for answer in self.answers]}
 
 
-def require_decided(plan: Plan, questions: Sequence[Question], advice: str) -> None:
+def require_decided(plan: Plan, questions: Sequence[Question], advice: Remedy) -> None:
     """Refuse a plan that leaves something undecided.
 
     Parameters
@@ -65,7 +65,7 @@ def require_decided(plan: Plan, questions: Sequence[Question], advice: str) -> N
     questions
         What is undecided.
     advice
-        A sentence: how to write the likely answers into a plan file.
+        How to write the likely answers into a plan file.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def require_decided(plan: Plan, questions: Sequence[Question], advice: str) -> N
         for question in questions
     ]
     where = f"{plan.file} does not decide" if plan.file else "only a plan file decides"
-    raise DfsyncError("\n".join([f"Nothing was written: {where} this:", *asked, advice]))
+    raise DfsyncError("\n".join([f"Nothing was written: {where} this:", *asked, ""]), advice)
 
 
 def with_likely_answers(plan: Plan, questions: Iterable[Question]) -> Plan:

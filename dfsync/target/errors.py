@@ -74,13 +74,15 @@ TABLE_LEVEL_ERRORS = {
 }
 CLIENT_ERROR_CODES = range(2000, 3000)
 """Errors that the client reports, and no server."""
+_DENIED, _NO_PASSWORD = "user or password is wrong", "user or password is wrong; no password was given"
+_WITHOUT_PASSWORD = "using password: NO"
 _EXPLANATIONS = {
     **dict.fromkeys((167, 1467), "the ids of the table have run out; give its id column a larger type"),
     1044: "the user has no rights on that database",
-    1045: "user or password is wrong",
+    1045: _DENIED,
     1049: "there is no such database; create it first",
     1130: "the server does not admit this host",
-    1698: "user or password is wrong",
+    1698: _DENIED,
     **dict.fromkeys(CONNECTION_LOST, "the connection to the server is lost; see that it runs"),
     2003: "no server answers there; check that it runs, and host and port",
     _TLS_FAILED: "the TLS connection failed, and plain text is not tried in its place",
@@ -112,6 +114,7 @@ def explain(error: BaseException) -> str:
     code = error_code(error)
     reason = _NO_SERVER.get(type(getattr(original, "original_exception", None))) or _EXPLANATIONS.get(code)
     message = (str(original.args[1]) if len(original.args) > 1 else str(original)) or "the connection is gone"
+    reason = _NO_PASSWORD if reason == _DENIED and _WITHOUT_PASSWORD in message else reason
     reason = _DIVIDE if message.lower() == _TOO_LARGE else reason
     return f"{reason} ({code}: {message})" if reason else (f"{message} ({code})" if code else message)
 

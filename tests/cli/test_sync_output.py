@@ -193,6 +193,12 @@ class TestWhatKeepsItFromStarting:
         assert "cannot be reached: user or password is wrong (1045" in said
         assert "wrong one" not in said
 
+    def test_no_password(self, cli: Cli, target: Engine) -> None:
+        with user(target, "right one") as name:
+            url = target.url.set(username=name, password=None)
+            said = complaint(cli, "--target", url.render_as_string(hide_password=False))
+        assert "cannot be reached: user or password is wrong; no password was given (1045" in said
+
     def test_a_database_that_is_not_there(self, cli: Cli, target: Engine) -> None:
         url = target.url.set(database="no_such_database")
         said = complaint(cli, "--target", url.render_as_string(hide_password=False))

@@ -143,7 +143,11 @@ class TestAPlanFile:
             ),
             (
                 "[tables.a]\nafter = ['z z']",
-                "[tables.a] refers to 'z z', which is not in it. Else add [tables.\"z z\"], or put base =",
+                "[tables.a] refers to 'z z', which is not in it. Add [tables.\"z z\"], or put base =",
+            ),
+            (
+                "[tables.auth_user_groups]\nforeign_keys = { user_id = 'auth_user' }",
+                "[tables.auth_user_groups] refers to 'auth_user', which is not in it. Add [tables.auth_user], or put",
             ),
             ("[tables.a]\nnatural_key = ['b', 'B']", "[tables.a] natural_key names a column twice."),
             (

@@ -105,7 +105,8 @@ def check_lines(result: CheckResult, options: SyncOptions | None = None) -> list
     if UNDECIDED in levels:
         command = f"{command_line('plan', file, result.plan.file, options.exclude)} --write my-plan.toml"
         lines += [
-            "A sync does not start while something is undecided. This writes the likely answers into a plan file:"
+            "A sync does not start while something is undecided. This writes the likely answers into a plan file, with "
+            "--target if you gave one:"
         ]
         return [*lines, f"  {command}"]
     return [*lines, f"{with_count(levels.count(ERROR), 'errors')}: some rows or tables would fail."]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from dfsync.model.errors import Remedy
 from dfsync.model.schema import Schema
 from dfsync.pipeline.session.id_evidence import id_questions
 from dfsync.pipeline.session.reference_evidence import reference_questions
@@ -70,4 +71,7 @@ def refuse_undecided(
         Names every question with its evidence and the lines that decide it.
     """
     command = f"{command_line('plan', source.path, plan.file, exclude)} --write my-plan.toml"
-    require_decided(plan, undecided(plan, source, target, names), f"`{command}` writes the likely answers into a file.")
+    # What it finds depends on the target, too.
+    advice = "writes the likely answers into a file, with {target} if you gave one."
+    remedy = Remedy(f"`{command.replace('{', '{{').replace('}', '}}')}` {advice}")
+    require_decided(plan, undecided(plan, source, target, names), remedy)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from dfsync.cli.render.plan import show_plan
 from dfsync.commands.plan import resolve_plan
-from dfsync.model.errors import DfsyncError
+from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.model.options import SyncOptions
 from dfsync.plan.questions import require_decided
 from tests.support.git_history import empty_source, execute, run_sql
@@ -97,7 +97,7 @@ class TestTheTable:
         assert '  [tables."the y"]' in shown(years, target)
         found = resolve_plan(years, target.url, options=SyncOptions())
         with pytest.raises(DfsyncError, match=r'    \[tables\."the y"\]\n'):
-            require_decided(found.plan, found.questions, "")
+            require_decided(found.plan, found.questions, Remedy(""))
 
 
 def shown(source: Path, target: Engine, **options: Any) -> list[str]:

@@ -113,6 +113,8 @@ def test_whoever_is_asked_may_copy_the_command(
     ends = ["--source", str(source), "--target", target.url.render_as_string(hide_password=False)]
     said = f"plan --source {source} --exclude 'knex_*' --write my-plan.toml"
     assert main(["create-tables", *ends, "--exclude", "knex_*"]) == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.endswith("` writes the likely answers into a file, with --target if you gave one.\n")
     assert main(["check", *ends, "--exclude", "knex_*"]) == 1
     assert said in capsys.readouterr().out
