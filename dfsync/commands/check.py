@@ -159,7 +159,7 @@ def check(
         Where it cannot look: an end is out of reach, or there is no such plan.
     """
     options = options or SyncOptions()
-    with open_ends(source, target, plan=options.plan) as ends:
+    with open_ends(source, target, options) as ends:
         return _check(ends.source, ends.connection, options, partial(sync, source, out=out, observer=observer))
 
 

@@ -102,7 +102,7 @@ def create_tables(
         a table.
     """
     options = options or SyncOptions()
-    with open_ends(source, target, plan=options.plan) as ends:
+    with open_ends(source, target, options) as ends:
         return _create_missing(ends.source, ends.connection, options, print_only)
 
 

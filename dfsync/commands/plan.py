@@ -172,7 +172,7 @@ def resolve_plan(
         error here, since the plan is what to mend: it is in `no_order`.
     """
     options = options or SyncOptions()
-    with open_ends(source, target, plan=options.plan) as ends:
+    with open_ends(source, target, options) as ends:
         target_schema = reflect(ends.connection)
         place = display_name(ends.connection.engine.url)
         completed = complete_draft(plan_path(options.plan), ends.source, target_schema, options.exclude)

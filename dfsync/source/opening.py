@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from dfsync.model.options import SyncOptions
 from dfsync.model.schema import Schema
 from dfsync.model.source_file import SourceFile
 from dfsync.source.base import Source
@@ -14,15 +14,16 @@ from dfsync.source.reflection import reflect
 from dfsync.source.sqlite import SqliteSource
 
 
-def open_source(files: Sequence[SourceFile], *, plan: Path | None = None, several: bool = False) -> Source:
+def open_source(files: Sequence[SourceFile], options: SyncOptions | None = None, *, several: bool = False) -> Source:
     """Open the files of a source.
 
     Parameters
     ----------
     files
         At least one, as `dfsync.source.many.files.find_files` gives them.
-    plan
-        The plan file, whose names, views and queries the source has instead of its own.
+    options
+        Names the plan file, whose names, views and queries the source has instead of its own; those of tables that are
+        excluded, or not among the `tables`, are not run where they need not be.
     several
         Whether one file, too, is opened as one of several: where the output folder has maps of several.
 
@@ -35,7 +36,7 @@ def open_source(files: Sequence[SourceFile], *, plan: Path | None = None, severa
     DfsyncError
         None of the files can be read, nor the plan file, or its queries are none.
     """
-    planned = PlannedTables.of(plan)
+    planned = PlannedTables.of(options or SyncOptions())
     if len(files) > 1 or several:
         return CombinedSource(files, planned.show)
 

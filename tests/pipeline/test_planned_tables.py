@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -11,6 +13,7 @@ import dfsync
 from dfsync.model.errors import DfsyncError
 from dfsync.model.options import SyncOptions
 from dfsync.plan.file import write_plan
+from dfsync.source.sqlite import SqliteSource
 from tests.support.git_history import run_sql
 from tests.support.scenario import Scenario, fail_if_failed
 
@@ -288,8 +291,45 @@ class TestAQuery:
         result = dfsync.sync(*ends, out=out, options=options(scenario))
         assert {c.name: c.inserted for c in result.counts} == {"n": 0, "users": 4}
         assert [source.error for source in result.sources] == [None, None]
+        assert scenario.plan is not None
         scenario.plan.write_text(UNSTEADY.replace(" || random()", ""))
         assert dfsync.sync(*ends, out=out, options=options(scenario)).ok
+
+    @pytest.mark.parametrize(
+        ("left_out", "ids"),
+        [
+            (SyncOptions(exclude=("slow",)), "id = 'id'"),
+            (SyncOptions(exclude=("SL*",)), ""),
+            (SyncOptions(tables=("users",)), ""),
+        ],
+    )
+    def test_does_not_run_where_its_table_is_left_out(
+        self, scenario: Scenario, left_out: SyncOptions, ids: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slow = "[tables.slow]\nquery = 'SELECT id, title FROM posts'\nnatural_key = ['title']\n"
+        scenario.create_source(SOURCE, f"{slow}{ids}\n[tables.users]\n")
+        scenario.create_target(None)
+        run, ran = SqliteSource.run, list[str]()
+
+        def note(source: SqliteSource, statement: str, *rest: Any, **more: Any) -> Any:
+            ran.append(statement)
+            return run(source, statement, *rest, **more)
+
+        monkeypatch.setattr(SqliteSource, "run", note)
+        given, ends = replace(left_out, plan=scenario.plan), (scenario.source, scenario.target.url)
+        assert dfsync.check(*ends, options=given).ok
+        result = dfsync.sync(*ends, out=scenario.folder / "out", options=given)
+        assert [(c.name, c.inserted) for c in result.counts] == [("users", 3)]
+        assert not [statement for statement in ran if statement.startswith("INSERT")]
+        ran.clear()
+        assert {c.name: c.inserted for c in scenario.sync().counts} == {"slow": 3, "users": 0}
+        assert [statement for statement in ran if statement.startswith("INSERT")]
+
+    def test_may_be_wrong_where_its_table_is_excluded(self, scenario: Scenario) -> None:
+        scenario.create_source(SOURCE, "[tables.a]\nquery = 'SELECT no FROM posts'\n[tables.users]\n")
+        given = replace(options(scenario), exclude=("a",))
+        found = dfsync.resolve_plan(scenario.source, scenario.target.url, options=given)
+        assert (found.plan.names, found.plan.excluded) == (["users"], ("a",))
 
     @pytest.mark.parametrize("files", [1, 2])
     def test_keeps_its_ids(self, scenario: Scenario, files: int) -> None:
@@ -303,7 +343,7 @@ class TestAQuery:
         # The target's Zoe has the 1 of Ann, and its Bob has the 2 that is his in the source, too.
         dan, ann = {1: ({}, 6), 2: ({6: "Dan"}, 7)}[files]
         people = {1: "Zoe", 2: "Bob", 5: "Cy", **dan, ann: "Ann"}
-        assert dict(scenario.read_target("SELECT id, name FROM people")) == people  # type: ignore[arg-type]
+        assert dict(scenario.read_target("SELECT id, name FROM people")) == people
         articles = "SELECT a.id, name FROM articles a JOIN people p ON p.id = author ORDER BY a.id"
         assert scenario.read_target(articles) == [(40, "Cy"), (90, "Cy")]
         verify = dfsync.verify(sources, scenario.target.url, out=out, options=kept)

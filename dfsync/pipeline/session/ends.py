@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from dfsync.model.errors import DfsyncError, Remedy
+from dfsync.model.options import SyncOptions
 from dfsync.model.source_file import SourceSpec
-from dfsync.plan.builtin.ready_made import plan_path
 from dfsync.source.base import Source
 from dfsync.source.many.files import find_files
 from dfsync.source.opening import open_source
@@ -48,7 +47,7 @@ class Ends:
 
 @contextmanager
 def open_ends(
-    source: SourceSpec, target: str | sa.URL | None = None, *, plan: Path | str | None = None
+    source: SourceSpec, target: str | sa.URL | None = None, options: SyncOptions | None = None
 ) -> Iterator[Ends]:
     """Open source and target.
 
@@ -58,8 +57,8 @@ def open_ends(
         The SQLite file, or several: see `dfsync.source.many.files.find_files`.
     target
         A URL; None looks where the command line looks.
-    plan
-        The plan file, as for `open_source`, or the name of a ready-made plan.
+    options
+        As for `open_source`.
 
     Yields
     ------
@@ -77,7 +76,7 @@ def open_ends(
         connection: sa.Connection | None = None
         errors: list[DfsyncError] = []
         try:
-            opened = stack.enter_context(open_source(find_files(source), plan=plan_path(plan)))
+            opened = stack.enter_context(open_source(find_files(source), options))
         except DfsyncError as error:
             errors.append(error)
         try:

@@ -145,15 +145,15 @@ def open_session(
     DfsyncError
         For whatever keeps the run from starting.
     """
-    path = plan_path(options.plan)
-    opened = open_source(find_files(source), plan=path, several=several)
+    opened = open_source(find_files(source), options, several=several)
     engine = make_engine(url)
     try:
         with connect(engine) as connection:
             packet.require_minimum(connection)
             target_schema = reflect(connection)
         keep_ids = options.keep_ids is not None
-        plan = resolve_draft(path, opened, target_schema, options.on_match, keep_ids=keep_ids, exclude=options.exclude)
+        path, exclude = plan_path(options.plan), options.exclude
+        plan = resolve_draft(path, opened, target_schema, options.on_match, keep_ids=keep_ids, exclude=exclude)
         names = select(plan, options.tables or plan.names)
         needed = [name for name in plan.names if name in {*names, *ancestors(plan, names)}]
         present = [name for name in needed if opened.schema.find(plan[name].table) is not None]

@@ -41,7 +41,7 @@ def excluded_tables(
     names = list(tables)
 
     def fitting(pattern: str) -> set[str]:
-        return {name for name in names if fnmatchcase(name.lower(), pattern.lower())}
+        return {name for name in names if is_named(name, [pattern])}
 
     found = set[str]().union(*map(fitting, optional))
     for pattern in patterns:
@@ -53,6 +53,11 @@ def excluded_tables(
             )
         found |= matching
     return found
+
+
+def is_named(table: str, patterns: Iterable[str]) -> bool:
+    """Tell whether one of the patterns names a table."""
+    return any(fnmatchcase(table.lower(), pattern.lower()) for pattern in patterns)
 
 
 def without_tables(plan: Plan, excluded: Iterable[str], where: str = "") -> Plan:

@@ -14,13 +14,15 @@ https://www.sqlite.org/tempfiles.html section 2.6
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 from dfsync.model.errors import DfsyncError
+from dfsync.model.options import SyncOptions
 from dfsync.model.schema import Column, Schema, Table
+from dfsync.plan.builtin.ready_made import plan_path
+from dfsync.plan.discovery.exclusion import is_named
 from dfsync.plan.file import read_plan
 from dfsync.plan.model import TablePlan
 from dfsync.source.dialect import quoted
@@ -43,6 +45,9 @@ class PlannedTables:
         What the plan says of its tables.
     plan
         What to call the plan in errors.
+    excluded, unread
+        Names in the plan: of tables that are not looked at, and of those whose rows nobody reads. Their queries do not
+        run.
 
     Raises
     ------
@@ -50,17 +55,33 @@ class PlannedTables:
         A query is not one SELECT.
     """
 
-    def __init__(self, drafts: Iterable[TablePlan] = (), plan: str = "The plan") -> None:
+    def __init__(
+        self,
+        drafts: Iterable[TablePlan] = (),
+        plan: str = "The plan",
+        *,
+        excluded: Collection[str] = (),
+        unread: Collection[str] = (),
+    ) -> None:
         self._drafts = tuple(drafts)
         self._plan = plan
+        self._excluded, self._unread = excluded, unread
         for draft in self._drafts:
             if draft.query is not None:
                 _require_select(plan, draft.name, draft.query)
 
     @staticmethod
-    def of(plan: Path | None) -> PlannedTables:
+    def of(options: SyncOptions) -> PlannedTables:
         """Read a plan file; without one all tables are shown as they are. Raises `DfsyncError` as `read_plan`."""
-        return PlannedTables() if plan is None else PlannedTables(read_plan(plan).tables, f"The plan {plan}")
+        path = plan_path(options.plan)
+        if path is None:
+            return PlannedTables()
+        drafts = read_plan(path).tables
+        excluded = {draft.name for draft in drafts if is_named(draft.table, options.exclude)}
+        others = () if options.tables is None else [draft for draft in drafts if draft.name not in options.tables]
+        # A table without an id is nobody's parent.
+        unread = {draft.name for draft in others if not draft.id}
+        return PlannedTables(drafts, f"The plan {path}", excluded=excluded, unread=unread)
 
     def show(self, source: SqliteSource, schema: Schema) -> Schema:
         """Make the planned tables readable in the snapshot of a file.
@@ -88,15 +109,22 @@ class PlannedTables:
         for draft in self._drafts:
             table = schema.find(draft.in_source) if draft.in_source is not None else None
             if draft.query is not None:
-                planned.append((draft, _spool(source, draft, draft.query, f"The query of {plan_section(draft.name)}")))
+                what = f"The query of {plan_section(draft.name)}"
+                planned.append((draft, self._spooled(source, draft, draft.query, what)))
             elif table is not None and (draft.source_table or draft.columns):
                 names[table.name] = new_names(draft, table.columns, self._plan)
                 planned.append((draft, _renamed(source, draft, table, names[table.name])))
             elif table is None and (view := views.get((draft.in_source or "").lower())) is not None:
-                given = new_names(draft, reflect_columns(source, view), self._plan)
+                columns = [] if draft.name in self._excluded else reflect_columns(source, view)
+                given = new_names(draft, columns, self._plan) if columns else {}
                 select = f"SELECT {_renaming(given)} FROM main.{quoted(view)}"  # noqa: S608 quoted by the dialect
-                planned.append((draft, _spool(source, draft, select, f"The view {view}")))
+                planned.append((draft, self._spooled(source, draft, select, f"The view {view}")))
         return renamed_schema(schema, planned, names) if planned else schema
+
+    def _spooled(self, source: SqliteSource, draft: TablePlan, select: str, what: str) -> Table:
+        if draft.name in self._excluded:
+            return Table(draft.table, ())
+        return _spool(source, draft, select, what, read=draft.name not in self._unread)
 
 
 def _require_select(plan: str, name: str, query: str) -> None:
@@ -127,7 +155,7 @@ def _renaming(names: dict[str, str]) -> str:
     return ", ".join(f"{quoted(name)} AS {quoted(new)}" for name, new in names.items())
 
 
-def _spool(source: SqliteSource, draft: TablePlan, select: str, what: str) -> Table:
+def _spool(source: SqliteSource, draft: TablePlan, select: str, what: str, *, read: bool) -> Table:
     """The rows of a SELECT in a temporary table, whose columns keep every value as it is since they have no type."""
     view, rows = quoted(f"dfsync select {draft.name}"), f"dfsync {draft.name}"
     try:
@@ -135,8 +163,9 @@ def _spool(source: SqliteSource, draft: TablePlan, select: str, what: str) -> Ta
         columns = reflect_columns(source, f"dfsync select {draft.name}", _TEMP)
         listed = ", ".join(quoted(column.name) for column in columns)
         _run(source, f"CREATE TEMP TABLE {quoted(rows)} ({listed})")
-        _run(source, f"INSERT INTO {quoted(rows)} SELECT * FROM {view}")  # noqa: S608 quoted by the dialect
-        if not _is_same(source, view, quoted(rows)):
+        if read:
+            _run(source, f"INSERT INTO {quoted(rows)} SELECT * FROM {view}")  # noqa: S608 quoted by the dialect
+        if read and not _is_same(source, view, quoted(rows)):
             source.unsteady[draft.table] = (
                 f"{what} gives other rows when it is run again, so nothing could be compared with the next run. Leave "
                 "out what changes by itself, such as random(), 'now', or a LIMIT without an ORDER BY."
