@@ -33,7 +33,7 @@ from dfsync.stages.conform.conform import conform
 from dfsync.target.errors import SERVER_ERRORS, explain
 from dfsync.target.schema.builder import TableBuilder
 from dfsync.target.schema.reflection import reflect
-from dfsync.text.wording import printable, reindent, with_count
+from dfsync.text.wording import plan_section, printable, reindent, with_count
 
 log = logging.getLogger(__name__)
 
@@ -179,10 +179,10 @@ def _remedy(source: Source, plan: TablePlan, table: Table, column: Column) -> st
     forms = forms_of_all_values(source, plan, table, column)
     if forms:
         lines = " or ".join(answer.line for answer in proposed_lines(plan, {column.name: forms}, column.name))
-        return f"In a plan file, [tables.{plan.name}] {lines} converts them."
+        return f"In a plan file, {plan_section(plan.name)} {lines} converts them."
     keyed = any(column.name in key for key in (plan.key, *table.uniques()))
     line = Answer("types", {**dict(plan.types), column.name: "VARCHAR(255)" if keyed else "TEXT"}).line
-    anew = f"create the table anew with a plan file in which [tables.{plan.name}] has {line}"
+    anew = f"create the table anew with a plan file in which {plan_section(plan.name)} has {line}"
     return f"Correct them in the source, or {anew}."
 
 

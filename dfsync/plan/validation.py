@@ -360,14 +360,14 @@ _RULES = (
         ERROR,
         _unfit_for_instants,
         "the plan converts it to a date and time, and the target's column is for neither dates nor texts",
-        "[tables.{name}] converts {columns} to a date and time, and the target's column is for neither dates nor "
+        "{section} converts {columns} to a date and time, and the target's column is for neither dates nor "
         "texts. Change its type in the target, or leave it out of convert and dates.",
     ),
     _Rule(
         ERROR,
         _unfit_for_booleans,
         'convert = "boolean" makes it 1 or 0, which the target\'s column is not for',
-        '[tables.{name}] has convert = "boolean" for {columns}, and the target\'s column is for no numbers. Change its '
+        '{section} has convert = "boolean" for {columns}, and the target\'s column is for no numbers. Change its '
         "type in the target, or leave it out of convert.",
     ),
     _Rule(NOTE, generated_columns, GENERATED),

@@ -94,6 +94,15 @@ def test_without_a_plan_it_proposes_what_holds_the_values(scenario: Scenario) ->
     )
 
 
+def test_what_it_proposes_for_a_table_with_blanks_in_its_name_can_be_copied(scenario: Scenario) -> None:
+    scenario.create_source(
+        "CREATE TABLE 'the orders' (id INTEGER PRIMARY KEY, placed DATE); INSERT INTO 'the orders' VALUES "
+        "(1, '31.12.2023'), (2, '1.2.2024')"
+    )
+    (note,) = create_tables(scenario.source, scenario.target.url).notes
+    assert 'In a plan file, [tables."the orders"] dates = ' in note
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -175,8 +175,8 @@ def _require_no_converted_id(draft: Plan, table: TablePlan) -> None:
     for setting, column in ((setting, column) for setting, pairs in settings.items() for column, _ in pairs):
         if column.lower() in ids:
             raise DfsyncError(
-                f"The {draft.source}: [tables.{table.name}] has {column} in {setting}, and it holds ids. Leave it out "
-                f"there, or, if it holds none, give it plain_columns."
+                f"The {draft.source}: {plan_section(table.name)} has {column} in {setting}, and it holds ids. Leave it "
+                f"out there, or, if it holds none, give it plain_columns."
             )
 
 

@@ -11,7 +11,7 @@ from dfsync.model.errors import DfsyncError
 from dfsync.plan.model import TablePlan
 from dfsync.plan.settings.values import names_time
 from dfsync.target.schema.types import ColumnType, TypeChoice
-from dfsync.text.wording import did_you_mean
+from dfsync.text.wording import did_you_mean, plan_section
 
 _CONVERTED = {
     "epoch_s": ColumnType("DATETIME"),
@@ -79,7 +79,7 @@ def _named(plan: TablePlan, column: str, text: str, dialect: Any) -> ColumnType:
     word = parsed["word"].lower() if parsed else ""
     if not parsed or word not in known:
         hint = did_you_mean(word, known) or " One is like VARCHAR(40), DECIMAL(10, 2) or DATETIME(6)."
-        where = f"types of [tables.{plan.name}]"
+        where = f"types of {plan_section(plan.name)}"
         raise DfsyncError(f"{where} gives {column} the type {text!r}, which the target does not have.{hint}")
     length, scale = (None if number is None else int(number) for number in parsed.group("length", "scale"))
     return ColumnType(word.upper(), length, scale, verbatim=text.strip())
