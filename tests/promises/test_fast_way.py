@@ -38,7 +38,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_twins(server_url: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = random.Random(seed)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", numbers.choice([1, 2, 3, 5]))
-    monkeypatch.setattr(unchanged, "LOOKUP_RATIO", numbers.choice([0, 1, 2, 20]))
+    monkeypatch.setattr(target_keys, "LOOKUP_RATIO", numbers.choice([0, 1, 2, 20]))
     monkeypatch.setattr(target_keys, "LEAST_SHARE", numbers.choice([0, 0, 0.5]))
     tables = twins.tables(numbers, FAMILIES)
     with (

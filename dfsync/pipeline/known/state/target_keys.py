@@ -12,19 +12,27 @@ import pyarrow.parquet as pq
 
 from dfsync.model import frames
 from dfsync.model.frames import ACTION, NEW_ID, OLD_ID
-from dfsync.model.types import Mask, NewIds, OldIds
-from dfsync.output.folder.state import RowsState, Segments
+from dfsync.model.types import Hashes, Mask, NewIds, OldIds, unique_ids
+from dfsync.output.folder.state import RowsState, Segments, TableState
 from dfsync.pipeline.known.state.last_state import standing
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.keys import drop_null_keys
+from dfsync.pipeline.table.keys import SourceKeys, drop_null_keys, read_target_keys
 from dfsync.target.read.checksums import Checksums
 from dfsync.target.read.keys import read_keys
 from dfsync.target.read.rows import no_rows
 
 LEAST_SHARE = 0.5
 """Where the map has fewer of the target's rows, all are read."""
+LOOKUP_RATIO = 20
+"""Of so many rows of the target one may be looked up: reading all of them takes a twentieth of the time for each."""
 MOST_RANGES = 50
 """Where the rows that the map lacks lie in more ranges of ids, all are read: each range is a query."""
+
+
+def can_look_up(table: TableContext, rows: int, now: Checksums) -> bool:
+    """Tell whether looking up so many natural keys is faster than reading those of all rows that the target has now."""
+    binding = table.binding
+    return not rows or (binding.target.is_indexed(binding.plan.key) and rows * LOOKUP_RATIO <= int(now.rows.sum()))
 
 
 def read_changed_keys(
@@ -49,22 +57,92 @@ def read_changed_keys(
         As `read_target_keys` gives all of them; None where that is not worth it.
     """
     new_id, first = np.unique(rows.new_id, return_index=True)
-    segment = segments.of(new_id)
-    has_only_ours = np.bincount(segment, minlength=len(segments) + 1)[: len(segments)] == segments.rows
-    is_known = standing(segments, now) & has_only_ours
-    if not is_known.any() or now.rows[:-1][is_known].sum() < LEAST_SHARE * now.rows.sum():
+    is_known = _known_segments(new_id, segments, now)
+    if is_known is None:
         return None
-    ranges = [*_ranges(segments.last_id, is_known)]
-    if len(ranges) > MOST_RANGES:
-        return None
-    of_map = np.append(is_known, False)[segment]
+    of_map = np.append(is_known, False)[segments.of(new_id)]
     known = _keys_of_map(table, map_path, rows.old_id[first[of_map]], new_id[of_map])
     if known is None:
         return None
+    return drop_null_keys(pd.concat([known, *_read_others(table, segments, is_known)])).sort_index()
+
+
+def read_keys_like(
+    table: TableContext, source: SourceKeys, digests: Hashes, last: TableState, now: Checksums
+) -> pd.DataFrame | None:
+    """Read those of the target's keys that may be the ones of these source rows.
+
+    In a segment that is as it was, and has only rows of the last run, each row has a digest; it is looked up where a
+    source row has the same. All other segments are read. That is right where the target calls only identical keys
+    equal.
+
+    Parameters
+    ----------
+    table
+        The table.
+    source
+        Source rows that are not as they were.
+    digests
+        Of the natural key of each, those with a NULL left out.
+    last
+        The state that the last run left.
+    now
+        The checksums of its segments, in the snapshot of this run.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        As of `read_changed_keys`.
+    """
+    rows = last.rows
+    is_known = _known_segments(unique_ids(rows.new_id), last.segments, now)
+    if is_known is None:
+        return None
+    of_state = np.append(is_known, False)[last.segments.of(rows.new_id)]
+    # As `numpy.isin`, which hashes all of them, in a tenth of the time.
+    known = np.sort(rows.digest if of_state.all() else rows.digest[of_state])
+    alike = np.searchsorted(known, digests, side="right") > np.searchsorted(known, digests)
+    if not can_look_up(table, int(alike.sum()), now):
+        return None
+    found = _read_others(table, last.segments, is_known)
+    if alike.any():
+        found.append(read_target_keys(table, _chosen(table, source, alike), look_up=True))
+    keys = drop_null_keys(pd.concat(found)).sort_index()
+    return keys[~keys.index.duplicated()]
+
+
+def _chosen(table: TableContext, source: SourceKeys, chosen: Mask) -> SourceKeys:
+    """These of the keys without NULL, in the spool's order."""
+    keys = SourceKeys(table.open_spool(), hashed=False)
+
+    def parts() -> Iterator[pd.DataFrame]:
+        start = 0
+        for frame in map(drop_null_keys, source.spool.read()):
+            yield frame[chosen[start : start + len(frame)]]
+            start += len(frame)
+
+    for _ in keys.spool.write(parts()):
+        pass
+    return keys
+
+
+def _known_segments(new_ids: NewIds, segments: Segments, now: Checksums) -> Mask | None:
+    """The segments that are as they were and have only rows of the last map, whose ids these are; None where few do."""
+    has_only_ours = np.bincount(segments.of(new_ids), minlength=len(segments) + 1)[: len(segments)] == segments.rows
+    is_known = standing(segments, now) & has_only_ours
+    if not is_known.any() or now.rows[:-1][is_known].sum() < LEAST_SHARE * now.rows.sum():
+        return None
+    return is_known if sum(1 for _ in _ranges(segments.last_id, is_known)) <= MOST_RANGES else None
+
+
+def _read_others(table: TableContext, segments: Segments, is_known: Mask) -> list[pd.DataFrame]:
+    """Read the keys in all other segments, and above the last."""
     binding = table.binding
     with table.timer("target keys"):
-        read = [read_keys(table.connection, binding.target, binding.id, binding.key_names, *each) for each in ranges]
-    return drop_null_keys(pd.concat([known, *read])).sort_index()
+        return [
+            read_keys(table.connection, binding.target, binding.id, binding.key_names, *within)
+            for within in _ranges(segments.last_id, is_known)
+        ]
 
 
 def _ranges(last_id: NewIds, is_known: Mask) -> Iterator[tuple[int | None, int | None]]:

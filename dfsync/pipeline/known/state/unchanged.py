@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -51,7 +52,7 @@ from dfsync.pipeline.known.state.segments import (
     read_table_checksums,
     segment_size,
 )
-from dfsync.pipeline.known.state.target_keys import read_changed_keys
+from dfsync.pipeline.known.state.target_keys import can_look_up, read_changed_keys, read_keys_like
 from dfsync.pipeline.table.context import TableContext
 from dfsync.pipeline.table.keys import (
     KeyDigests,
@@ -73,8 +74,6 @@ from dfsync.target.schema.preconditions import keeps_inserted_values
 
 FEWEST_ROWS = 10_000
 """A table with fewer rows leaves no state: its keys are read as fast."""
-LOOKUP_RATIO = 20
-"""Of so many rows of the target one may be looked up: reading all of them takes a twentieth of the time for each."""
 
 
 class UnchangedRows:
@@ -143,14 +142,17 @@ class UnchangedRows:
             ids, new_id, as_before = self._compare(last, self._now)
         others = ids[~as_before]
         exact = is_exact(normalizers)
-        if not self._allows(last, self._now, others) or not (exact or self._map_has(ids[as_before])):
+        own, target_keys = _keys_of(table, source, others), None
+        if self._stands(last, self._now) and (exact or self._map_has(ids[as_before])):
+            target_keys = self._read_like(own, ~as_before, last, exact=exact)
+        if target_keys is None:
             target_keys = read_changed_keys(table, self._map_path, last.rows, last.segments, self._now)
             if target_keys is None:
                 target_keys = read_target_keys(table, source, look_up=is_lookup_cheaper(table, table.count()))
             observe_keys(normalizers, target_keys)
             return match_both_sides(table, normalizers, source, target_keys)
         self._others, self._sizes = others, source.sizes
-        matches, keys = _match_others(table, normalizers, source, others)
+        matches, keys = _match_others(table, normalizers, own, target_keys)
         with table.timer("match"):
             joined = _joined(ids, new_id, as_before, matches)
         shown: KeyFrames = source.spool
@@ -186,14 +188,20 @@ class UnchangedRows:
             same &= np.append(stand, False)[last.segments.of(new_id)]
         return ids, new_id, same
 
-    def _allows(self, last: TableState, now: Checksums, others: OldIds) -> bool:
-        """Whether the other rows can be looked up, and no row that is as it was needs another target row."""
+    def _stands(self, last: TableState, now: Checksums) -> bool:
+        """Whether no row that is as it was can need another target row."""
         binding = self._table.binding
-        if not binding.target.is_unique(binding.plan.key) and not standing(last.segments, now).all():
-            return False
-        if not len(others):
-            return True
-        return binding.target.is_indexed(binding.plan.key) and len(others) * LOOKUP_RATIO <= int(now.rows.sum())
+        return binding.target.is_unique(binding.plan.key) or bool(standing(last.segments, now).all())
+
+    def _read_like(self, own: SourceKeys, others: Mask, last: TableState, *, exact: bool) -> pd.DataFrame | None:
+        """The target's keys that may be those of the other rows; None where all have to be compared."""
+        assert self._digests is not None
+        assert self._now is not None
+        if can_look_up(self._table, int(others.sum()), self._now):
+            return read_target_keys(self._table, own, look_up=True)
+        if not exact:
+            return None
+        return read_keys_like(self._table, own, self._digests.joined()[1][others], last, self._now)
 
     def note_inserts(self, new_ids: NewIds) -> None:
         """Take the ids of rows that were inserted, ascending."""
@@ -313,18 +321,19 @@ class UnchangedRows:
         return same and bool(pc.all(pc.equal(action, MATCHED), min_count=0).as_py())
 
 
-def _match_others(
-    table: TableContext, normalizers: dict[str, Any], source: SourceKeys, others: OldIds
-) -> tuple[RowMatches, KeyFrames]:
-    """Match rows with the target rows of their keys, which are looked up; also give the keys that the map shows."""
+def _keys_of(table: TableContext, source: SourceKeys, chosen: OldIds) -> SourceKeys:
+    """The keys of these rows alone."""
     own = SourceKeys(table.open_spool(), hashed=False)
-    if not len(others):
-        none = np.array([], np.int64)
-        return RowMatches(none, none, none.astype(bool), none), own.spool
-    chosen = (frame[np.isin(frame.index, others)] for frame in source.spool.read())
-    for _ in own.spool.write(chosen):
-        pass
-    target_keys = read_target_keys(table, own, look_up=True)
+    if len(chosen):
+        for _ in own.spool.write(frame[np.isin(frame.index, chosen)] for frame in source.spool.read()):
+            pass
+    return own
+
+
+def _match_others(
+    table: TableContext, normalizers: dict[str, Any], own: SourceKeys, target_keys: pd.DataFrame
+) -> tuple[RowMatches, KeyFrames]:
+    """Match rows with the target rows that may have their keys; also give the keys that the map shows."""
     observe_keys(normalizers, target_keys)
     with table.timer("match"):
         matches, position = match_keys(table, normalizers, own, target_keys)

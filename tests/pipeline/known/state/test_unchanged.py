@@ -41,7 +41,7 @@ def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four rows have segments of two, and any number of them may be looked up."""
     monkeypatch.setattr(unchanged, "FEWEST_ROWS", 0)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", 2)
-    monkeypatch.setattr(unchanged, "LOOKUP_RATIO", 0)
+    monkeypatch.setattr(target_keys, "LOOKUP_RATIO", 0)
 
 
 def scenario_of(tmp_path: Path, target: Engine, index: str = "UNIQUE KEY (name)") -> Scenario:
@@ -280,7 +280,7 @@ class TestTooManyNewRowsToLookUp:
     @pytest.fixture
     def read(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         """The ranges of people's ids that were read: after the first, up to the second."""
-        monkeypatch.setattr(unchanged, "LOOKUP_RATIO", 20)
+        monkeypatch.setattr(target_keys, "LOOKUP_RATIO", 20)
         monkeypatch.setattr(target_keys, "LEAST_SHARE", 0.2)
         ranges: list[Any] = []
 
@@ -318,6 +318,20 @@ class TestTooManyNewRowsToLookUp:
         result = synced.sync()
         assert read == [(None, 102), (104, None)]
         assert ids(result, "people")[6] == 7
+
+    def test_a_row_is_looked_up_where_a_digest_says_that_its_key_is_there(
+        self, synced: Scenario, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The keys of visits are numbers, of which only identical ones are equal."""
+        monkeypatch.setattr(target_keys, "LOOKUP_RATIO", 2)
+        run_sql(synced.source, "INSERT INTO visits VALUES (5, 1, 9), (6, 1, 1), (7, 4, 7)")
+        execute(synced.target, "INSERT INTO visits VALUES (900, 101, 9)")
+        with statements() as sent:
+            result = synced.sync()
+        # The range is that above the last run, and one key is looked up.
+        assert asked(sent, "visits")[:3] == ["checksums", "all keys", "keys"]
+        assert counts(result)["visits"] == (1, 6, 0)
+        assert ids(result, "visits") == {1: 201, 2: 202, 3: 203, 4: 204, 5: 900, 6: 201, 7: 901}
 
     @pytest.mark.parametrize(("limit", "value"), [("LEAST_SHARE", 1.0), ("MOST_RANGES", 0)])
     def test_all_are_read_where_little_is_known(
