@@ -131,6 +131,29 @@ def read_target_keys(table: TableContext, source: SourceKeys, *, look_up: bool) 
         return _look_up_target_keys(table, source) if look_up else _scan_target_keys(table)
 
 
+def choose_keys(table: TableContext, source: SourceKeys, ids: OldIds) -> SourceKeys:
+    """Copy the natural keys of some source rows into a spool of their own, without hashes.
+
+    Parameters
+    ----------
+    table
+        The table.
+    source
+        The keys of more rows.
+    ids
+        The rows: int64.
+
+    Returns
+    -------
+    SourceKeys
+    """
+    chosen = SourceKeys(table.open_spool(), hashed=False)
+    if len(ids):
+        for _ in chosen.spool.write(frame[np.isin(frame.index, ids)] for frame in source.spool.read()):
+            pass
+    return chosen
+
+
 def adopt_target_values(
     table: TableContext,
     normalizers: Mapping[str, KeyNormalizer],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ from dfsync.model.types import Hashes, Mask, NewIds, OldIds, unique_ids
 from dfsync.output.folder.state import RowsState, Segments, TableState
 from dfsync.pipeline.known.state.last_state import standing
 from dfsync.pipeline.table.context import TableContext
-from dfsync.pipeline.table.keys import SourceKeys, drop_null_keys, read_target_keys
+from dfsync.pipeline.table.keys import SourceKeys, choose_keys, drop_null_keys, read_target_keys
 from dfsync.target.read.checksums import Checksums
 from dfsync.target.read.keys import read_keys
 from dfsync.target.read.rows import no_rows
 
+_Range = tuple[int | None, int | None]
+"""Ids above the first and up to the second; None is no limit."""
 LEAST_SHARE = 0.5
 """Where the map has fewer of the target's rows, all are read."""
 LOOKUP_RATIO = 20
@@ -57,18 +59,19 @@ def read_changed_keys(
         As `read_target_keys` gives all of them; None where that is not worth it.
     """
     new_id, first = np.unique(rows.new_id, return_index=True)
-    is_known = _known_segments(new_id, segments, now)
-    if is_known is None:
+    found = _known_segments(new_id, segments, now)
+    if found is None:
         return None
+    is_known, ranges = found
     of_map = np.append(is_known, False)[segments.of(new_id)]
     known = _keys_of_map(table, map_path, rows.old_id[first[of_map]], new_id[of_map])
     if known is None:
         return None
-    return drop_null_keys(pd.concat([known, *_read_others(table, segments, is_known)])).sort_index()
+    return drop_null_keys(pd.concat([known, *_read_ranges(table, ranges)])).sort_index()
 
 
 def read_keys_like(
-    table: TableContext, source: SourceKeys, digests: Hashes, last: TableState, now: Checksums
+    table: TableContext, source: SourceKeys, ids: OldIds, digests: Hashes, last: TableState, now: Checksums
 ) -> pd.DataFrame | None:
     """Read those of the target's keys that may be the ones of these source rows.
 
@@ -81,9 +84,9 @@ def read_keys_like(
     table
         The table.
     source
-        Source rows that are not as they were.
-    digests
-        Of the natural key of each, those with a NULL left out.
+        The keys of source rows that are not as they were.
+    ids, digests
+        These rows, those with a NULL in the key left out, and the digest of the key of each.
     last
         The state that the last run left.
     now
@@ -95,57 +98,44 @@ def read_keys_like(
         As of `read_changed_keys`.
     """
     rows = last.rows
-    is_known = _known_segments(unique_ids(rows.new_id), last.segments, now)
-    if is_known is None:
+    segments = _known_segments(unique_ids(rows.new_id), last.segments, now)
+    if segments is None:
         return None
+    is_known, ranges = segments
     of_state = np.append(is_known, False)[last.segments.of(rows.new_id)]
     # As `numpy.isin`, which hashes all of them, in a tenth of the time.
     known = np.sort(rows.digest if of_state.all() else rows.digest[of_state])
     alike = np.searchsorted(known, digests, side="right") > np.searchsorted(known, digests)
     if not can_look_up(table, int(alike.sum()), now):
         return None
-    found = _read_others(table, last.segments, is_known)
+    found = _read_ranges(table, ranges)
     if alike.any():
-        found.append(read_target_keys(table, _chosen(table, source, alike), look_up=True))
+        found.append(read_target_keys(table, choose_keys(table, source, ids[alike]), look_up=True))
     keys = drop_null_keys(pd.concat(found)).sort_index()
     return keys[~keys.index.duplicated()]
 
 
-def _chosen(table: TableContext, source: SourceKeys, chosen: Mask) -> SourceKeys:
-    """These of the keys without NULL, in the spool's order."""
-    keys = SourceKeys(table.open_spool(), hashed=False)
+def _known_segments(new_ids: NewIds, segments: Segments, now: Checksums) -> tuple[Mask, list[_Range]] | None:
+    """The segments that are as they were and have only rows of the last map, whose ids these are, and what is between.
 
-    def parts() -> Iterator[pd.DataFrame]:
-        start = 0
-        for frame in map(drop_null_keys, source.spool.read()):
-            yield frame[chosen[start : start + len(frame)]]
-            start += len(frame)
-
-    for _ in keys.spool.write(parts()):
-        pass
-    return keys
-
-
-def _known_segments(new_ids: NewIds, segments: Segments, now: Checksums) -> Mask | None:
-    """The segments that are as they were and have only rows of the last map, whose ids these are; None where few do."""
+    None where that is not worth it.
+    """
     has_only_ours = np.bincount(segments.of(new_ids), minlength=len(segments) + 1)[: len(segments)] == segments.rows
     is_known = standing(segments, now) & has_only_ours
     if not is_known.any() or now.rows[:-1][is_known].sum() < LEAST_SHARE * now.rows.sum():
         return None
-    return is_known if sum(1 for _ in _ranges(segments.last_id, is_known)) <= MOST_RANGES else None
+    ranges = [*_ranges(segments.last_id, is_known)]
+    return (is_known, ranges) if len(ranges) <= MOST_RANGES else None
 
 
-def _read_others(table: TableContext, segments: Segments, is_known: Mask) -> list[pd.DataFrame]:
-    """Read the keys in all other segments, and above the last."""
+def _read_ranges(table: TableContext, ranges: Iterable[_Range]) -> list[pd.DataFrame]:
+    """Read the keys of all rows whose ids are in the ranges."""
     binding = table.binding
     with table.timer("target keys"):
-        return [
-            read_keys(table.connection, binding.target, binding.id, binding.key_names, *within)
-            for within in _ranges(segments.last_id, is_known)
-        ]
+        return [read_keys(table.connection, binding.target, binding.id, binding.key_names, *each) for each in ranges]
 
 
-def _ranges(last_id: NewIds, is_known: Mask) -> Iterator[tuple[int | None, int | None]]:
+def _ranges(last_id: NewIds, is_known: Mask) -> Iterator[_Range]:
     """The ids that are not known: after which one, and up to which, each of these; what is above the last, too."""
     start: int | None = None
     is_open = False

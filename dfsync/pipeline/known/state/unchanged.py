@@ -58,6 +58,7 @@ from dfsync.pipeline.table.keys import (
     KeyDigests,
     SourceKeys,
     adopt_target_values,
+    choose_keys,
     is_exact,
     is_lookup_cheaper,
     key_normalizers,
@@ -142,17 +143,17 @@ class UnchangedRows:
             ids, new_id, as_before = self._compare(last, self._now)
         others = ids[~as_before]
         exact = is_exact(normalizers)
-        own, target_keys = _keys_of(table, source, others), None
+        found = None
         if self._stands(last, self._now) and (exact or self._map_has(ids[as_before])):
-            target_keys = self._read_like(own, ~as_before, last, exact=exact)
-        if target_keys is None:
+            found = self._read_like(source, ~as_before, last, exact=exact)
+        if found is None:
             target_keys = read_changed_keys(table, self._map_path, last.rows, last.segments, self._now)
             if target_keys is None:
                 target_keys = read_target_keys(table, source, look_up=is_lookup_cheaper(table, table.count()))
             observe_keys(normalizers, target_keys)
             return match_both_sides(table, normalizers, source, target_keys)
         self._others, self._sizes = others, source.sizes
-        matches, keys = _match_others(table, normalizers, own, target_keys)
+        matches, keys = _match_others(table, normalizers, *found)
         with table.timer("match"):
             joined = _joined(ids, new_id, as_before, matches)
         shown: KeyFrames = source.spool
@@ -193,15 +194,22 @@ class UnchangedRows:
         binding = self._table.binding
         return binding.target.is_unique(binding.plan.key) or bool(standing(last.segments, now).all())
 
-    def _read_like(self, own: SourceKeys, others: Mask, last: TableState, *, exact: bool) -> pd.DataFrame | None:
-        """The target's keys that may be those of the other rows; None where all have to be compared."""
+    def _read_like(
+        self, source: SourceKeys, others: Mask, last: TableState, *, exact: bool
+    ) -> tuple[SourceKeys, pd.DataFrame] | None:
+        """The keys of the other rows, and the target's that may be equal; None where all have to be compared."""
         assert self._digests is not None
         assert self._now is not None
-        if can_look_up(self._table, int(others.sum()), self._now):
-            return read_target_keys(self._table, own, look_up=True)
-        if not exact:
+        table, now = self._table, self._now
+        look_up = can_look_up(table, int(others.sum()), now)
+        if not (look_up or exact):
             return None
-        return read_keys_like(self._table, own, self._digests.joined()[1][others], last, self._now)
+        ids, digests = self._digests.joined()
+        own = choose_keys(table, source, ids[others])
+        if look_up:
+            return own, read_target_keys(table, own, look_up=True)
+        target_keys = read_keys_like(table, own, ids[others], digests[others], last, now)
+        return None if target_keys is None else (own, target_keys)
 
     def note_inserts(self, new_ids: NewIds) -> None:
         """Take the ids of rows that were inserted, ascending."""
@@ -230,7 +238,7 @@ class UnchangedRows:
             if len(created) and not keeps_inserted_values(table.connection, binding.target, binding.key):
                 unsure.append(ledger.new_id[ledger.is_new()])
             doubted = unique_ids(np.concatenate(unsure))
-            written = np.concatenate([doubted, created])
+            written = unique_ids(np.concatenate([doubted, created]))
             rows = self._rows(ledger, doubted)
             segments = self._segments(rows, written, created)
         last = self._last
@@ -261,16 +269,16 @@ class UnchangedRows:
         few = self._last is not None and len(self._last.segments) <= 2 * MOST_SEGMENTS
         if few and self._last is not None and self._now is not None:
             last, now = self._last.segments, self._now
-            known = min([len(last), *last.of(written.min(keepdims=True) if len(written) else written).tolist()])
+            known = min([len(last), *last.of(written[:1]).tolist()])
             if known and is_short(now.rows[known - 1]) and len(ids) and ids[-1] > last.last_id[known - 1]:
                 known -= 1
         above = int(last.last_id[known - 1]) if last is not None and known else None
-        fresh = self._fresh_segments(ids if above is None else ids[ids > above], above, created)
+        size = segment_size(len(ids))
+        fresh = self._fresh_segments(ids if above is None else ids[ids > above], size, above, created)
         return fresh if last is None or now is None else cut(last.last_id, now, known).followed_by(fresh)
 
-    def _fresh_segments(self, ids: NewIds, above: int | None, created: NewIds) -> Segments:
+    def _fresh_segments(self, ids: NewIds, size: int, above: int | None, created: NewIds) -> Segments:
         """The segments of these ids, which ascend, and are all that are above this one."""
-        size = segment_size(len(ids))
         with self._table.timer("target keys"):
             read = partial(read_segments, self._table.connection, self._table)
             early = None if self._early is None else self._early.segments(created)
@@ -319,15 +327,6 @@ class UnchangedRows:
         pairs = ((old_id, ledger.old_id), (new_id, ledger.new_id))
         same = all(np.array_equal(column.to_numpy(), array) for column, array in pairs)
         return same and bool(pc.all(pc.equal(action, MATCHED), min_count=0).as_py())
-
-
-def _keys_of(table: TableContext, source: SourceKeys, chosen: OldIds) -> SourceKeys:
-    """The keys of these rows alone."""
-    own = SourceKeys(table.open_spool(), hashed=False)
-    if len(chosen):
-        for _ in own.spool.write(frame[np.isin(frame.index, chosen)] for frame in source.spool.read()):
-            pass
-    return own
 
 
 def _match_others(
