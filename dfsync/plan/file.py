@@ -12,15 +12,7 @@ from dfsync.model.errors import DfsyncError, Remedy
 from dfsync.plan.builtin.ready_made import BUILT_IN as BUILT_IN
 from dfsync.plan.builtin.ready_made import DISCOVERED, laid_over_base, plan_title, with_own_base
 from dfsync.plan.model import EXPLICIT_ORIGINS, ForeignKey, Plan, TablePlan
-from dfsync.plan.settings.reading import (
-    choice,
-    id_list,
-    name_list,
-    name_of,
-    pairs,
-    require_known_settings,
-    said_of_columns,
-)
+from dfsync.plan.settings.reading import Entry
 from dfsync.plan.settings.renaming import renaming_faults, with_target_names
 from dfsync.plan.settings.values import value_faults
 from dfsync.text.wording import did_you_mean, plan_section, printable
@@ -94,13 +86,14 @@ def read_plan(path: Path) -> Plan:
         raise DfsyncError(f"The plan {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DfsyncError(f"The plan {path} is not valid TOML: {error}.") from error
-    require_known_settings(path, "the file", content, ["application", "base", "exclude", "other_version", "tables"])
+    Entry(path, "the file", content).require_known(["application", "base", "exclude", "other_version", "tables"])
     content = with_own_base(path, content)
     said, own_exclude = content.get("tables", {}), content.get("exclude", ())
-    has_base = choice(path, "the file", "base", content) is not None
+    has_base = Entry(path, "the file", content).choice("base") is not None
     content, inherited = laid_over_base(content)
+    head = Entry(path, "the file", content)
     overlay = content.get("base") == DISCOVERED
-    exclude = name_list(path, "the file", "exclude", content) or ()
+    exclude = head.names("exclude") or ()
     if exclude and not has_base:
         raise DfsyncError(
             f'The plan {path}: exclude is for a plan of all tables: put base = "{DISCOVERED}" above it, or leave it '
@@ -118,7 +111,7 @@ def read_plan(path: Path) -> Plan:
         _require_consistent(path, draft)
     if not overlay:
         require_known_references(path, drafts)
-    other_version = choice(path, "the file", "other_version", content) or "refuse"
+    other_version = head.choice("other_version") or "refuse"
     base = exclude[: len(exclude) - len(own_exclude)]
     plan = Plan(drafts, plan_title(path), overlay, exclude[len(base) :], other_version, base_exclude=base)
     return replace(plan, inherited=tuple(inherited.keys() - said.keys()), of_base=inherited)
@@ -291,40 +284,42 @@ def _require_consistent(path: Path, draft: TablePlan) -> None:
             raise DfsyncError(f"The plan {path}: {plan_section(draft.name)} {fault}.")
 
 
-def _draft(path: Path, name: str, entry: object, inherited: frozenset[str]) -> TablePlan:
+def _draft(path: Path, name: str, content: object, inherited: frozenset[str]) -> TablePlan:
     where = plan_section(name)
-    if not isinstance(entry, dict):
+    if not isinstance(content, dict):
         raise DfsyncError(f"The plan {path}: {where} must be a table of settings.")
-    require_known_settings(path, where, entry, SETTINGS)
+    entry = Entry(path, where, content)
+    entry.require_known(SETTINGS)
     _require_file_name(path, name)
-    foreign_keys = pairs(path, where, "foreign_keys", entry, '{ repository_id = "repositories" }')
-    in_source = name_of(path, where, "table", entry, name) or name
-    table = name_of(path, where, "target", entry, in_source) or in_source
-    query = name_of(path, where, "query", entry, None)
+    foreign_keys = entry.pairs("foreign_keys", '{ repository_id = "repositories" }')
+    in_source = entry.name("table", name) or name
+    table = entry.name("target", in_source) or in_source
+    query = entry.name("query")
     draft = TablePlan(
         name=name,
         table=table,
         source_table=in_source if table != in_source and query is None else None,
-        columns=said_of_columns(path, where, "columns", entry, '{ full_name = "name" }'),
-        convert=said_of_columns(path, where, "convert", entry, '{ created = "epoch_ms" }'),
-        dates=said_of_columns(path, where, "dates", entry, '{ placed = "%d.%m.%Y" }'),
-        types=said_of_columns(path, where, "types", entry, '{ added = "DATETIME(6)" }'),
+        columns=entry.said_of_columns("columns", '{ full_name = "name" }'),
+        convert=entry.said_of_columns("convert", '{ created = "epoch_ms" }'),
+        dates=entry.said_of_columns("dates", '{ placed = "%d.%m.%Y" }'),
+        types=entry.said_of_columns("types", '{ added = "DATETIME(6)" }'),
         query=query,
-        id="" if entry.get("id") == "" else name_of(path, where, "id", entry, None),
-        natural_key=name_list(path, where, "natural_key", entry),
+        id="" if content.get("id") == "" else entry.name("id"),
+        natural_key=entry.names("natural_key"),
         foreign_keys=None if foreign_keys is None else tuple(ForeignKey(*item) for item in foreign_keys.items()),
-        after=name_list(path, where, "after", entry) or (),
-        on_match=choice(path, where, "on_match", entry) or "skip",
-        ignore_columns=name_list(path, where, "ignore_columns", entry) or (),
-        plain_columns=name_list(path, where, "plain_columns", entry) or (),
-        update_columns=name_list(path, where, "update_columns", entry),
-        identity=choice(path, where, "identity", entry),
-        on_rekey=choice(path, where, "on_rekey", entry),
-        on_missing_parent=choice(path, where, "on_missing_parent", entry) or "reject",
-        keep_ids=id_list(path, where, "keep_ids", entry),
-        ids=choice(path, where, "ids", entry) or "new",
+        after=entry.names("after") or (),
+        on_match=entry.choice("on_match") or "skip",
+        ignore_columns=entry.names("ignore_columns") or (),
+        plain_columns=entry.names("plain_columns") or (),
+        update_columns=entry.names("update_columns"),
+        identity=entry.choice("identity"),
+        on_rekey=entry.choice("on_rekey"),
+        on_missing_parent=entry.choice("on_missing_parent") or "reject",
+        keep_ids=entry.ids("keep_ids"),
+        ids=entry.choice("ids") or "new",
         origin={
-            setting: "built-in plan" if setting in inherited else "plan file" for setting in entry.keys() & _WITH_ORIGIN
+            setting: "built-in plan" if setting in inherited else "plan file"
+            for setting in content.keys() & _WITH_ORIGIN
         },
     )
     for fault, present in (renaming_faults(draft) | value_faults(draft)).items():

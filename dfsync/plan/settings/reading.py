@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,193 +23,73 @@ CHOICES = {
 }
 
 
-def require_known_settings(path: Path, where: str, entry: Mapping[str, Any], known: list[str]) -> None:
-    """Refuse a setting that there is none of.
+@dataclass(frozen=True)
+class Entry:
+    """What a plan file says in one place. Its methods raise `DfsyncError` where that is not what is read.
 
-    Parameters
+    Attributes
     ----------
     path
-        The plan file, for errors.
+        The plan file.
     where
-        What to call the table, for errors.
-    entry
-        What the file says of the table.
-    known
-        The settings that there are.
-
-    Raises
-    ------
-    DfsyncError
-        The file says something else.
+        What to call the place in errors.
+    content
+        What the file says there, by setting.
     """
-    for key in entry:
-        if key not in known:
-            hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
-            raise DfsyncError(f"The plan {path}: unknown setting {key!r} in {where}.{hint}")
 
+    path: Path
+    where: str
+    content: Mapping[str, Any]
 
-def name_of(path: Path, where: str, key: str, entry: Mapping[str, Any], default: str | None) -> str | None:
-    """Read a setting that is a name.
+    def require_known(self, known: list[str]) -> None:
+        """Refuse a setting that is not one of those."""
+        for key in self.content:
+            if key not in known:
+                hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
+                raise DfsyncError(f"The plan {self.path}: unknown setting {key!r} in {self.where}.{hint}")
 
-    Parameters
-    ----------
-    path
-        The plan file, for errors.
-    where
-        What to call the table, for errors.
-    key
-        The name of the setting.
-    entry
-        What the file says of the table.
-    default
-        What it is where the file leaves it out.
+    def name(self, key: str, default: str | None = None) -> str | None:
+        """Read a setting that is a name; `default` where the file leaves it out."""
+        value = self.content.get(key, default)
+        if value is not None and not (isinstance(value, str) and value):
+            raise self._error(key, f"a name in quotes, not {value!r}")
+        return value
 
-    Returns
-    -------
-    str or None
+    def pairs(self, key: str, example: str) -> dict[str, str] | None:
+        """Read a setting that gives something to names, as the example does; None where the file leaves it out."""
+        value = self.content.get(key)
+        if value is not None and not (
+            isinstance(value, dict) and all(isinstance(name, str) and name for pair in value.items() for name in pair)
+        ):
+            raise self._error(key, f"like {example}")
+        return value
 
-    Raises
-    ------
-    DfsyncError
-        The file says something else.
-    """
-    value = entry.get(key, default)
-    if value is not None and not (isinstance(value, str) and value):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be a name in quotes, not {value!r}.")
-    return value
+    def said_of_columns(self, key: str, example: str) -> tuple[tuple[str, str], ...]:
+        """Read a setting that says something of columns: as `pairs`, but none where the file leaves it out."""
+        return tuple((self.pairs(key, example) or {}).items())
 
+    def choice(self, key: str) -> str | None:
+        """Read a setting that is one of the words of `CHOICES`; None where the file leaves it out."""
+        value = self.content.get(key)
+        if value is not None and value not in CHOICES[key]:
+            raise self._error(key, f"{' or '.join(map(repr, CHOICES[key]))}, not {value!r}")
+        return value
 
-def pairs(path: Path, where: str, key: str, entry: Mapping[str, Any], example: str) -> dict[str, str] | None:
-    """Read a setting that gives something to names.
+    def ids(self, key: str) -> tuple[int, ...] | None:
+        """Read a setting that is a list of ids; None where the file leaves it out."""
+        return self._list(key, "ids", lambda item: type(item) is int)
 
-    Parameters
-    ----------
-    path
-        The plan file, for errors.
-    where
-        What to call the table, for errors.
-    key
-        The name of the setting.
-    entry
-        What the file says of the table.
-    example
-        How one looks.
+    def names(self, key: str) -> tuple[str, ...] | None:
+        """Read a setting that is a list of names; None where the file leaves it out."""
+        return self._list(key, "names", lambda item: isinstance(item, str) and bool(item))
 
-    Returns
-    -------
-    dict of str to str, or None
-        None where the file leaves it out.
+    def _list(self, key: str, items: str, is_one: Callable[[object], bool]) -> tuple[Any, ...] | None:
+        value = self.content.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(map(is_one, value)):
+            raise self._error(key, f"a list of {items}, not {value!r}")
+        return tuple(value)
 
-    Raises
-    ------
-    DfsyncError
-        The file says something else.
-    """
-    value = entry.get(key)
-    if value is not None and not (
-        isinstance(value, dict) and all(isinstance(name, str) and name for pair in value.items() for name in pair)
-    ):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be like {example}.")
-    return value
-
-
-def said_of_columns(
-    path: Path, where: str, key: str, entry: Mapping[str, Any], example: str
-) -> tuple[tuple[str, str], ...]:
-    """Read a setting that says something of columns: as `pairs`, but none where the file leaves it out."""
-    return tuple((pairs(path, where, key, entry, example) or {}).items())
-
-
-def choice(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> str | None:
-    """Read a setting that is one of few words.
-
-    Parameters
-    ----------
-    path
-        The plan file, for errors.
-    where
-        What to call the table, for errors.
-    key
-        The name of the setting.
-    entry
-        What the file says of the table.
-
-    Returns
-    -------
-    str or None
-        None where the file leaves it out.
-
-    Raises
-    ------
-    DfsyncError
-        The file says something else.
-    """
-    value = entry.get(key)
-    if value is not None and value not in CHOICES[key]:
-        choices = " or ".join(map(repr, CHOICES[key]))
-        raise DfsyncError(f"The plan {path}: {where} {key} must be {choices}, not {value!r}.")
-    return value
-
-
-def id_list(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """Read a setting that is a list of ids.
-
-    Parameters
-    ----------
-    path
-        The plan file, for errors.
-    where
-        What to call the table, for errors.
-    key
-        The name of the setting.
-    entry
-        What the file says of the table.
-
-    Returns
-    -------
-    tuple of int, or None
-        None where the file leaves it out.
-
-    Raises
-    ------
-    DfsyncError
-        The file says something else.
-    """
-    value = entry.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(type(item) is int for item in value):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be a list of ids, not {value!r}.")
-    return tuple(value)
-
-
-def name_list(path: Path, where: str, key: str, entry: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Read a setting that is a list of names.
-
-    Parameters
-    ----------
-    path
-        The plan file, for errors.
-    where
-        What to call the table, for errors.
-    key
-        The name of the setting.
-    entry
-        What the file says of the table.
-
-    Returns
-    -------
-    tuple of str, or None
-        None where the file leaves it out.
-
-    Raises
-    ------
-    DfsyncError
-        The file says something else.
-    """
-    value = entry.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise DfsyncError(f"The plan {path}: {where} {key} must be a list of names, not {value!r}.")
-    return tuple(value)
+    def _error(self, key: str, wanted: str) -> DfsyncError:
+        return DfsyncError(f"The plan {self.path}: {self.where} {key} must be {wanted}.")
