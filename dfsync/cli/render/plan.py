@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from itertools import chain
 
 import rich.console
 from rich import box
@@ -69,19 +70,13 @@ def plan_list_lines(listed: PlanList) -> list[str]:
     """Word the ready-made plans, one after the other, and how one of them is taken."""
     lines = []
     for found in listed.plans:
-        about = f"{found.name}: {found.about}"
-        lines += [
-            found.plan,
-            *textwrap.wrap(about, _LIST_WIDTH, initial_indent="    ", subsequent_indent="    "),
-            *textwrap.wrap(
-                f"chosen where the source has: {', '.join(found.telling_tables)}",
-                _LIST_WIDTH,
-                initial_indent="    ",
-                subsequent_indent="    ",
-            ),
-            f"    more: {found.page}",
-            "",
-        ]
+        told = (
+            f"{found.name}: {found.about}",
+            f"chosen where the source has: {', '.join(found.telling_tables)}",
+            f"more: {found.page}",
+        )
+        wrapped = (textwrap.wrap(text, _LIST_WIDTH, initial_indent="    ", subsequent_indent="    ") for text in told)
+        lines += [found.plan, *chain.from_iterable(wrapped), ""]
     return [*lines, "Take one with --plan NAME; --plan discovered takes none."]
 
 

@@ -132,14 +132,19 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def plan_title(path: Path) -> str:
     """What to call the plan of a file in messages, after `the`."""
-    name = next((name for name, other in ready_made().items() if other == path), None)
+    name = _name_of(path)
     return _TITLES.get(path) or (f"built-in plan {name}" if name else f"plan {path}")
 
 
 def with_own_base(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Take a ready-made plan for a plan file that says only that this one is its base, any other as it is."""
-    name = next((name for name, other in ready_made().items() if other == path), None)
+    name = _name_of(path)
     return content if name is None else {"base": name}
+
+
+def _name_of(path: Path) -> str | None:
+    """The name of the ready-made plan that a file is; None for another one."""
+    return next((name for name, other in ready_made().items() if other == path), None)
 
 
 def laid_over_base(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, frozenset[str]]]:
