@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -58,6 +58,14 @@ def answers(database: Path | Engine, query: str) -> Counter[tuple[object, ...]]:
         rows = connection.exec_driver_sql(query.replace("%", "%%")).fetchall()
     engine.dispose()
     return Counter(tuple(map(_plain, row)) for row in rows)
+
+
+def assert_same(source: Path, target: Engine, queries: Iterable[tuple[str, str]]) -> None:
+    """Each query, given with its name, finds something in the source, and the same in the target."""
+    for name, query in queries:
+        here = answers(source, query)
+        assert here, name
+        assert answers(target, query) == here, name
 
 
 def _plain(value: object) -> object:
